@@ -1,0 +1,1 @@
+"""From a speech competition's archives to scored submissions."""

@@ -1,0 +1,8 @@
+"""The one exception that a user is meant to read."""
+
+
+class PipelineError(Exception):
+    """Something the user can mend. The message says what was found, where, and what to do.
+
+    The verbs print it without a traceback and exit with status 1.
+    """
