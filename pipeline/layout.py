@@ -1,0 +1,63 @@
+"""Every path of the tree, from one root."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each stage finds and leaves its files. `root` is the folder that holds params.yaml and dvc.yaml."""
+
+    root: Path = Path()
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def check(self) -> Path:
+        return self.artifacts / "check"
+
+    @property
+    def manifest(self) -> Path:
+        return self.artifacts / "download" / "manifest.json"
+
+    @property
+    def prepare(self) -> Path:
+        """The corpus (rows.parquet, audio.arrow, noise.arrow, corpus.json), quarantine.csv, sample.csv, answers.csv."""
+        return self.artifacts / "prepare"
+
+    def work(self, run: str) -> Path:
+        """Checkpoints of an unfinished training; no DVC output, so they survive until the training has ended."""
+        return self.artifacts / "work" / run
+
+    def model(self, run: str) -> Path:
+        return self.artifacts / "train" / run / "model"
+
+    def live(self, run: str) -> Path:
+        """DVCLive's metrics and curves."""
+        return self.artifacts / "train" / run / "live"
+
+    def probabilities(self, run: str) -> Path:
+        """Folder with one Parquet file a judged split: validation.parquet, test.parquet, testing.parquet."""
+        return self.artifacts / "predict" / run
+
+    @property
+    def submissions(self) -> Path:
+        return self.root / "submissions"
+
+    def submission(self, run: str) -> Path:
+        """Folder with submission.csv, metrics.json, confusion.csv, confusion.png."""
+        return self.submissions / run
+
+    @property
+    def ledger(self) -> Path:
+        return self.submissions / "ledger.csv"
+
+    @property
+    def scores(self) -> Path:
+        return self.artifacts / "score" / "scores.json"
