@@ -1,0 +1,184 @@
+import io
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ, UnreadableAudio, decode, fit
+
+RAMP = np.array([0, 1, -1, 32767, -32768, 1000], dtype=np.int16)
+
+
+def wav(samples: np.ndarray, rate_hz: int = 16_000, channels: int = 1, bits: int = 16, extra: bytes = b"") -> bytes:
+    """Return a plain PCM WAV; `extra` chunks lie between header and audio."""
+    pcm = samples.tobytes()
+    frame = channels * bits // 8
+    head = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate_hz, rate_hz * frame, frame, bits)
+    body = head + extra + struct.pack("<4sI", b"data", len(pcm)) + pcm
+    return struct.pack("<4sI4s", b"RIFF", 4 + len(body), b"WAVE") + body
+
+
+def coded(samples: np.ndarray, rate_hz: int = 16_000, container: str = "WAV", subtype: str | None = None) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate_hz, format=container, subtype=subtype)
+    return file.getvalue()
+
+
+def tone(rate_hz: int, seconds: float = 0.5, frequency_hz: float = 440.0) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * frequency_hz * np.arange(int(rate_hz * seconds)) / rate_hz)
+
+
+def test_plain_wav_is_taken_as_it_is():
+    decoded = decode(wav(RAMP))
+    assert decoded.samples.dtype == np.int16
+    assert decoded.samples.tolist() == RAMP.tolist()
+    assert decoded.note is None
+
+
+def test_fast_and_general_way_agree():
+    assert decode(coded(RAMP)).samples.tolist() == decode(coded(RAMP, container="FLAC")).samples.tolist()
+
+
+@pytest.mark.parametrize("extra", [b"LIST\x04\0\0\0INFO", b"odd \x03\0\0\0abc\0", b"fact\0\0\0\0"])
+def test_chunks_before_the_audio_are_skipped(extra):
+    assert decode(wav(RAMP, extra=extra)).samples.tolist() == RAMP.tolist()
+
+
+def test_chunks_behind_the_audio_are_not_audio():
+    decoded = decode(wav(RAMP) + b"LIST\x04\0\0\0INFO")
+    assert (decoded.samples.tolist(), decoded.note) == (RAMP.tolist(), None)
+
+
+@pytest.mark.parametrize(
+    ("subtype", "expected"),
+    [
+        ("PCM_U8", [0, 16384, -16384, 32512]),
+        ("PCM_24", [0, 16384, -16384, 32767]),
+        ("PCM_32", [0, 16384, -16384, 32767]),
+        ("FLOAT", [0, 16384, -16384, 32767]),
+        ("DOUBLE", [0, 16384, -16384, 32767]),
+    ],
+)
+def test_sample_formats(subtype, expected):
+    decoded = decode(coded(np.array([0.0, 0.5, -0.5, 1.0]), subtype=subtype))
+    assert decoded.samples.tolist() == expected
+    assert decoded.note is None
+
+
+def test_extensible_header():
+    data = coded(RAMP, container="WAVEX")
+    assert data[20:22] == b"\xfe\xff"  # WAVE_FORMAT_EXTENSIBLE
+    assert decode(data).samples.tolist() == RAMP.tolist()
+
+
+def test_channels_are_averaged():
+    stereo = np.array([[100, 200], [-3, -4], [32767, 32767]], dtype=np.int16)
+    decoded = decode(wav(stereo, channels=2))
+    assert decoded.samples.tolist() == [150, -4, 32767]  # -3.5 goes to the even neighbour
+    assert decoded.note == "2 channels at 16000 Hz, mixed"
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
+def test_other_rates_are_resampled(rate_hz):
+    decoded = decode(coded(tone(rate_hz), rate_hz))
+    assert decoded.note == f"1 channel at {rate_hz} Hz, resampled"
+    assert len(decoded.samples) == 8_000
+    # The filter rings where the tone begins and ends.
+    error = decoded.samples[500:-500] - 32_768 * tone(SAMPLE_RATE_HZ)[500:-500]
+    assert np.abs(error).max() < 4
+
+
+def test_stereo_of_another_rate_says_both():
+    both = np.stack([tone(44_100), tone(44_100)], axis=1)
+    assert decode(coded(both, 44_100)).note == "2 channels at 44100 Hz, mixed and resampled"
+
+
+def test_other_codecs_are_found_by_content():
+    assert decode(coded(RAMP, container="FLAC")).samples.tolist() == RAMP.tolist()
+    vorbis = decode(coded(tone(16_000), container="OGG", subtype="VORBIS")).samples
+    assert len(vorbis) == 8_000
+    assert np.abs(vorbis - 32_768 * tone(16_000)).mean() < 300
+
+
+def test_truncated_file_gives_what_is_there():
+    decoded = decode(wav(RAMP)[:-5])
+    assert decoded.samples.tolist() == RAMP[:3].tolist()
+    assert decoded.note == "truncated: 7 of 12 bytes of audio are there"
+
+
+def test_truncated_stereo_file_gives_what_is_there():
+    stereo = np.tile(np.array([10, 20], dtype=np.int16), (100, 1))
+    decoded = decode(wav(stereo, channels=2)[:-200])
+    assert decoded.samples.tolist() == [15] * 50
+    assert decoded.note == "truncated: 200 of 400 bytes of audio are there; 2 channels at 16000 Hz, mixed"
+
+
+def test_values_beyond_full_scale_are_clipped():
+    decoded = decode(coded(np.array([0.25, 1.5, -2.0]), subtype="FLOAT"))
+    assert decoded.samples.tolist() == [8192, 32767, -32768]
+    assert decoded.note == "2 samples beyond full scale, clipped"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty file"),
+        (b"RIFF", "not decodable"),
+        (b"this is a text, no audio at all" * 10, "not decodable"),
+        (bytes(32_044), "not decodable"),
+        (wav(RAMP[:0]), "no samples"),
+        (wav(RAMP)[:44], "no samples"),
+        (wav(RAMP)[:30], "not decodable"),
+        (wav(RAMP[:0], channels=2), "no samples"),
+        (wav(RAMP, rate_hz=1), "sample rate of 1 Hz"),
+        (wav(RAMP, rate_hz=0), "not decodable|sample rate"),
+        (wav(RAMP, channels=0), "not decodable"),
+        (coded(np.array([0.1, np.nan]), subtype="FLOAT"), "not finite"),
+        (coded(np.array([0.1, np.inf]), subtype="FLOAT"), "not finite"),
+    ],
+)
+def test_unusable_bytes_are_refused_with_the_reason(data, reason):
+    with pytest.raises(UnreadableAudio, match=reason):
+        decode(data)
+
+
+def test_damaged_bytes_never_raise_anything_else():
+    random = np.random.default_rng(0)
+    sources = [wav(RAMP, extra=b"LIST\x04\0\0\0INFO"), coded(tone(8_000), 8_000), coded(tone(8_000), container="FLAC")]
+    for data in sources:
+        for _ in range(150):
+            damaged = bytearray(data)
+            for at in random.integers(0, min(len(data), 80), size=3):
+                damaged[at] = random.integers(256)
+            try:
+                assert decode(bytes(damaged)).samples.dtype == np.int16
+            except UnreadableAudio as error:
+                assert str(error)  # noqa: PT017 (either outcome is right; only another exception is not)
+
+
+def test_fit_keeps_a_clip_of_the_right_length():
+    samples = np.arange(CLIP_SAMPLES, dtype=np.int16)
+    fitted, note = fit(samples)
+    assert fitted is samples
+    assert note is None
+
+
+def test_fit_pads_a_short_clip_at_its_end():
+    fitted, note = fit(RAMP, length=8)
+    assert fitted.tolist() == [*RAMP.tolist(), 0, 0]
+    assert fitted.dtype == np.int16
+    assert note is None
+
+
+def test_fit_cuts_a_long_recording_to_its_loudest_second():
+    samples = np.zeros(48_000, dtype=np.int16)
+    samples[20_000:36_000] = -32768
+    fitted, note = fit(samples)
+    assert (fitted == -32768).all()
+    assert len(fitted) == CLIP_SAMPLES
+    assert note == "3.00 s long, cut to its loudest second"
+
+
+def test_fit_takes_the_earliest_of_equal_windows():
+    assert fit(np.array([0, 5, 0, 0, 5, 0], dtype=np.int16), length=2)[0].tolist() == [0, 5]
