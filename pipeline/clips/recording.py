@@ -26,7 +26,11 @@ class Recording:
 
 @dataclass(frozen=True)
 class SplitList:
-    """The clips that an archive's own list assigns to a split, such as `validation_list.txt`."""
+    """The clips that an archive's own list assigns to a split, such as `validation_list.txt`.
+
+    `is_test_set`: the source's test clips are these very clips under other names, so they must judge and nothing else.
+    """
 
     split: Literal["validation", "testing"]
     names: frozenset[str]
+    is_test_set: bool = False

@@ -1,0 +1,243 @@
+"""The corpus: every clip decoded once, in a few large files that are mapped into memory.
+
+rows.parquet  one row a clip: clip, part, split, word, speaker, readable, noise_source
+audio.arrow   the samples, in the order of the rows: Arrow stream, fixed-size list of 16,000 int16
+noise.arrow   stretches of the background recordings: name, split, samples
+corpus.json   what it is made of; written last, so a folder without it is no corpus
+"""
+
+import hashlib
+import json
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas
+import pyarrow
+from pyarrow import parquet
+
+from pipeline.clips.labels import Vocabulary
+from pipeline.clips.noise import Noise, NoiseSplit
+from pipeline.clips.recording import Part
+from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
+from pipeline.errors import PipelineError
+from pipeline.files import read_json, write_json
+
+Split = Literal["train", "validation", "testing", "test"]
+
+FORMAT = 1
+FILES = ("rows.parquet", "audio.arrow", "noise.arrow", "corpus.json")
+BATCH_ROWS = 1000  # 32 MB: large enough to read fast, small enough to hold while writing
+
+_AUDIO_SCHEMA = pyarrow.schema([("samples", pyarrow.list_(pyarrow.int16(), CLIP_SAMPLES))])
+_NOISE_SCHEMA = pyarrow.schema(
+    [("name", pyarrow.string()), ("split", pyarrow.string()), ("samples", pyarrow.list_(pyarrow.int16()))]
+)
+_ROWS_SCHEMA = pyarrow.schema(
+    [
+        ("clip", pyarrow.string()),
+        ("part", pyarrow.string()),
+        ("split", pyarrow.string()),
+        ("word", pyarrow.string()),
+        ("speaker", pyarrow.string()),
+        ("readable", pyarrow.bool_()),
+        ("noise_source", pyarrow.string()),
+    ]
+)
+# Other versions of these may give other samples for the same file.
+_DECODING_LIBRARIES = ("numpy", "soundfile", "soxr", "audiomentations")
+
+
+class CorpusWriter:
+    """Writes clips as they come; holds one batch of them and the text of the rows.
+
+    Splits are decided when all clips are known: `rows`, then `finish`. Use it as a context manager.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._columns: dict[str, list[Any]] = {name: [] for name in _ROWS_SCHEMA.names}
+        self._batch = np.empty((BATCH_ROWS, CLIP_SAMPLES), np.int16)
+        self._filled = 0
+        # One pass over the samples serves the fingerprint; a hash of hashes would be no cheaper.
+        self._digest = hashlib.sha256()
+        self._audio = pyarrow.ipc.new_stream(str(folder / "audio.arrow"), _AUDIO_SCHEMA)
+        self._noise = pyarrow.ipc.new_stream(str(folder / "noise.arrow"), _NOISE_SCHEMA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._audio.close()
+        self._noise.close()
+
+    def add(
+        self,
+        samples: np.ndarray,  # int16 [16000]
+        *,
+        clip: str,
+        part: Part,
+        split: Split | None = None,
+        word: str | None = None,
+        speaker: str | None = None,
+        readable: bool = True,
+        noise_source: str | None = None,
+    ) -> None:
+        """Append one clip; `split` is None where it is still to be decided."""
+        if samples.dtype != np.int16 or samples.shape != (CLIP_SAMPLES,):
+            raise ValueError(f"{clip}: expected int16 [{CLIP_SAMPLES}], got {samples.dtype} {list(samples.shape)}")
+        self._batch[self._filled] = samples
+        self._filled += 1
+        for name, value in zip(
+            _ROWS_SCHEMA.names, (clip, part, split, word, speaker, readable, noise_source), strict=True
+        ):
+            self._columns[name].append(value)
+        if self._filled == BATCH_ROWS:
+            self._flush()
+
+    def add_noise(self, noise: Noise, split: NoiseSplit) -> None:
+        """Append one stretch of a background recording."""
+        row = [[noise.name], [split], [noise.samples.astype(np.int16, copy=False)]]
+        arrays = [pyarrow.array(value, field.type) for value, field in zip(row, _NOISE_SCHEMA, strict=True)]
+        self._digest.update(f"{noise.name}\n{split}\n".encode() + noise.samples.tobytes())
+        self._noise.write_batch(pyarrow.record_batch(arrays, schema=_NOISE_SCHEMA))
+
+    @property
+    def rows(self) -> pandas.DataFrame:
+        """The rows so far, in the order of the samples."""
+        return pyarrow.table(self._columns, schema=_ROWS_SCHEMA).to_pandas()
+
+    def end_noise(self) -> None:
+        """Close noise.arrow, so that `noises` may read it."""
+        self._noise.close()
+
+    def noises(self, split: NoiseSplit) -> list[Noise]:
+        """Return the stretches written for a split; call `end_noise` first."""
+        return _read_noises(self._folder / "noise.arrow", split)
+
+    def finish(self, splits: np.ndarray, *, source: str, seed: int, commands: tuple[str, ...]) -> dict[str, Any]:
+        """Write what is left and return the content of corpus.json; `splits` is str [rows].
+
+        Raises PipelineError if a command is among no training clips.
+        """
+        self._columns["split"] = [str(split) for split in splits]
+        rows = self.rows
+        vocabulary = Vocabulary(commands, tuple(rows["word"].dropna().unique()))
+        self._flush()
+        self._audio.close()
+        self._noise.close()
+        parquet.write_table(pyarrow.table(self._columns, schema=_ROWS_SCHEMA), self._folder / "rows.parquet")
+        self._digest.update(rows.to_csv(index=False).encode())
+        self._digest.update(json.dumps([FORMAT, seed, commands]).encode())
+        description = {
+            "format": FORMAT,
+            "source": source,
+            "seed": seed,
+            "commands": list(vocabulary.commands),
+            "words": list(vocabulary.words),
+            "rows": len(rows),
+            "sample_rate_hz": SAMPLE_RATE_HZ,
+            "counts": _counts(rows, vocabulary),
+            "libraries": {name: metadata.version(name) for name in _DECODING_LIBRARIES},
+            "fingerprint": self._digest.hexdigest(),
+        }
+        write_json(self._folder / "corpus.json", description)
+        return description
+
+    def _flush(self) -> None:
+        if self._filled:
+            filled = self._batch[: self._filled].reshape(-1)
+            self._digest.update(filled.data)
+            samples = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(filled), CLIP_SAMPLES)
+            self._audio.write_batch(pyarrow.record_batch([samples], schema=_AUDIO_SCHEMA))
+            self._filled = 0
+
+
+class Corpus:
+    """A finished corpus, opened without reading its samples; made by `Corpus.open`."""
+
+    def __init__(self, folder: Path, description: dict[str, Any], rows: pandas.DataFrame) -> None:
+        self.folder = folder
+        self.description = description
+        self.rows = rows
+        self.vocabulary = Vocabulary(tuple(description["commands"]), tuple(description["words"]))
+        self.fingerprint: str = description["fingerprint"]
+        self.seed: int = description["seed"]
+        with pyarrow.ipc.open_stream(pyarrow.memory_map(str(folder / "audio.arrow"))) as stream:
+            # int16 [rows, samples] each, views into the mapped file
+            self._batches = [
+                batch.column(0).flatten().to_numpy(zero_copy_only=True).reshape(-1, CLIP_SAMPLES) for batch in stream
+            ]
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open the corpus in `folder`. Raises PipelineError if there is none, or one of another format or cut short."""
+        cure = "Run: dvc repro prepare"
+        try:
+            description = read_json(folder / "corpus.json")
+            rows = parquet.read_table(folder / "rows.parquet").to_pandas()
+            if description["format"] != FORMAT:
+                raise PipelineError(f"{folder} holds a corpus of format {description['format']}, not {FORMAT}. {cure}")
+            corpus = cls(folder, description, rows)
+        except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
+            lacking = [name for name in FILES if not (folder / name).exists()]
+            reason = f"{', '.join(lacking)} missing" if lacking else f"it cannot be read: {error}"
+            raise PipelineError(f"There is no finished corpus in {folder} ({reason}). {cure}") from None
+        if not len(rows) == description["rows"] == sum(map(len, corpus._batches)):
+            raise PipelineError(f"The corpus in {folder} is cut short: rows and samples do not match. {cure}")
+        return corpus
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).open, (self.folder,)  # loader processes map the file again instead of copying it
+
+    def select(self, split: Split) -> np.ndarray:
+        """Return the row numbers of a split, ascending."""
+        return np.flatnonzero(self.rows["split"].to_numpy() == split)
+
+    def samples(self, indices: np.ndarray) -> np.ndarray:
+        """Return int16 [indices, 16000], the samples of the rows `indices`, in that order."""
+        indices = np.asarray(indices)
+        clips = np.empty((len(indices), CLIP_SAMPLES), np.int16)
+        batches, offsets = np.divmod(indices, BATCH_ROWS)
+        for place, (batch, offset) in enumerate(zip(batches.tolist(), offsets.tolist(), strict=True)):
+            clips[place] = self._batches[batch][offset]
+        return clips
+
+    def noises(self, split: NoiseSplit) -> list[Noise]:
+        """Return the stretches of background noise that belong to a split."""
+        return _read_noises(self.folder / "noise.arrow", split)
+
+    @cached_property
+    def dataset(self) -> Any:
+        """A `datasets.Dataset` of rows and samples; the samples stay on disk until they are asked for."""
+        # Imported here, because it takes seconds and only explorations use it.
+        from datasets import Dataset, concatenate_datasets
+
+        rows = Dataset(pyarrow.Table.from_pandas(self.rows, schema=_ROWS_SCHEMA, preserve_index=False))
+        return concatenate_datasets([rows, Dataset.from_file(str(self.folder / "audio.arrow"))], axis=1)
+
+
+def _read_noises(path: Path, split: NoiseSplit) -> list[Noise]:
+    with pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))) as stream:
+        return [
+            Noise(batch["name"][0].as_py(), batch["samples"].flatten().to_numpy(zero_copy_only=True))
+            for batch in stream
+            if batch["split"][0].as_py() == split
+        ]
+
+
+def _counts(rows: pandas.DataFrame, vocabulary: Vocabulary) -> dict[str, dict[str, int]]:
+    """Return clips per split and label; the test split has no labels, so it is counted as a whole."""
+    counts = {}
+    for split in ("train", "validation", "testing"):
+        labels = rows.loc[rows["split"] == split, "word"].map(lambda word: vocabulary.label_of(word, "commands"))
+        found = labels.value_counts()
+        counts[split] = {label: int(found.get(label, 0)) for label in vocabulary.submission_labels}
+    counts["test"] = {"all": int((rows["split"] == "test").sum())}
+    return counts

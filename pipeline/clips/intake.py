@@ -1,0 +1,103 @@
+"""From a source's recordings to rows of the corpus; whatever is not taken as it came gets a line that says so."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pipeline.clips import noise, waveform
+from pipeline.clips.corpus import CorpusWriter
+from pipeline.clips.recording import Part, Recording, SplitList
+from pipeline.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A recording that was left out, replaced by silence, or changed on its way in."""
+
+    part: Part
+    clip: str
+    action: Literal["excluded", "silenced", "converted"]
+    reason: str
+
+
+class Intake:
+    """Decodes recordings into `writer`; collects the archive's split lists and the quarantine.
+
+    A training clip that cannot be read is excluded. A test clip is never lost: it becomes digital silence, marked as
+    not readable, and so does one that the sample submission names (`sample`, in its order) but the archive lacks.
+    Raises PipelineError if `sample` names a clip twice.
+    """
+
+    def __init__(self, writer: CorpusWriter, sample: list[str] | None) -> None:
+        self._writer = writer
+        self._sample = sample
+        self._expected = None if sample is None else frozenset(sample)
+        if sample is not None and self._expected is not None and len(self._expected) < len(sample):
+            repeated = sorted({name for name in sample if sample.count(name) > 1})[:5]
+            raise PipelineError(
+                f"The sample submission names clips twice: {', '.join(repeated)}. Mend it, then run again."
+            )
+        self._seen: dict[Part, set[str]] = {"train": set(), "test": set()}
+        self._short_noises = 0
+        self.lists: list[SplitList] = []
+        self.quarantine: list[Quarantined] = []
+
+    def take(self, item: Recording | SplitList) -> None:
+        """Write one recording, or say in the quarantine why it was not."""
+        if isinstance(item, SplitList):
+            self.lists.append(item)
+        elif item.name in self._seen[item.part]:
+            self._note(item, "excluded", "a second file of this name")
+        elif item.part == "test" and self._expected is not None and item.name not in self._expected:
+            self._note(item, "excluded", "not in the sample submission")
+        elif item.part == "train" and not item.is_noise and item.word is None:
+            self._note(item, "excluded", "a training clip without a word")
+        else:
+            self._seen[item.part].add(item.name)
+            try:
+                decoded = waveform.decode(item.data)
+            except waveform.UnreadableAudio as error:
+                self._refuse(item, str(error))
+                return
+            if item.is_noise:
+                self._add_noise(item, decoded.samples)
+                notes = [decoded.note]
+            else:
+                samples, cut = waveform.fit(decoded.samples)
+                self._add(item, samples)
+                notes = [decoded.note, cut]
+            if any(notes):
+                self._note(item, "converted", "; ".join(note for note in notes if note))
+
+    def complete(self) -> list[str]:
+        """Add the test clips that the archive lacks; return the names of all test clips in the order to submit them."""
+        if self._sample is None:
+            return sorted(self._seen["test"])
+        for name in self._sample:
+            if name not in self._seen["test"]:
+                self._refuse(Recording("test", name, b""), "in the sample submission, but not in the archive")
+        return self._sample
+
+    def _refuse(self, item: Recording, reason: str) -> None:
+        if item.part == "test":
+            self._add(item, np.zeros(waveform.CLIP_SAMPLES, np.int16), readable=False)
+        self._note(item, "silenced" if item.part == "test" else "excluded", reason)
+
+    def _add(self, item: Recording, samples: np.ndarray, readable: bool = True) -> None:
+        word, speaker, split = (None, None, None) if item.part == "test" else (item.word, item.speaker, item.split)
+        self._writer.add(
+            samples, clip=item.name, part=item.part, split=split, word=word, speaker=speaker, readable=readable
+        )
+
+    def _add_noise(self, item: Recording, samples: np.ndarray) -> None:
+        recording = noise.Noise(item.name, samples)
+        if item.split is not None:
+            self._writer.add_noise(recording, "train" if item.split == "train" else "validation")
+            return
+        for split, stretch in noise.cut(recording, self._short_noises):
+            self._writer.add_noise(stretch, split)
+        self._short_noises += len(samples) < noise.SHORTEST_CUT_SAMPLES
+
+    def _note(self, item: Recording, action: Literal["excluded", "silenced", "converted"], reason: str) -> None:
+        self.quarantine.append(Quarantined(item.part, item.name, action, reason))

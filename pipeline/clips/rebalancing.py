@@ -1,0 +1,64 @@
+"""How much of `unknown` a training epoch sees. The test set holds each label about equally often, the archive does not:
+twenty unknown words are two thirds of it."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.clips.labels import SILENCE, UNKNOWN
+from pipeline.settings import Settings
+
+
+class Rebalancing(Settings):
+    """`unknown` is relative to the mean size of a command class; "all" keeps the archive's own balance.
+
+    `redraw` takes other clips each epoch, so that all are seen in the end; otherwise one draw serves every epoch.
+    """
+
+    unknown: Annotated[float, Field(ge=0)] | Literal["all"] = 1.0
+    redraw: bool = True
+
+
+def draw(labels: np.ndarray, words: np.ndarray, settings: Rebalancing, epoch: int, seed: int) -> np.ndarray:
+    """Return the positions of the clips of one epoch, ascending; a function of its arguments alone.
+
+    `labels` and `words` are str [clips], one entry a training clip. All clips of other labels than `unknown` are in.
+    Of `unknown`, each word gets the same share (a word with fewer clips gives all it has). Each epoch takes the next
+    stretch of each word's shuffled clips, so no clip comes back before the others of its word had their turn.
+    """
+    labels, words = np.asarray(labels), np.asarray(words)
+    unknown = np.flatnonzero(labels == UNKNOWN)
+    known = np.flatnonzero(labels != UNKNOWN)
+    commands, sizes = np.unique(labels[(labels != UNKNOWN) & (labels != SILENCE)], return_counts=True)
+    if settings.unknown == "all" or len(unknown) == 0 or len(commands) == 0:
+        return np.arange(len(labels))
+    wanted = round(settings.unknown * float(sizes.mean()))
+
+    generator = np.random.default_rng(seed)
+    names, of_word = np.unique(words[unknown], return_inverse=True)
+    shuffled = [generator.permutation(unknown[of_word == word]) for word in range(len(names))]
+    quotas = _even_quotas(np.array([len(clips) for clips in shuffled]), wanted, generator)
+    turn = epoch if settings.redraw else 0
+    drawn = [
+        clips[np.arange(turn * quota, (turn + 1) * quota) % len(clips)]
+        for clips, quota in zip(shuffled, quotas, strict=True)
+    ]
+    return np.sort(np.concatenate([known, *drawn]))
+
+
+def _even_quotas(sizes: np.ndarray, wanted: int, generator: np.random.Generator) -> np.ndarray:
+    """Return int [words]: `wanted` shared out as evenly as `sizes` allow; who gets one more is drawn."""
+    quotas = np.zeros_like(sizes)
+    left = min(wanted, int(sizes.sum()))
+    order = generator.permutation(len(sizes))
+    while left > 0:
+        open_words = order[quotas[order] < sizes[order]]
+        share = left // len(open_words)
+        if share == 0:
+            quotas[open_words[:left]] += 1
+            break
+        given = np.minimum(share, sizes[open_words] - quotas[open_words])
+        quotas[open_words] += given
+        left -= int(given.sum())
+    return quotas

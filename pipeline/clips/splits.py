@@ -1,0 +1,152 @@
+"""Which clips train and which judge: a function of the speaker, never of the clip."""
+
+import hashlib
+import re
+from typing import Literal
+
+import numpy as np
+import pandas
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from pipeline.clips.recording import SplitList
+from pipeline.errors import PipelineError
+
+Method = Literal["auto", "lists", "hash", "grouped"]
+TestingList = Literal["train", "validation", "holdout"]
+
+SHARE = 0.1  # of the speakers for validation, and again for testing
+# The speaker hash is of use only where the archive's speakers are many and not chosen by it.
+HASH_SHARES_ALLOWED = (0.05, 0.20)
+_MAX_NUM_WAVS_PER_CLASS = 2**27 - 1
+_NAMED_SPEAKER = re.compile(r"([^/_]+)_nohash_")
+
+
+def assign(
+    rows: pandas.DataFrame, lists: list[SplitList], method: Method, testing_list: TestingList, seed: int
+) -> np.ndarray:
+    """Return str [rows]: train, validation or testing for each row of part train, test for those of part test.
+
+    `rows` has the columns clip, part, split, word, speaker; a split that is already there wins. Methods: "lists" takes
+    the archive's lists; "hash" takes `which_set`; "grouped" takes scikit-learn's StratifiedGroupKFold (folds alike in
+    words, speakers kept together); "auto" takes the lists if there are any, else the hash where it makes 5-20 % of the
+    clips validate, else the groups. A clip without a speaker counts as a speaker of its own. `testing_list` says what
+    becomes of the clips that the method calls testing; "holdout" leaves them out of training and validation.
+
+    Raises PipelineError if a method cannot be applied, if nothing is left to train or to validate with, if a speaker
+    is in two splits, or if clips that are also the test set (`SplitList.is_test_set`) are not held out.
+    """
+    splits = rows["split"].to_numpy(dtype=object, na_value=None, copy=True)
+    splits[rows["part"].to_numpy() == "test"] = "test"
+    open_rows = np.flatnonzero([split is None for split in splits])
+    if len(open_rows):
+        found = _by_method(rows.iloc[open_rows], lists, method, seed)
+        if testing_list != "holdout":
+            found[found == "testing"] = testing_list
+        splits[open_rows] = found
+    _check_test_set(rows["clip"].to_numpy(), splits, lists)
+    for split in ("train", "validation"):
+        if not (splits == split).any():
+            raise PipelineError(
+                f"No clip is left for {split} (prepare.splits: {method}, prepare.testing_list: {testing_list}).\n"
+                "Try prepare.splits: grouped in params.yaml; it needs two speakers, three with a holdout."
+            )
+    check_speakers(rows, splits)
+    return splits.astype(str)
+
+
+def which_set(name: str) -> str:
+    """Return the split of a speaker (or of a clip's file name) by the hash that made the official lists.
+
+    Source: `which_set` in TensorFlow's examples/speech_commands/input_data.py, also printed in the README of the
+    data set (Warden, "Speech Commands", 2018, arXiv:1804.03209), with its 10 % for validation and 10 % for testing.
+    """
+    speaker = re.sub(r"_nohash_.*$", "", name.rsplit("/", 1)[-1])
+    hashed = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
+    share = (hashed % (_MAX_NUM_WAVS_PER_CLASS + 1)) / _MAX_NUM_WAVS_PER_CLASS
+    return "validation" if share < SHARE else "testing" if share < 2 * SHARE else "train"
+
+
+def check_speakers(rows: pandas.DataFrame, splits: np.ndarray) -> None:
+    """Raise PipelineError if a speaker is in two splits.
+
+    Test clips count where their names tell the speaker: the official test set of Speech Commands is made of the
+    speakers of the testing list, so that list must be held out, and may share its speakers with test.
+    """
+    speakers = rows["speaker"].to_numpy(dtype=object, na_value=None, copy=True)
+    is_test = splits == "test"
+    speakers[is_test] = [_speaker_in(clip) for clip in rows["clip"].to_numpy()[is_test]]
+    known = pandas.DataFrame({"speaker": speakers, "split": np.where(is_test, "testing", splits)}).dropna()
+    shared = known.drop_duplicates().groupby("speaker").size()
+    shared = sorted(shared.index[shared > 1])
+    if not shared:
+        return
+    some = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
+    if set(speakers[is_test]) & set(shared):
+        raise PipelineError(
+            f"{len(shared)} speaker(s) of the test clips also train or validate: {some}.\n"
+            "This test set is made of the archive's testing list. Set prepare.testing_list: holdout in params.yaml "
+            "(with prepare.splits: auto or lists)."
+        )
+    raise PipelineError(
+        f"{len(shared)} speaker(s) are in two splits: {some}.\nSet prepare.splits: grouped in params.yaml."
+    )
+
+
+def _check_test_set(clips: np.ndarray, splits: np.ndarray, lists: list[SplitList]) -> None:
+    names = frozenset[str]().union(*(given.names for given in lists if given.is_test_set))
+    # Nothing in the test clips' own names need tell that they are the same recordings.
+    leaking = sum(split != "testing" and clip in names for clip, split in zip(clips, splits, strict=True))
+    if leaking:
+        raise PipelineError(
+            f"{leaking} clips of the test set would also train or validate: this source's test set is made of the "
+            "archive's\ntesting list. Set prepare.testing_list: holdout and prepare.splits: auto in params.yaml."
+        )
+
+
+def _speaker_in(name: str) -> str | None:
+    match = _NAMED_SPEAKER.search(name)
+    return match[1] if match else None
+
+
+def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, seed: int) -> np.ndarray:
+    clips = rows["clip"].to_numpy()
+    has_list = any(given.split == "validation" for given in lists)
+    if method == "lists" or (method == "auto" and has_list):
+        return _by_lists(clips, lists)
+    if method in ("hash", "auto"):
+        speakers = rows["speaker"].to_numpy(dtype=object, na_value=None)
+        found = np.array([which_set(speaker or clip) for clip, speaker in zip(clips, speakers, strict=True)], object)
+        low, high = HASH_SHARES_ALLOWED
+        if method == "hash" or low <= np.mean(found == "validation") <= high:
+            return found
+    return _by_groups(rows, seed)
+
+
+def _by_lists(clips: np.ndarray, lists: list[SplitList]) -> np.ndarray:
+    found = np.full(len(clips), "train", object)
+    for given in lists:
+        listed = np.array([clip in given.names for clip in clips])
+        if given.names and not listed.any():
+            raise PipelineError(
+                f"The archive's {given.split} list names none of its clips (such as {min(given.names)}; the clips are "
+                f"called like {clips[0]}).\nSet prepare.splits: hash or grouped in params.yaml."
+            )
+        found[listed] = given.split
+    if not (found == "validation").any():
+        raise PipelineError("The archive has no validation list. Set prepare.splits: hash or grouped in params.yaml.")
+    return found
+
+
+def _by_groups(rows: pandas.DataFrame, seed: int) -> np.ndarray:
+    groups = rows["speaker"].fillna(rows["clip"]).to_numpy()
+    found = np.full(len(rows), "train", object)
+    folds = min(round(1 / SHARE), len(np.unique(groups)), int(rows["word"].value_counts().max()))
+    if folds < 2:
+        return found
+    # Where each clip is a group of its own both mean the same, and the one for groups takes minutes.
+    alone = len(np.unique(groups)) == len(groups)
+    folding = (StratifiedKFold if alone else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
+    judged = folding.split(np.zeros(len(rows)), rows["word"].to_numpy(), None if alone else groups)
+    for split in ("validation", "testing")[: folds - 1]:
+        found[next(judged)[1]] = split
+    return found

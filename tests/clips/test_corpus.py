@@ -1,0 +1,180 @@
+import json
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow
+import pytest
+
+from pipeline.clips import corpus as corpus_module
+from pipeline.clips.corpus import Corpus, CorpusWriter
+from pipeline.clips.noise import Noise
+from pipeline.errors import PipelineError
+
+CLIPS = 25
+
+
+def clip(number):
+    return np.full(16_000, number, np.int16)
+
+
+def write(folder, clips=CLIPS, first=0, seed=7):
+    """Clips whose every sample is their number; the words take turns, the last clip is a test clip."""
+    folder.mkdir(exist_ok=True)
+    with CorpusWriter(folder) as writer:
+        for number in range(clips - 1):
+            word = ("yes", "no", "cat")[number % 3]
+            writer.add(clip(number + first), clip=f"{word}/{number}.wav", part="train", word=word, speaker=str(number))
+        writer.add(clip(clips - 1), clip="t.wav", part="test", readable=False)
+        writer.add_noise(Noise("hum", np.arange(5000, dtype=np.int16)), "train")
+        writer.add_noise(Noise("hum", np.arange(5000, 6000, dtype=np.int16)), "validation")
+        splits = np.array(["train"] * (clips - 4) + ["validation"] * 2 + ["testing", "test"])
+        writer.finish(splits, source="demo", seed=seed, commands=("yes", "no"))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_module, "BATCH_ROWS", 10)
+    return write(tmp_path / "corpus")
+
+
+def test_rows_and_samples_come_back_in_the_order_asked(folder):
+    corpus = Corpus.open(folder)
+    asked = np.array([24, 0, 9, 10, 11, 19, 20, 0])
+    samples = corpus.samples(asked)
+    assert samples.shape == (8, 16_000)
+    assert samples.dtype == np.int16
+    np.testing.assert_array_equal(samples, np.stack([clip(number) for number in asked]))
+    assert corpus.samples(np.array([], int)).shape == (0, 16_000)
+    assert corpus.rows.loc[4, ["clip", "part", "split", "word", "speaker"]].tolist() == [
+        "no/4.wav",
+        "train",
+        "train",
+        "no",
+        "4",
+    ]
+    last = corpus.rows.iloc[24]
+    assert last[["clip", "split", "readable"]].tolist() == ["t.wav", "test", False]
+    assert last[["word", "speaker", "noise_source"]].isna().all()
+
+
+def test_samples_returned_are_the_callers_own(folder):
+    corpus = Corpus.open(folder)
+    corpus.samples(np.array([3]))[:] = 0
+    assert (corpus.samples(np.array([3])) == 3).all()
+
+
+def test_a_row_beyond_the_end_is_an_error(folder):
+    with pytest.raises(IndexError):
+        Corpus.open(folder).samples(np.array([CLIPS]))
+
+
+def test_splits_are_selected_by_row_number(folder):
+    corpus = Corpus.open(folder)
+    assert [corpus.select(split).tolist() for split in ("validation", "testing", "test")] == [[21, 22], [23], [24]]
+    assert len(corpus.select("train")) == 21
+
+
+def test_noise_stretches_belong_to_their_split(folder):
+    (train,), (validation,) = (Corpus.open(folder).noises(split) for split in ("train", "validation"))
+    assert train.name == validation.name == "hum"
+    np.testing.assert_array_equal(train.samples, np.arange(5000))
+    np.testing.assert_array_equal(validation.samples, np.arange(5000, 6000))
+
+
+def test_the_corpus_describes_itself(folder):
+    corpus = Corpus.open(folder)
+    assert corpus.vocabulary.words == ("cat", "no", "yes")
+    assert corpus.seed == 7
+    assert corpus.description["source"] == "demo"
+    assert corpus.description["counts"]["validation"] == {"yes": 1, "no": 1, "unknown": 0, "silence": 0}
+    assert corpus.description["counts"]["train"] == {"yes": 7, "no": 7, "unknown": 7, "silence": 0}
+    assert corpus.description["counts"]["test"] == {"all": 1}
+    assert "soundfile" in corpus.description["libraries"]
+
+
+def test_the_fingerprint_follows_samples_and_rows_alone(folder, tmp_path):
+    fingerprint = Corpus.open(folder).fingerprint
+    assert len(fingerprint) == 64
+    assert Corpus.open(write(tmp_path / "same")).fingerprint == fingerprint
+    assert Corpus.open(write(tmp_path / "louder", first=1)).fingerprint != fingerprint
+    assert Corpus.open(write(tmp_path / "longer", clips=CLIPS + 1)).fingerprint != fingerprint
+    assert Corpus.open(write(tmp_path / "seeded", seed=8)).fingerprint != fingerprint
+
+
+def test_it_is_a_memory_mapped_dataset(folder):
+    dataset = Corpus.open(folder).dataset
+    assert len(dataset) == CLIPS
+    assert dataset.cache_files == [{"filename": str(folder / "audio.arrow")}]
+    row = dataset.with_format("numpy")[12]
+    assert row["clip"] == "yes/12.wav"
+    np.testing.assert_array_equal(row["samples"], clip(12))
+    assert dataset.features["samples"].feature.dtype == "int16"
+
+
+def test_it_can_be_sent_to_a_loader_process(folder):
+    sent = pickle.dumps(Corpus.open(folder))
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(pickle.loads(sent).samples(np.array([5])), [clip(5)])
+
+
+@pytest.mark.parametrize("name", ["corpus.json", "rows.parquet", "audio.arrow"])
+def test_a_missing_file_says_what_to_run(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(PipelineError, match=rf"{name}.*dvc repro prepare"):
+        Corpus.open(folder)
+
+
+@pytest.mark.parametrize("name", ["corpus.json", "rows.parquet", "audio.arrow"])
+def test_a_file_cut_short_says_what_to_run(folder, name):
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(PipelineError, match="dvc repro prepare"):
+        Corpus.open(folder)
+
+
+def test_another_format_is_refused(folder):
+    description = json.loads((folder / "corpus.json").read_text())
+    (folder / "corpus.json").write_text(json.dumps({**description, "format": 0}))
+    with pytest.raises(PipelineError, match="format 0"):
+        Corpus.open(folder)
+
+
+def test_samples_of_another_shape_are_refused(tmp_path):
+    with CorpusWriter(tmp_path) as writer:
+        for wrong in (np.zeros(15_999, np.int16), np.zeros(16_000, np.float32)):
+            with pytest.raises(ValueError, match="expected int16"):
+                writer.add(wrong, clip="a", part="train")
+
+
+WRITE_MANY = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from pipeline.clips.corpus import CorpusWriter
+folder, clips = Path(sys.argv[1]), int(sys.argv[2])
+silence = np.zeros(16_000, np.int16)
+with CorpusWriter(folder) as writer:
+    for number in range(clips):
+        writer.add(silence, clip=f"yes/{number:08x}_nohash_0.wav", part="train", word="yes", speaker=f"{number:08x}")
+    writer.finish(np.full(clips, "train"), source="demo", seed=0, commands=("yes",))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_stays_flat_as_clips_are_added(tmp_path):
+    def peak_mb(clips):
+        finished = subprocess.run(
+            [sys.executable, "-c", WRITE_MANY, str(tmp_path), str(clips)], check=True, capture_output=True, text=True
+        )
+        return int(finished.stdout) / 1000
+
+    assert peak_mb(7000) - peak_mb(1000) < 30  # the 6,000 clips between them are 192 MB
+
+
+def test_the_audio_file_is_a_plain_arrow_stream(folder):
+    with pyarrow.ipc.open_stream(str(folder / "audio.arrow")) as stream:
+        lengths = [len(batch) for batch in stream]
+    assert lengths == [10, 10, 5]

@@ -1,0 +1,130 @@
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.clips.corpus import CorpusWriter
+from pipeline.clips.intake import Intake
+from pipeline.clips.recording import Recording, SplitList
+from pipeline.errors import PipelineError
+
+
+def wav(samples, rate_hz=16_000):
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate_hz, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+GOOD = wav(np.full(16_000, 100, np.int16))
+
+
+def trained(name, data=GOOD, **given):
+    return Recording("train", name, data, **{"word": name.split("/")[0], "speaker": "anna", **given})
+
+
+@pytest.fixture
+def writer(tmp_path):
+    with CorpusWriter(tmp_path) as writer:
+        yield writer
+
+
+def lines(intake):
+    return [(line.part, line.clip, line.action) for line in intake.quarantine]
+
+
+def test_a_good_clip_becomes_a_row_and_leaves_no_line(writer):
+    intake = Intake(writer, None)
+    intake.take(trained("yes/a.wav"))
+    intake.take(trained("no/a.wav", split="validation"))
+    intake.take(Recording("test", "t.wav", GOOD, word="yes", speaker="anna"))
+    assert intake.quarantine == []
+    rows = writer.rows
+    assert rows["clip"].tolist() == ["yes/a.wav", "no/a.wav", "t.wav"]
+    assert rows["word"].tolist()[:2] == ["yes", "no"]
+    assert rows["split"].isna().tolist() == [True, False, True]
+    assert rows.loc[2, ["word", "speaker"]].isna().all()  # what a test clip says is nobody's business
+
+
+@pytest.mark.parametrize("data", [b"", b"no sound at all", GOOD[:20], wav(np.zeros(0, np.int16))])
+def test_an_unreadable_file_is_excluded_from_training_and_silenced_in_the_test(writer, data):
+    intake = Intake(writer, None)
+    intake.take(trained("yes/bad.wav", data))
+    intake.take(Recording("test", "bad.wav", data))
+    assert lines(intake) == [("train", "yes/bad.wav", "excluded"), ("test", "bad.wav", "silenced")]
+    assert all(line.reason for line in intake.quarantine)
+    assert writer.rows[["clip", "readable"]].values.tolist() == [["bad.wav", False]]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (wav(np.full((44_100, 2), 100, np.int16), 44_100), "44100 Hz"),
+        (wav(np.full(48_000, 100, np.int16)), "3.00 s"),
+    ],
+)
+def test_a_clip_of_another_shape_is_converted_and_named(writer, data, reason):
+    intake = Intake(writer, None)
+    intake.take(Recording("test", "odd.wav", data))
+    assert lines(intake) == [("test", "odd.wav", "converted")]
+    assert reason in intake.quarantine[0].reason
+    assert writer.rows["readable"].tolist() == [True]
+
+
+def test_the_sample_submission_decides_which_test_clips_there_are(writer):
+    intake = Intake(writer, ["b.wav", "lost.wav", "a.wav"])
+    for name in ("a.wav", "extra.wav", "b.wav"):
+        intake.take(Recording("test", name, GOOD))
+    assert intake.complete() == ["b.wav", "lost.wav", "a.wav"]
+    assert lines(intake) == [("test", "extra.wav", "excluded"), ("test", "lost.wav", "silenced")]
+    assert writer.rows[["clip", "readable"]].values.tolist() == [["a.wav", True], ["b.wav", True], ["lost.wav", False]]
+
+
+def test_without_a_sample_submission_names_are_sorted(writer):
+    intake = Intake(writer, None)
+    for name in ("b.wav", "a.wav"):
+        intake.take(Recording("test", name, GOOD))
+    assert intake.complete() == ["a.wav", "b.wav"]
+
+
+def test_a_second_file_of_a_name_is_excluded(writer):
+    intake = Intake(writer, None)
+    for part in ("train", "test"):
+        intake.take(Recording(part, "a.wav", GOOD, word="yes"))
+        intake.take(Recording(part, "a.wav", GOOD, word="yes"))
+    assert lines(intake) == [("train", "a.wav", "excluded"), ("test", "a.wav", "excluded")]
+    assert len(writer.rows) == 2
+
+
+def test_a_training_clip_without_a_word_is_excluded(writer):
+    intake = Intake(writer, None)
+    intake.take(trained("stray.wav", word=None))
+    assert lines(intake) == [("train", "stray.wav", "excluded")]
+
+
+def test_noise_is_cut_and_is_no_row(writer):
+    intake = Intake(writer, None)
+    intake.take(trained("noise/long.wav", wav(np.arange(30_000, dtype=np.int16).repeat(4)), word=None, is_noise=True))
+    for name in ("noise/beep.wav", "noise/click.wav"):
+        intake.take(trained(name, GOOD, word=None, is_noise=True))
+    intake.take(trained("noise/own.wav", GOOD, word=None, is_noise=True, split="validation"))
+    intake.take(trained("noise/bad.wav", b"", word=None, is_noise=True))
+    writer.end_noise()
+    assert [noise.name for noise in writer.noises("train")] == ["noise/long.wav", "noise/beep.wav"]
+    validation = [noise.name for noise in writer.noises("validation")]
+    assert validation == ["noise/long.wav", "noise/click.wav", "noise/own.wav"]
+    assert lines(intake) == [("train", "noise/bad.wav", "excluded")]
+    assert len(writer.rows) == 0
+
+
+def test_lists_are_collected_wherever_they_come(writer):
+    intake = Intake(writer, None)
+    given = SplitList("validation", frozenset({"yes/a.wav"}))
+    intake.take(trained("yes/a.wav"))
+    intake.take(given)
+    assert intake.lists == [given]
+
+
+def test_a_sample_submission_that_names_a_clip_twice_is_refused(writer):
+    with pytest.raises(PipelineError, match=r"twice: a\.wav"):
+        Intake(writer, ["a.wav", "b.wav", "a.wav"])
