@@ -1,0 +1,118 @@
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow
+import pytest
+import soundfile
+
+from pipeline.clips.recording import Recording
+from pipeline.clips.waveform import decode
+from pipeline.errors import PipelineError
+from pipeline.sources.superb import Params, answers, fetch, read, sample
+
+ROOT = Path(__file__).parents[2]
+LABELS = ["yes", "no", "_silence_", "_unknown_"]
+ROWS = {
+    "train": [
+        ("/cache/yes/0a_nohash_0.wav", "yes"),
+        ("/cache/bed/0a_nohash_0.wav", "_unknown_"),
+        ("/cache/_background_noise_/pink_noise.wav", "_silence_"),
+    ],
+    "validation": [("/cache/no/0b_nohash_1.wav", "no")],
+    "test": [("/cache/yes/0c_nohash_0.wav", "yes"), ("/cache/_unknown_/0c_nohash_0.wav", "_unknown_"),
+             ("/cache/_silence_/0.wav", "_silence_")],
+}  # fmt: skip
+
+
+def tone(value: int) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.full(16, value, dtype=np.int16), 16_000, format="WAV")
+    return file.getvalue()
+
+
+def stored(folder: Path, keep_folders: bool = True) -> Path:
+    """Write ROWS as `datasets` writes them, in the hub's layout; clip i of a split holds the value i."""
+    features = datasets.Features(
+        {
+            "file": datasets.Value("string"),
+            "audio": datasets.Audio(decode=False),
+            "label": datasets.ClassLabel(names=LABELS),
+        }
+    )
+    for split, rows in ROWS.items():
+        table = {
+            "file": [path if keep_folders else Path(path).name for path, _ in rows],
+            "audio": [{"bytes": tone(i), "path": Path(path).name} for i, (path, _) in enumerate(rows)],
+            "label": [LABELS.index(label) for _, label in rows],
+        }
+        (folder / "ks" / split).mkdir(parents=True)
+        datasets.Dataset(pyarrow.table(table, features.arrow_schema)).to_parquet(folder / "ks" / split / "0000.parquet")
+    return folder
+
+
+def test_parquet_copy(tmp_path):
+    params = Params(path=stored(tmp_path / "superb"), folder=tmp_path / "cache")
+    files = fetch(params, seed=0)
+    assert [file.role for file in files] == ["train", "train", "test"]
+    assert all(Path(file.path).is_relative_to(tmp_path / "cache") for file in files)
+
+    recordings = list(read(files))
+    assert recordings[:4] == [
+        Recording("train", "yes/0a_nohash_0.wav", tone(0), "yes", "0a", "train"),
+        Recording("train", "bed/0a_nohash_0.wav", tone(1), "bed", "0a", "train"),
+        Recording("train", "_background_noise_/train_2_pink_noise.wav", tone(2), is_noise=True),
+        Recording("train", "no/0b_nohash_1.wav", tone(0), "no", "0b", "validation"),
+    ]
+    assert decode(recordings[1].data).samples.tolist() == [1] * 16
+    tests = recordings[4:]
+    assert [(clip.part, clip.word, clip.speaker, clip.data) for clip in tests] == [
+        ("test", None, None, tone(i)) for i in range(3)
+    ]
+
+    assert sample(files) is None
+    table = answers(files)
+    assert dict(zip(table["fname"], table["label"], strict=True)) == dict(
+        zip([clip.name for clip in tests], ["yes", "unknown", "silence"], strict=True)
+    )
+
+
+def test_without_folders_the_label_is_the_word(tmp_path):
+    files = fetch(Params(path=stored(tmp_path / "superb", keep_folders=False), folder=tmp_path / "cache"), seed=0)
+    assert [(clip.name, clip.word, clip.speaker) for clip in list(read(files))[:2]] == [
+        ("yes/train_0_0a_nohash_0.wav", "yes", "0a"),
+        ("_unknown_/train_1_0a_nohash_0.wav", "_unknown_", "0a"),
+    ]
+
+
+def test_a_split_without_files(tmp_path):
+    folder = stored(tmp_path / "superb")
+    (folder / "ks/validation/0000.parquet").unlink()
+    with pytest.raises(PipelineError, match="no Parquet file of the split 'validation'"):
+        fetch(Params(path=folder, folder=tmp_path / "cache"), seed=0)
+
+
+def test_other_columns_are_refused(tmp_path):
+    for split in ROWS:
+        datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / f"{split}.parquet")
+    with pytest.raises(PipelineError, match="must have the columns audio and label"):
+        fetch(Params(path=tmp_path, folder=tmp_path / "cache"), seed=0)
+
+
+def test_offline_says_what_to_do(tmp_path):
+    script = (
+        "import sys\nfrom pipeline.errors import PipelineError\nfrom pipeline.sources.superb import Params, fetch\n"
+        "try:\n    fetch(Params(folder=sys.argv[1]), 0)\nexcept PipelineError as error:\n    print(error)"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "cache")], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("superb/ks (revision refs/convert/parquet) cannot be loaded")
+    assert "HF_HUB_OFFLINE is set" in done.stdout
+    assert "profiles/speech-commands.yaml" in done.stdout
