@@ -1,0 +1,31 @@
+import torch
+
+from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
+
+
+def masked(params: SpecAugmentParams, seed: int = 0) -> torch.Tensor:
+    torch.manual_seed(seed)
+    return SpecAugment(params)(torch.ones(50, 98, 64)) == 0
+
+
+def test_masks_are_single_stretches_within_their_widths() -> None:
+    zeros = masked(SpecAugmentParams(frequency_masks=1, frequency_width=10, time_masks=0))
+    bins = zeros.all(dim=1)  # [clips, bins]: a masked bin is masked in every frame
+    assert torch.equal(bins[:, None].expand_as(zeros), zeros)
+    widths = bins.sum(dim=1)
+    assert widths.max() <= 10
+    assert widths.max() > 5
+    starts = (bins.int().diff(dim=1) == 1).sum(dim=1) + bins[:, 0]
+    assert starts.max() == 1
+
+
+def test_every_clip_has_its_own_mask_and_the_seed_gives_it_back() -> None:
+    params = SpecAugmentParams(frequency_masks=0, time_masks=2, time_width=30)
+    assert torch.equal(masked(params), masked(params))
+    assert not torch.equal(masked(params), masked(params, seed=1))
+    assert len({tuple(clip[:, 0].tolist()) for clip in masked(params)}) > 30
+
+
+def test_nothing_is_masked_when_judging() -> None:
+    features = torch.ones(3, 98, 64)
+    assert torch.equal(SpecAugment(SpecAugmentParams()).eval()(features), features)
