@@ -1,0 +1,167 @@
+"""Published checkpoints: found on disk, or fetched once, always from safetensors."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModelForAudioClassification,
+    PreTrainedModel,
+)
+
+from pipeline.errors import PipelineError
+from pipeline.files import read_json, replacing_folder
+
+CONFIG = "config.json"
+PREPROCESSOR = "preprocessor_config.json"
+WEIGHTS = "*.safetensors"
+HEADS = ("classifier.", "projector.")  # what a new set of labels may replace; all else must come from the checkpoint
+
+
+def resolve(checkpoint: str, revision: str | None, store: Path) -> Path:
+    """Return the folder that holds `checkpoint`: a folder as given, one in `store`, or one in the hub's cache.
+
+    With the network on, a checkpoint that is nowhere is fetched into `store` first.
+
+    Raises PipelineError that says how to get it.
+    """
+    folder = Path(checkpoint).expanduser()
+    if folder.is_dir():
+        _require_files(folder, checkpoint)
+        return folder
+    stored = store / "--".join([*checkpoint.split("/"), *([revision.replace("/", "-")] if revision else [])])
+    if stored.is_dir():
+        _require_files(stored, checkpoint)
+        return stored
+    try:
+        cached = Path(
+            snapshot_download(
+                checkpoint, revision=revision, local_files_only=True, allow_patterns=[CONFIG, PREPROCESSOR, WEIGHTS]
+            )
+        )
+        if not _missing(cached):
+            return cached
+    except (LocalEntryNotFoundError, HFValidationError):
+        pass
+    if constants.is_offline_mode() or checkpoint.startswith((".", "/", "~")):
+        raise PipelineError(_absent(checkpoint, stored, "no such folder, and no copy in the hub's cache"))
+    _fetch(checkpoint, revision, stored)
+    return stored
+
+
+def configure(
+    model: type[PreTrainedModel],
+    values: dict[str, Any],
+    folder: Path | None,
+    labels: list[str],
+    shape: Callable[[Any], tuple[int, ...]],
+) -> Any:
+    """Return the configuration of `model`: of the checkpoint in `folder` or else the class's own, `values` over it.
+
+    `shape` gives the shape of one input clip. Raises PipelineError for an unknown key, a checkpoint of another
+    architecture, and values of which no working model can be built: one is tried, without memory or arithmetic.
+    """
+    kind: Any = model.config_class
+    if unknown := sorted(set(values) - set(kind().to_dict())):
+        raise PipelineError(
+            f"{kind.__name__} of transformers knows no {', '.join(unknown)}.\n"
+            "Look the key up in its documentation, and mend `config` in the run's parameters in params.yaml."
+        )
+    if folder is not None and (found := read_json(folder / CONFIG).get("model_type")) != kind.model_type:
+        raise PipelineError(
+            f"The checkpoint in {folder} is of the architecture '{found}', not '{kind.model_type}'.\n"
+            "Change `checkpoint` or `model` of the run in params.yaml."
+        )
+    names = {"label2id": {label: i for i, label in enumerate(labels)}, "id2label": dict(enumerate(labels))}
+    try:
+        config = kind(**values, **names) if folder is None else kind.from_pretrained(folder, **values, **names)
+        with torch.device("meta"):
+            model(config).eval()(torch.empty(1, *shape(config)))
+    except Exception as error:  # transformers and torch raise whatever the first layer met that did not fit
+        raise PipelineError(
+            f"{model.__name__} cannot be built from its configuration: {type(error).__name__}: {error}\n"
+            "Mend `config` in the run's parameters in params.yaml."
+        ) from None
+    return config
+
+
+def load(model: Any, folder: Path, config: Any) -> tuple[Any, Any]:
+    """Return the model (its class is `model`) in `folder` with the head that `config` asks for, and its extractor.
+
+    A head of another size is replaced by a fresh one. Raises PipelineError if any other weights are not there.
+    """
+    _require_files(folder, str(folder))
+    loaded, report = model.from_pretrained(
+        folder, config=config, ignore_mismatched_sizes=True, use_safetensors=True, output_loading_info=True
+    )
+    absent = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+    if lacking := sorted(name for name in absent if not name.startswith(HEADS)):
+        raise PipelineError(
+            f"The checkpoint in {folder} does not fit {model.__name__}: {len(lacking)} weights are missing or not "
+            f"of its size, such as {lacking[0]}.\nChange `checkpoint` or `config` of the run in params.yaml."
+        )
+    return loaded, AutoFeatureExtractor.from_pretrained(folder)
+
+
+def is_whole(weights: Path) -> bool:
+    """Return whether a safetensors file is there and has all the bytes that its header promises."""
+    try:
+        with safe_open(weights, "pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
+
+
+def _fetch(checkpoint: str, revision: str | None, folder: Path) -> None:
+    """Bring a checkpoint from the hub into `folder`.
+
+    Through `from_pretrained`, because it also finds the safetensors copy that the hub keeps beside older repositories
+    (`facebook/wav2vec2-base` has only a pickle on its main branch).
+    """
+    try:
+        model, report = AutoModelForAudioClassification.from_pretrained(
+            checkpoint, revision=revision, use_safetensors=True, output_loading_info=True
+        )
+        extractor = AutoFeatureExtractor.from_pretrained(checkpoint, revision=revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise PipelineError(_absent(checkpoint, folder, f"fetching it failed: {reason}")) from None
+    # A head that the publisher did not give was made up just now; each run draws its own from its seed.
+    given = {name: value for name, value in model.state_dict().items() if name not in report["missing_keys"]}
+    with replacing_folder(folder) as temporary:
+        model.save_pretrained(temporary, state_dict=given)
+        extractor.save_pretrained(temporary)
+
+
+def _missing(folder: Path) -> list[str]:
+    return [name for name in (CONFIG, PREPROCESSOR, WEIGHTS) if not any(folder.glob(name))]
+
+
+def _require_files(folder: Path, checkpoint: str) -> None:
+    if missing := _missing(folder):
+        raise PipelineError(
+            f"The checkpoint '{checkpoint}' in {os.path.abspath(folder)} lacks {', '.join(missing)}.\n"
+            "A checkpoint is a folder in the hub's format: config.json, preprocessor_config.json and weights as "
+            "safetensors. Weights in pickle form (pytorch_model.bin) are not loaded, since they can run code."
+        )
+    if cut := [path.name for path in sorted(folder.glob(WEIGHTS)) if not is_whole(path)]:
+        raise PipelineError(
+            f"The checkpoint '{checkpoint}' in {os.path.abspath(folder)} is damaged: {', '.join(cut)} is cut short.\n"
+            "Delete the folder and get the checkpoint again."
+        )
+
+
+def _absent(checkpoint: str, stored: Path, reason: str) -> str:
+    return (
+        f"The checkpoint '{checkpoint}' is not here: {reason}.\n"
+        "Do one of these, then start again:\n"
+        f"  - with a network: unset HF_HUB_OFFLINE; python -m pipeline check   (fetches it into {stored})\n"
+        "  - on a machine with a network: the same in a clone of this project; copy that folder to its place here\n"
+        "  - set `checkpoint` in params.yaml to a folder that holds it, or to null for a small model from a config"
+    )

@@ -1,0 +1,62 @@
+"""The figures that judge predicted labels, from a confusion matrix; NumPy only, so that no stage pays for more.
+
+`counts` is always int [labels, labels]: rows are the truth, columns the prediction.
+"""
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, labels: int) -> np.ndarray:
+    """Return the counts of index pairs; `truth` and `predicted` are int [clips], below `labels`."""
+    truth, predicted = np.asarray(truth), np.asarray(predicted)
+    return np.bincount(truth * labels + predicted, minlength=labels**2).reshape(labels, labels)
+
+
+def recalls(counts: np.ndarray) -> np.ndarray:
+    """Return per label the share of its clips that were recognised, NaN where it has none."""
+    judged = counts.sum(axis=1)
+    return np.divide(np.diag(counts), judged, out=np.full(len(counts), np.nan), where=judged > 0)
+
+
+def weights(counts: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return the share of each label in the judgement: the prior `shares`, renormalised over the labels with clips.
+
+    Raises PipelineError if no label with a share has a clip.
+    """
+    present = np.where(counts.sum(axis=1) > 0, shares, 0.0)
+    if present.sum() <= 0:
+        raise PipelineError(
+            "None of the labels that the prior gives a share has a clip to judge by.\n"
+            "Change decide.prior in params.yaml."
+        )
+    return present / present.sum()
+
+
+def accuracy(counts: np.ndarray, shares: np.ndarray | None = None) -> float:
+    """Return the share of clips recognised; with `shares` [labels], as if the labels were that frequent."""
+    if shares is None:
+        return float(np.trace(counts) / counts.sum())
+    return float(weights(counts, shares) @ np.nan_to_num(recalls(counts)))
+
+
+def macro_f1(counts: np.ndarray) -> float:
+    """Return the mean F1 over the labels that occur in the truth or the prediction."""
+    occurrences = counts.sum(axis=1) + counts.sum(axis=0)
+    occurring = occurrences > 0
+    return float(np.mean(2 * np.diag(counts)[occurring] / occurrences[occurring]))
+
+
+def effective_clips(counts: np.ndarray, shares: np.ndarray) -> float:
+    """Return how many equally weighted clips judge as surely (Kish, Survey Sampling, 1965, section 11.7)."""
+    share, judged = weights(counts, shares), counts.sum(axis=1)
+    return float(1 / np.sum(share[judged > 0] ** 2 / judged[judged > 0]))
+
+
+def wilson(share: float, clips: float, z: float = 1.959964) -> tuple[float, float]:
+    """Return the Wilson score interval, 95 % by default (Wilson, JASA 22, 1927)."""
+    centre = share + z**2 / (2 * clips)
+    spread = z * np.sqrt(share * (1 - share) / clips + z**2 / (4 * clips**2))
+    scale = 1 + z**2 / clips
+    return max(0.0, float((centre - spread) / scale)), min(1.0, float((centre + spread) / scale))

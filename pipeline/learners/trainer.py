@@ -1,0 +1,433 @@
+"""Fitting with the Hugging Face Trainer: deterministic, resumable, the same in one process or several."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from dvclive import Live
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForAudioClassification,
+    EarlyStoppingCallback,
+    FeatureExtractionMixin,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+from transformers.utils.logging import disable_progress_bar
+
+from pipeline.errors import PipelineError
+from pipeline.files import read_json
+from pipeline.learners.checkpoints import is_whole
+from pipeline.learners.classifier import Lesson
+from pipeline.learners.metrics import Accuracy
+from pipeline.settings import Settings
+
+# No bars for files that take milliseconds, on each loading and saving.
+disable_progress_bar()
+
+TRAINER_STATE = "trainer_state.json"
+# The Trainer's names in its log, and ours.
+CURVES = {
+    "loss": "train/loss",
+    "grad_norm": "train/grad_norm",
+    "learning_rate": "train/learning_rate",
+    "eval_loss": "validation/loss",
+    "eval_accuracy": "validation/accuracy",
+}
+
+
+class Training(Settings):
+    """How a transformer is fitted. `batch_size` counts the clips of one step over all processes."""
+
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(32, ge=1)
+    eval_batch_size: int = Field(128, ge=1)
+    learning_rate: float = Field(3e-5, gt=0)
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    warmup_share: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    mixup_alpha: float = Field(0.0, ge=0)
+    patience: int | None = Field(None, ge=1)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    workers: int = Field(0, ge=0)
+
+
+def precision_of(wanted: str, device: torch.device) -> str:
+    """Return what `wanted` means on `device`: "auto" is bf16 or fp16 on CUDA, fp32 elsewhere.
+
+    Raises PipelineError for fp16 without CUDA, where the gradients cannot be scaled.
+    """
+    if wanted == "fp16" and device.type != "cuda":
+        raise PipelineError("precision fp16 needs a CUDA device, and there is none. Set `training.precision` to auto.")
+    if wanted != "auto":
+        return wanted
+    if device.type != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+class TransformerClassifier:
+    """A Hugging Face audio classifier behind `fit`, `predict_proba`, `save`.
+
+    `front_end` turns float32 waveforms [clips, samples] into the model's input; `masking` (SpecAugment) follows it
+    while training. `extractor` is what the checkpoint's own users would preprocess with: it is saved beside the
+    weights, so that the folder is a complete checkpoint in the hub's format.
+    """
+
+    def __init__(
+        self,
+        model: Any,  # a PreTrainedModel with a classification head; transformers' own annotations lead nowhere
+        front_end: nn.Module,
+        extractor: FeatureExtractionMixin,
+        training: Training,
+        masking: nn.Module | None = None,
+    ) -> None:
+        self.model = model
+        self.front_end = front_end
+        self.extractor = extractor
+        self.training = training
+        self.masking = masking
+        self.labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
+
+    def fit(self, lesson: Lesson, work: Path, live: Path) -> None:
+        """Train, and keep the weights of the epoch with the best validation accuracy.
+
+        Killed at any moment, the next call with the same `work` goes on from the last finished epoch and ends with the
+        same weights: every random draw is a function of seed, step and clip, not of what ran before.
+
+        Raises PipelineError if `training` cannot be done on this device or with this many processes.
+        """
+        settings = self.training
+        sampler = _EpochSampler(lesson)
+        arguments = _arguments(settings, work, lesson.seed)
+        self.front_end.to(arguments.device)
+        trainer = _Trainer(
+            model=self.model,
+            args=arguments,
+            train_dataset=_Positions(len(lesson.train.rows)),
+            eval_dataset=_Positions(len(lesson.validation.rows)),
+            data_collator=_Collator(lesson),
+            compute_metrics=_accuracy,
+            callbacks=[_StepSeeds(lesson.seed, sampler), _Curves(live)],
+            front_end=self.front_end,
+            masking=self.masking,
+            sampler=sampler,
+            settings=settings,
+        )
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(_Progress())
+        if settings.patience is not None:
+            trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=settings.patience))
+        if arguments.process_index == 0:
+            _drop_broken_checkpoints(work)
+        trainer.accelerator.wait_for_everyone()
+        last = next(reversed(_checkpoints(work)), None)
+        if last is not None and (ended := _early_end(last)) is not None:
+            arguments.num_train_epochs = ended
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        self.model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        # The caller deletes `work`, from which a slower process may still be loading the best weights.
+        trainer.accelerator.wait_for_everyone()
+
+    @torch.inference_mode()
+    def predict_proba(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
+        """Return float32 [clips, labels] for int16 [clips, samples], in batches on the device that there is."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.to(device).eval()
+        self.front_end.to(device).eval()
+        precision = precision_of(self.training.precision, device)
+        batches = []
+        for start in range(0, len(samples), self.training.eval_batch_size):
+            batch = torch.from_numpy(samples[start : start + self.training.eval_batch_size]).to(device)
+            features = self.front_end(batch.float() / 32768)
+            with torch.autocast(
+                device.type,
+                dtype=torch.float16 if precision == "fp16" else torch.bfloat16,
+                enabled=precision != "fp32",
+            ):
+                logits = self.model(features).logits
+            batches.append(logits.float().softmax(dim=-1).cpu().numpy())
+        return np.concatenate(batches) if batches else np.empty((0, len(self.labels)), np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write config.json, model.safetensors and preprocessor_config.json."""
+        self.model.save_pretrained(folder)
+        self.extractor.save_pretrained(folder)
+
+
+def _arguments(settings: Training, work: Path, seed: int) -> TrainingArguments:
+    cuda = torch.cuda.is_available()
+    precision = precision_of(settings.precision, torch.device("cuda" if cuda else "cpu"))
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup_share,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=not cuda,
+        ddp_backend="gloo" if not cuda and int(os.environ.get("WORLD_SIZE", "1")) > 1 else None,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=2,  # of 1, the Trainer keeps only the best at its end, and a kill then would cost epochs
+        load_best_model_at_end=True,
+        metric_for_best_model="accuracy",
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,  # early stopping's count survives a kill
+        dataloader_num_workers=settings.workers,
+        dataloader_persistent_workers=settings.workers > 0,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to="none",
+        disable_tqdm=False,  # else a second training in one process prints its log as dictionaries
+        seed=seed,
+        log_level="error",
+    )
+    processes = arguments.world_size
+    if settings.batch_size % processes:
+        raise PipelineError(
+            f"A batch of {settings.batch_size} clips cannot be shared evenly by {processes} processes.\n"
+            f"Set `training.batch_size` in params.yaml to a multiple of {processes}, or start another number of them."
+        )
+    arguments.per_device_train_batch_size = settings.batch_size // processes
+    arguments.per_device_eval_batch_size = settings.eval_batch_size
+    return arguments
+
+
+class _Positions(torch.utils.data.Dataset[tuple[int, int] | int]):
+    """Hands the sampler's items to the collator, which reads, augments and stacks a whole batch at once."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, item: tuple[int, int] | int) -> tuple[int, int] | int:
+        return item
+
+
+class _EpochSampler(torch.utils.data.Sampler[tuple[int, int]]):
+    """Yields (epoch, position) of an epoch's draw, shuffled by seed and epoch alone."""
+
+    def __init__(self, lesson: Lesson) -> None:
+        self.lesson = lesson
+        self.epoch = 0
+        self.length = len(lesson.draw(0))
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        drawn = self.lesson.draw(self.epoch)
+        for position in np.random.default_rng([self.lesson.seed, self.epoch]).permutation(drawn):
+            yield self.epoch, int(position)
+
+
+class _Collator:
+    """Items of the sampler -> a batch: waveforms float32 [clips, samples], labels int64 [clips].
+
+    (epoch, position) is a training clip, augmented by a draw of its own; a bare position is a validation clip.
+    """
+
+    def __init__(self, lesson: Lesson) -> None:
+        self.lesson = lesson
+
+    def __call__(self, items: list[tuple[int, int] | int]) -> dict[str, Tensor]:
+        if isinstance(items[0], tuple):
+            pairs = [item for item in items if isinstance(item, tuple)]
+            at = np.array([position for _, position in pairs])
+            generators = [np.random.default_rng([self.lesson.seed, epoch, position]) for epoch, position in pairs]
+            examples = self.lesson.train
+            waveforms = self.lesson.augment(examples.read(examples.rows[at]), generators)
+        else:
+            at = np.array(items)
+            examples = self.lesson.validation
+            waveforms = examples.read(examples.rows[at]).astype(np.float32) / np.float32(32768)
+        return {"input_values": torch.from_numpy(waveforms), "labels": torch.from_numpy(examples.targets[at])}
+
+
+class _Trainer(Trainer):
+    """Adds the front end on the training device, mixup, and a restoring of checkpoints that works for every model."""
+
+    def __init__(
+        self,
+        *args: Any,
+        front_end: nn.Module,
+        masking: nn.Module | None,
+        sampler: _EpochSampler,
+        settings: Training,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.model: Any
+        self.front_end = front_end
+        self.masking = masking
+        self.sampler = sampler
+        self.settings = settings
+        # Our loss is a mean over the batch; the Trainer must not divide it once more.
+        self.model_accepts_loss_kwargs = False
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> _EpochSampler:
+        return self.sampler
+
+    def _prepare_inputs(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        inputs = super()._prepare_inputs(inputs)
+        waveforms, labels = inputs["input_values"], inputs["labels"]
+        targets = nn.functional.one_hot(labels, self.model.config.num_labels).float()  # [clips, labels]
+        if self.model.training and self.settings.mixup_alpha > 0:
+            # Mixup (Zhang et al. 2018), on waveforms: two clips are heard at once, and both count.
+            share = float(np.random.beta(self.settings.mixup_alpha, self.settings.mixup_alpha))
+            partner = torch.randperm(len(labels)).to(labels.device)
+            waveforms = share * waveforms + (1 - share) * waveforms[partner]
+            targets = share * targets + (1 - share) * targets[partner]
+        with torch.no_grad():
+            features = self.front_end(waveforms)
+            if self.masking is not None and self.model.training:
+                features = self.masking(features)
+        return {"input_values": features, "labels": labels, "targets": targets}
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, *_: Any, **__: Any) -> Any:
+        outputs = model(inputs["input_values"])
+        smoothing = self.settings.label_smoothing if model.training else 0.0
+        loss = nn.functional.cross_entropy(outputs.logits.float(), inputs["targets"], label_smoothing=smoothing)
+        # The Trainer takes all but the first of a tuple for predictions.
+        return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        self._restore(resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        self._restore(str(self.state.best_model_checkpoint))
+
+    def _restore(self, checkpoint: str) -> None:
+        """Load weights through `from_pretrained`.
+
+        The Trainer's own way (transformers 5.23) reads the file's names as they are; AST's differ from the module's,
+        and it would go on with most of the encoder unrestored and a log line.
+        """
+        saved = AutoModelForAudioClassification.from_pretrained(checkpoint, use_safetensors=True)
+        self.model.load_state_dict(saved.state_dict())
+
+
+class _StepSeeds(TrainerCallback):
+    """Seeds dropout, mixup and masks at each step, so that a resumed training draws what the first one would have."""
+
+    def __init__(self, seed: int, sampler: _EpochSampler) -> None:
+        self.seed = seed
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # Accelerate does not pass the epoch on to a sampler that it has sharded over processes.
+        self.sampler.epoch = round(state.epoch or 0)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        seeds = np.random.SeedSequence([self.seed, state.global_step, args.process_index]).generate_state(2)
+        torch.manual_seed(int(seeds[0]))
+        np.random.seed(int(seeds[1]))  # transformers' own SpecAugment draws from the global state
+
+
+class _Curves(TrainerCallback):
+    """DVCLive metrics and curves, without what differs from run to run (times), rebuilt from the log on resuming.
+
+    DVCLive's own callback would append a killed epoch's points a second time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.live: Live | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            # DVCLive's messages about Git do not concern a run that DVC drives.
+            logging.getLogger("dvclive").setLevel(logging.ERROR)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.live = Live(dir=str(self.folder), dvcyaml=False, save_dvc_exp=False)
+            for entry in state.log_history:
+                self._write(entry)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        self._write({**logs, "epoch": state.epoch})
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.live is not None:
+            best = [entry["eval_accuracy"] for entry in state.log_history if "eval_accuracy" in entry]
+            self.live.summary["best_accuracy"] = max(best)
+            self.live.make_summary()
+            self.live.end()
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        if self.live is None:
+            return
+        self.live.step = round(entry.get("epoch") or 0)
+        # In an order of our own: a log read back from a checkpoint is sorted by name.
+        for name, curve in CURVES.items():
+            if name in entry:
+                self.live.log_metric(curve, entry[name])
+        self.live.make_summary()
+
+
+class _Progress(ProgressCallback):
+    """The Trainer's bar, with one readable line an epoch."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        if self.training_bar is not None and logs and "eval_accuracy" in logs:
+            losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+            self.training_bar.write(
+                f"epoch {round(state.epoch):>3}  training loss {losses[-1]:.3f}  "
+                f"validation loss {logs['eval_loss']:.3f}  accuracy {logs['eval_accuracy']:.4f}"
+            )
+
+
+def _accuracy(prediction: Any) -> dict[str, float]:
+    """Return the accuracy as if each label were equally frequent, which the test set is made to be, nearly."""
+    labels = prediction.predictions.shape[1]
+    accuracy: dict[str, float] = Accuracy().compute(
+        predictions=prediction.predictions.argmax(axis=-1),
+        references=prediction.label_ids,
+        labels=labels,
+        shares=np.full(labels, 1 / labels),
+    )
+    return accuracy
+
+
+def _checkpoints(work: Path) -> list[Path]:
+    """Return the checkpoints from old to new."""
+    return sorted(work.glob("checkpoint-*"), key=lambda folder: int(folder.name.split("-")[1]))
+
+
+def _drop_broken_checkpoints(work: Path) -> None:
+    """Delete checkpoints that a kill left half-written: the Trainer writes its state last."""
+    for folder in _checkpoints(work):
+        try:
+            read_json(folder / TRAINER_STATE)
+            whole = is_whole(folder / "model.safetensors")
+        except (FileNotFoundError, ValueError):
+            whole = False
+        if not whole:
+            shutil.rmtree(folder)
+
+
+def _early_end(checkpoint: Path) -> int | None:
+    """Return the epoch at which patience had run out when `checkpoint` was written, None if it had not.
+
+    The Trainer (transformers 5.23) forgets on resuming that it was told to stop, and would train on.
+    """
+    state = read_json(checkpoint / TRAINER_STATE)
+    stopped = state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
+    return round(state["epoch"]) if stopped else None
