@@ -1,0 +1,80 @@
+"""Audio Spectrogram Transformer (Gong et al. 2021): a vision transformer over patches of the log-mel spectrogram."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+
+from pipeline.features.log_mel import LogMel, statistics
+from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
+from pipeline.learners import checkpoints
+from pipeline.learners.classifier import Examples
+from pipeline.learners.trainer import Training, TransformerClassifier
+from pipeline.settings import Settings
+
+__all__ = ["Params", "Training", "build", "check", "restore"]
+
+STATISTICS_CLIPS = 2_000  # as many give mean and deviation to three digits
+
+
+class Params(Settings):
+    """A published checkpoint, or none for a model from `config` alone; `config` holds keys of ASTConfig."""
+
+    checkpoint: str | None = None
+    revision: str | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    spec_augment: SpecAugmentParams = SpecAugmentParams()
+
+
+def check(params: Params, store: Path) -> None:
+    _configure(params, ["yes", "no"], store)
+
+
+def build(
+    params: Params, training: Training, labels: list[str], examples: Examples, store: Path
+) -> TransformerClassifier:
+    folder, config = _configure(params, labels, store)
+    if folder is not None:
+        # Mean and deviation of the front end are the checkpoint's own: its weights expect them.
+        model, extractor = checkpoints.load(ASTForAudioClassification, folder, config)
+    else:
+        model = ASTForAudioClassification(config)
+        step = max(1, len(examples.rows) // STATISTICS_CLIPS)
+        mean, std = statistics(examples.read(examples.rows[::step]), num_mel_bins=model.config.num_mel_bins)
+        extractor = ASTFeatureExtractor(
+            num_mel_bins=model.config.num_mel_bins,
+            max_length=model.config.max_length,
+            mean=float(np.round(mean, 6)),
+            std=float(np.round(std, 6)),
+        )
+    return TransformerClassifier(
+        model, _front_end(extractor), extractor, training, masking=SpecAugment(params.spec_augment)
+    )
+
+
+def restore(folder: Path, training: Training) -> TransformerClassifier:
+    model = ASTForAudioClassification.from_pretrained(folder, use_safetensors=True)
+    extractor = ASTFeatureExtractor.from_pretrained(folder)
+    return TransformerClassifier(model, _front_end(extractor), extractor, training)
+
+
+def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | None, ASTConfig]:
+    """Return the checkpoint's folder, if one is asked for, and the configuration."""
+    folder, values = None, {"max_length": 128, **params.config}
+    if params.checkpoint is not None:
+        folder, values = checkpoints.resolve(params.checkpoint, params.revision, store), params.config
+    return folder, checkpoints.configure(
+        ASTForAudioClassification, values, folder, labels, lambda config: (config.max_length, config.num_mel_bins)
+    )
+
+
+def _front_end(extractor: ASTFeatureExtractor) -> LogMel:
+    return LogMel(
+        num_mel_bins=extractor.num_mel_bins,
+        max_length=extractor.max_length,
+        mean=extractor.mean,
+        std=extractor.std,
+        sampling_rate=extractor.sampling_rate,
+    )
