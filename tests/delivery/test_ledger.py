@@ -1,0 +1,136 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.delivery import ledger
+from pipeline.errors import PipelineError
+
+HEADER = "time,run,scoreboard,public,private,sha256,commit,params\n"
+ROW = ledger.Row("2026-11-21T00:00:00+00:00", "ast", "local", "0.84703", "0.85727", "aa", "c0ffee-dirty", "bb")
+
+
+def test_rows_come_back_as_they_were(tmp_path):
+    path = tmp_path / "submissions" / "ledger.csv"
+    assert ledger.read(path) == []
+    assert ledger.append(path, ROW)
+    other = replace(ROW, run="wav2vec2, small", public="", private="")
+    assert ledger.append(path, other)
+    assert ledger.read(path) == [ROW, other]
+    assert path.read_text().startswith(
+        HEADER + "2026-11-21T00:00:00+00:00,ast,local,0.84703,0.85727,aa,c0ffee-dirty,bb\n"
+    )
+
+
+def test_the_same_score_is_written_once(tmp_path):
+    path = tmp_path / "ledger.csv"
+    ledger.append(path, ROW)
+    before = path.read_bytes()
+    assert not ledger.append(path, replace(ROW, time="later", commit="other"))
+    assert path.read_bytes() == before
+    for change in ({"run": "x"}, {"scoreboard": "kaggle"}, {"sha256": "x"}, {"params": "x"}):
+        assert ledger.append(path, replace(ROW, **change))
+    assert len(ledger.read(path)) == 5
+
+
+def test_foreign_rows_stay_byte_for_byte(tmp_path):
+    path = tmp_path / "ledger.csv"
+    foreign = HEADER + '2017,"AST",kaggle,0.84703,0.857270,"",,\r\n\n2018,x,kaggle,,,,,'  # no newline at the end
+    path.write_bytes(foreign.encode())
+    ledger.append(path, ROW)
+    assert path.read_bytes() == (foreign + "\n" + ",".join(vars(ROW).values()) + "\n").encode()
+    assert [row.run for row in ledger.read(path)] == ["AST", "x", "ast"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("run,score\n", "must begin"), ("", "must begin"), (HEADER + "a,b\n", "found 2 in")]
+)
+def test_a_ledger_of_another_shape_is_left_alone(tmp_path, text, message):
+    path = tmp_path / "ledger.csv"
+    path.write_text(text)
+    with pytest.raises(PipelineError, match=message):
+        ledger.append(path, ROW)
+    assert path.read_text() == text
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from pipeline.delivery import ledger
+path, writer = Path(sys.argv[1]), sys.argv[2]
+print("ready", flush=True)
+for number in range(int(sys.argv[3])):
+    ledger.append(path, ledger.Row("t", f"{writer}-{number}", "local", "", "", "x" * 64, "", "y" * 64))
+"""
+
+
+def start(path: Path, writer: str, rows: int) -> subprocess.Popen:
+    root = Path(ledger.__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    command = [sys.executable, "-c", WRITER, str(path), writer, str(rows)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def test_kill_9_leaves_whole_rows(tmp_path):
+    path = tmp_path / "ledger.csv"
+    for attempt in range(3):
+        process = start(path, f"attempt{attempt}", 1_000_000)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.1 + 0.07 * attempt)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        text = path.read_text()
+        assert text.endswith("\n")
+        rows = [row for row in csv.reader(text.splitlines()) if row[1].startswith(f"attempt{attempt}-")]
+        assert [row[1] for row in rows] == [f"attempt{attempt}-{number}" for number in range(len(rows))]
+        assert rows
+        assert ledger.append(path, replace(ROW, run=f"after {attempt}"))  # the dead process's lock is gone
+        assert sorted(file.name for file in tmp_path.iterdir()) == [".ledger.lock", "ledger.csv"]
+
+
+def test_two_writers_lose_nothing(tmp_path):
+    path = tmp_path / "ledger.csv"
+    processes = [start(path, writer, 40) for writer in "ab"]
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert sorted(row.run for row in ledger.read(path)) == sorted(f"{w}-{n}" for w in "ab" for n in range(40))
+
+
+def git(root, *words):
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
+    return subprocess.run(
+        ["git", "-C", str(root), *identity, *words], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_commit_tells_whether_the_code_differs(tmp_path):
+    assert ledger.commit_of(tmp_path) == ""
+    git(tmp_path, "init")
+    assert ledger.commit_of(tmp_path) == ""  # nothing committed yet
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "model.py").write_text("one")
+    (tmp_path / "dvc.lock").write_text("one")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first")
+    head = git(tmp_path, "rev-parse", "HEAD")
+    assert ledger.commit_of(tmp_path) == head
+    # What a run itself writes is no change of the code.
+    (tmp_path / "dvc.lock").write_text("two")
+    (tmp_path / "submissions").mkdir()
+    (tmp_path / "submissions" / "ledger.csv").write_text(HEADER)
+    assert ledger.commit_of(tmp_path) == head
+    (tmp_path / "pipeline" / "model.py").write_text("two")
+    assert ledger.commit_of(tmp_path) == f"{head}-dirty"
+
+
+def test_commit_is_empty_without_git(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ledger.commit_of(tmp_path) == ""
