@@ -1,0 +1,1 @@
+"""Measurements: each one a ratio to a peer or a limit that is measured in the same run."""
