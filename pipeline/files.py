@@ -27,8 +27,10 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder; put it in the place of `path` when the block ends well, delete it otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # What a killed process left may be gigabytes; only one process at a time makes a folder.
+    for left in path.parent.glob(f".{path.name}.*.part"):
+        shutil.rmtree(left)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary

@@ -19,8 +19,13 @@ class Layout:
         return self.root / "artifacts"
 
     @property
-    def check(self) -> Path:
-        return self.artifacts / "check"
+    def checked(self) -> Path:
+        return self.artifacts / "check" / "passed"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Published checkpoints that were fetched; no stage's output, since they are fetched once for all runs."""
+        return self.root / "data" / "checkpoints"
 
     @property
     def manifest(self) -> Path:

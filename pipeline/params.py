@@ -13,11 +13,13 @@ from pipeline.settings import Settings
 
 S = TypeVar("S", bound=Settings)
 
+SECTIONS = ("seed", "download", "prepare", "train", "runs", "decide", "ensemble")
+
 
 def read(path: Path) -> dict[str, Any]:
     """Return the whole file as plain values.
 
-    Raises PipelineError if it is missing, is no YAML, or is no mapping.
+    Raises PipelineError if it is missing, is no YAML, is no mapping, or holds a section that nothing reads.
     """
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -29,6 +31,10 @@ def read(path: Path) -> dict[str, Any]:
         raise PipelineError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise PipelineError(f"{path} must hold sections such as 'download:' and 'runs:'; found {type(tree).__name__}.")
+    if strange := [str(name) for name in tree if name not in SECTIONS]:
+        raise PipelineError(
+            f"{path}: no stage reads the section {', '.join(strange)}. Known sections: {', '.join(SECTIONS)}."
+        )
     return tree
 
 

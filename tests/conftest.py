@@ -1,0 +1,221 @@
+"""A copy of the project that tests may run, change and break."""
+
+import copy
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.layout import Layout
+
+# Tiny tensors: threads only get into each other's way, tenfold on a busy machine. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# As pipeline/__main__.py does, and before any test loads torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PARTS = ["pipeline", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"]
+
+TINY_AST = {
+    "num_mel_bins": 32,
+    "patch_size": 32,
+    "frequency_stride": 32,
+    "time_stride": 6,
+    "max_length": 98,
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
+TINY_WAV2VEC2 = {
+    "conv_dim": [16, 16],
+    "conv_kernel": [40, 16],
+    "conv_stride": [20, 16],
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "classifier_proj_size": 16,
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+    "mask_time_length": 4,
+}
+TINY_PARAMS: dict[str, Any] = {
+    "seed": 7,
+    "download": {
+        "source": "demo",
+        "folder": "data/demo",
+        "train_voices": 4,
+        "validation_share": 0.25,
+        "test_voices": 2,
+        "clips_per_command": 5,
+        "clips_per_other_word": 2,
+        "test_clips_per_label": 5,
+        "background_seconds": 3,
+    },
+    "prepare": {"splits": "auto"},
+    "train": {"training": {"epochs": 4, "batch_size": 16, "learning_rate": 0.003}},
+    "runs": {
+        "ast": {"model": "ast", "parameters": {"config": TINY_AST}},
+        "wav2vec2": {"model": "wav2vec2", "vocabulary": "words", "parameters": {"config": TINY_WAV2VEC2}},
+    },
+    "decide": {"rule": "tuned"},
+    "ensemble": {"weights": "accuracy"},
+}
+
+
+class Project:
+    """A project folder with its own params.yaml; commands run in it as a user types them, without a network."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.layout = Layout(root)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return yaml.safe_load(self.layout.params.read_text())
+
+    def configure(self, change: Callable[[dict[str, Any]], Any]) -> None:
+        params = self.params
+        change(params)
+        self.layout.params.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*_NO_NETWORK, *command],
+            cwd=self.root,
+            env={**_environment(), "HF_HOME": f"{self.root}.hub", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def outcome(self, *command: str, **environment: str) -> tuple[str, int]:
+        """Run a command and return its output and its exit status."""
+        process = self.start(*command, **environment)
+        output, _ = process.communicate()
+        return output, process.returncode
+
+    def run(self, *command: str, **environment: str) -> str:
+        """Run a command that should succeed and return its output."""
+        output, status = self.outcome(*command, **environment)
+        assert status == 0, f"{' '.join(command)} exited with {status}:\n{output}"
+        return output
+
+    def dvc(self, *arguments: str) -> str:
+        return self.run(sys.executable, "-m", "dvc", *arguments)
+
+    @staticmethod
+    def kill_when(process: subprocess.Popen[str], condition: Callable[[], Any]) -> str:
+        """kill -9 the process and all that it started as soon as the condition holds; return its output."""
+        Project.wait(process, condition)
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate()[0]
+
+    @staticmethod
+    def wait(process: subprocess.Popen[str], condition: Callable[[], Any]) -> None:
+        while not condition():
+            assert process.poll() is None, f"ended too early:\n{process.communicate()[0]}"
+            time.sleep(0.005)
+
+    def copy(self, root: Path) -> "Project":
+        """Return a twin in `root`, where DVC has nothing to do."""
+        # Without its cache, DVC would run everything again. What lies under tmp is bound to the place.
+        shutil.copytree(self.root, root, symlinks=True, ignore=shutil.ignore_patterns("tmp"))
+        return Project(root)
+
+
+def _no_network() -> list[str]:
+    """Return a command's prefix that leaves it no network but its own loopback, which torchrun needs."""
+    prefix = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
+    try:
+        subprocess.run([*prefix, "true"], capture_output=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return []
+    return prefix
+
+
+_NO_NETWORK = _no_network()
+
+
+def _environment() -> dict[str, str]:
+    """Return the tester's environment without accounts, caches and launchers of theirs."""
+    strange = ("KAGGLE", "HF_", "DVC_", "RANK", "WORLD_SIZE", "LOCAL_RANK")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(strange)}
+    if not _NO_NETWORK:  # then at least nothing may ask for it
+        environment["HF_HUB_OFFLINE"] = "1"
+    # `dvc` and the stages that it starts use this very Python.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    return {**environment, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _clone(root: Path, params: dict[str, Any]) -> Project:
+    for part in PARTS:
+        source, target = REPOSITORY / part, root / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "a clone"]):
+        subprocess.run([*git, *command], cwd=root, check=True, capture_output=True)
+    return Project(root)
+
+
+@pytest.fixture(scope="session")
+def clone() -> Callable[[Path, dict[str, Any]], Project]:
+    """`clone(root, params)`: a fresh clone of the project in `root` with its own params.yaml."""
+    return _clone
+
+
+@pytest.fixture
+def tiny_params() -> dict[str, Any]:
+    """Parameters of a competition that is over in a minute, free to change."""
+    return copy.deepcopy(TINY_PARAMS)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A tiny demo competition after one `dvc repro`. Do not change it: copy it."""
+    project = _clone(tmp_path_factory.mktemp("finished") / "project", TINY_PARAMS)
+    (project.root.parent / "repro.log").write_text(project.dvc("repro"))
+    return project
+
+
+@pytest.fixture
+def publish() -> Callable[[str, Path], Path]:
+    """`publish("ast", folder)`: a small checkpoint in the hub's format with a head of 35 labels, as on the hub."""
+
+    def publish(name: str, folder: Path) -> Path:
+        import torch
+        from transformers import (
+            ASTConfig,
+            ASTFeatureExtractor,
+            ASTForAudioClassification,
+            Wav2Vec2Config,
+            Wav2Vec2FeatureExtractor,
+            Wav2Vec2ForSequenceClassification,
+        )
+
+        torch.manual_seed(35)
+        if name == "ast":
+            ASTForAudioClassification(ASTConfig(**TINY_AST, num_labels=35)).save_pretrained(folder)
+            ASTFeatureExtractor(num_mel_bins=32, max_length=98, mean=-6.75, std=5.5).save_pretrained(folder)
+        else:
+            Wav2Vec2ForSequenceClassification(Wav2Vec2Config(**TINY_WAV2VEC2, num_labels=35)).save_pretrained(folder)
+            Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+        return folder
+
+    return publish

@@ -1,0 +1,49 @@
+import pytest
+
+from pipeline.benchmarks import preparing
+from pipeline.clips.recording import Recording
+from pipeline.errors import PipelineError
+from pipeline.layout import Layout
+from pipeline.stages import bench
+
+ROWS = [
+    "prepare, whole",
+    "prepare, time a clip as the archive grows",
+    "prepare, peak memory as the archive grows",
+    "decoding",
+    "corpus, rows in random batches",
+    "log-mel, batches of 64, ",
+    "log-mel, its numbers",
+    "dvc repro, nothing to do",
+    "dvc repro, a changed threshold",
+]
+
+
+def test_a_quick_bench_fills_the_table_and_leaves_only_its_page(tmp_path):
+    (tmp_path / "artifacts" / "bench-killed").mkdir(parents=True)
+    bench.main(Layout(tmp_path), rounds=1, quick=True)
+    page = (tmp_path / "docs" / "bench.md").read_text()
+    assert "Made by `python -m pipeline bench --rounds 1 --quick`." in page
+    cells = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
+    assert all(row[0].startswith(name) for row, name in zip(cells, ROWS, strict=True))
+    # What the rows claim beside time: clips are counted, the front end has the published one's numbers.
+    assert cells[1][1].startswith("592 clips: ")
+    assert cells[1][2].startswith("148 clips: ")
+    assert cells[2][1].endswith(" MB")
+    assert cells[6][-1].startswith("yes")
+    assert cells[7][1].startswith("not measured: run `dvc repro` first")
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
+        "artifacts",
+        "docs",
+        "docs/bench.md",
+    ]
+
+
+def test_a_folder_without_7z_archives_is_refused(tmp_path):
+    with pytest.raises(PipelineError, match="Not all files of the competition"):
+        bench.main(Layout(tmp_path), tmp_path)
+    folder = tmp_path / "unpacked"
+    preparing.pack(folder, [Recording("test", "a.wav", b"")])
+    (folder / "train.7z").rename(folder / "train.zip")
+    with pytest.raises(PipelineError, match=r"train\.zip is no \.7z archive"):
+        bench.main(Layout(tmp_path), folder)

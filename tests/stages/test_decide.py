@@ -1,0 +1,110 @@
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.files import read_json
+from pipeline.scoring import submission
+from pipeline.scoring.probabilities import Probabilities
+from pipeline.stages import decide
+
+
+def test_a_run_gets_its_four_files(judged_project):
+    layout = judged_project.layout
+    decide.main(layout, "ast")
+    folder = layout.submission("ast")
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "confusion.csv",
+        "confusion.png",
+        "metrics.json",
+        "submission.csv",
+    ]
+    submission.check(
+        folder / "submission.csv", judged_project.sample, judged_project.corpus.vocabulary.submission_labels
+    )
+    metrics = read_json(folder / "metrics.json")
+    assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]
+    assert metrics["accuracy"] >= metrics["accuracy_argmax"] > 0.85
+    assert metrics["rule"] == "tuned"
+    assert metrics["clips"] == 8 * 13
+    assert sum(metrics["predicted_on_test"].values()) == 6 * 13
+    assert metrics["testing"]["clips"] == 4 * 13
+    assert set(metrics["recalls"]) == set(judged_project.corpus.vocabulary.submission_labels)
+    # The words cat and dog are unknown: twice the clips of a command.
+    table = list(csv.reader((folder / "confusion.csv").open()))
+    assert sum(map(int, table[11][1:])) == 16
+    right = sum(int(table[place][place]) for place in range(1, 13))
+    assert metrics["accuracy_plain"] == pytest.approx(right / 104, abs=1e-5)
+
+
+def test_overrides_reach_their_run_and_change_nothing_upstream(judged_project):
+    layout = judged_project.layout
+    before = {path: path.read_bytes() for path in layout.artifacts.rglob("*.parquet")}
+    decide.main(layout, "words")
+    metrics = read_json(layout.submission("words") / "metrics.json")
+    assert metrics["rule"] == "published"
+    assert metrics["thresholds"] == {"unknown_below": 0.5, "silence_below": 0.3}
+    judged_project.configure(decide={"rule": "published", "unknown_below": 1.0, "silence_below": 0.0})
+    decide.main(layout, "words")
+    metrics = read_json(layout.submission("words") / "metrics.json")
+    assert metrics["predicted_on_test"]["unknown"] == 6 * 13
+    assert {path: path.read_bytes() for path in layout.artifacts.rglob("*.parquet")} == before
+
+
+def test_the_same_parameters_give_the_same_bytes(judged_project):
+    folder = judged_project.layout.submission("ast")
+    decide.main(judged_project.layout, "ast")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    decide.main(judged_project.layout, "ast")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_run_without_a_held_out_split_says_none(judged_project):
+    (judged_project.layout.probabilities("ast") / "testing.parquet").unlink()
+    decide.main(judged_project.layout, "ast")
+    assert read_json(judged_project.layout.submission("ast") / "metrics.json")["testing"] is None
+
+
+def test_a_missing_test_clip_is_refused(judged_project):
+    path = judged_project.layout.probabilities("ast") / "test.parquet"
+    table = Probabilities.read(path)
+    Probabilities(table.clips[1:], table.labels, table.values[1:], table.run, table.corpus).write(path)
+    with pytest.raises(PipelineError, match=f"lacks 1 clips of the sample submission: {table.clips[0]}"):
+        decide.main(judged_project.layout, "ast")
+
+
+def test_probabilities_of_another_corpus_are_refused(judged_project):
+    path = judged_project.layout.probabilities("ast") / "validation.parquet"
+    table = Probabilities.read(path)
+    Probabilities(table.clips, table.labels, table.values, table.run, "older").write(path)
+    with pytest.raises(PipelineError, match="predict anew"):
+        decide.main(judged_project.layout, "ast")
+
+
+def test_an_override_for_no_run_is_refused(judged_project):
+    judged_project.configure(decide={"overrides": {"asd": {"rule": "none"}}})
+    with pytest.raises(PipelineError, match=r"asd is no run\. Runs: ast, words, ensemble"):
+        decide.main(judged_project.layout, "ast")
+
+
+@pytest.mark.parametrize(("runs", "message"), [(None, "at least one run"), ({"ensemble": {}}, "cannot be called")])
+def test_bad_lists_of_runs_are_refused(runs, message):
+    with pytest.raises(PipelineError, match=message):
+        decide.runs({"runs": runs})
+
+
+def test_it_takes_seconds_and_neither_torch_nor_transformers(judged_project):
+    code = (
+        "import sys; from pathlib import Path; from pipeline.layout import Layout; from pipeline.stages import decide;"
+        "decide.main(Layout(Path(sys.argv[1])), 'ast');"
+        "assert not {'torch', 'transformers', 'evaluate', 'datasets'} & set(sys.modules), 'heavy import'"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(decide.__file__).parents[2]), "HF_HUB_OFFLINE": "1"}
+    before_s = os.times().children_user
+    subprocess.run([sys.executable, "-c", code, str(judged_project.layout.root)], env=environment, check=True)
+    # Processor time, since other work on the machine must not fail a test.
+    assert os.times().children_user - before_s < 10

@@ -1,0 +1,51 @@
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline import sources
+from pipeline.errors import PipelineError
+from pipeline.files import read_json, write_json
+from pipeline.layout import Layout
+from pipeline.settings import Settings
+from pipeline.sources import SourceFile
+from pipeline.stages import download
+
+
+class Params(Settings):
+    folder: str
+
+
+def fetch(params, seed):
+    return [SourceFile("train", f"{params.folder}/{seed}.7z", 2_500_000, "ab" * 32)]
+
+
+@pytest.fixture
+def layout(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "find", lambda name: SimpleNamespace(Params=Params, fetch=fetch))
+    return Layout(tmp_path)
+
+
+def test_the_manifest_lists_what_the_source_found(layout, capsys):
+    write_json(layout.params, {"seed": 5, "download": {"source": "fake", "folder": "here"}})
+    download.main(layout)
+    assert read_json(layout.manifest) == {
+        "source": "fake",
+        "files": [{"role": "train", "path": "here/5.7z", "bytes": 2_500_000, "sha256": "ab" * 32}],
+    }
+    assert "2.5 MB  here/5.7z" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (None, "'source' must name"),
+        ({"folder": "here"}, "'source' must name"),
+        ({"source": "fake"}, "folder: missing"),
+        ({"source": "fake", "folder": "here", "foldr": "x"}, "foldr: unknown key"),
+    ],
+)
+def test_a_bad_section_is_refused(layout, section, message):
+    write_json(layout.params, {"seed": 5, "download": section})
+    with pytest.raises(PipelineError, match=message):
+        download.main(layout)
+    assert not layout.manifest.exists()

@@ -1,0 +1,163 @@
+"""The whole flow as a user sees it: `dvc repro` in a clone, with the network off, and what a change runs again."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+
+import pandas
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipeline.files import sha256_of
+
+VERB = (sys.executable, "-m", "pipeline")
+REPRO = (sys.executable, "-m", "dvc", "repro")
+LABELS = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", "unknown", "silence"]
+RUNS = ["ast", "wav2vec2"]
+
+
+def stages_run(output):
+    return re.findall(r"Running stage '([^']+)'", output)
+
+
+def ledger(project):
+    with project.layout.ledger.open() as file:
+        return list(csv.DictReader(file))
+
+
+def tracked_by_nobody(project):
+    """Return what `git status` lists."""
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    lines = subprocess.run(command, cwd=project.root, check=True, capture_output=True, text=True).stdout.splitlines()
+    return {line[3:]: line[:2] for line in lines}
+
+
+def test_one_command_runs_every_stage_in_order(finished):
+    ran = stages_run((finished.root.parent / "repro.log").read_text())
+    of_runs = [f"{stage}@{run}" for stage in ("train", "predict", "decide") for run in RUNS]
+    assert sorted(ran) == sorted(["check", "download", "prepare", *of_runs, "ensemble", "score"])
+    places = {stage: place for place, stage in enumerate(ran)}
+    for run in RUNS:
+        flow = ["check", "download", "prepare", f"train@{run}", f"predict@{run}", f"decide@{run}", "ensemble", "score"]
+        assert [places[stage] for stage in flow] == sorted(places[stage] for stage in flow)
+
+
+@pytest.mark.parametrize("run", [*RUNS, "ensemble"])
+def test_each_run_and_the_ensemble_end_in_a_submission_that_is_scored(run, finished):
+    layout = finished.layout
+    folder = layout.submission(run)
+    sample = pandas.read_csv(layout.prepare / "sample.csv")
+    submission = pandas.read_csv(folder / "submission.csv")
+    assert list(submission.columns) == ["fname", "label"]
+    assert submission["fname"].tolist() == sample["fname"].tolist()
+    assert len(submission) == 60
+    assert set(submission["label"]) <= set(LABELS)
+
+    table = pandas.read_csv(folder / "confusion.csv", index_col=0)
+    assert set(LABELS) <= set(table.index)
+    assert (folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    assert 0 <= json.loads((folder / "metrics.json").read_text())["accuracy"] <= 1
+
+    (row,) = [row for row in ledger(finished) if row["run"] == run]
+    assert list(row) == ["time", "run", "scoreboard", "public", "private", "sha256", "commit", "params"]
+    kept = layout.submissions / f"{row['private']}_{run}.csv"
+    assert kept.read_bytes() == (folder / "submission.csv").read_bytes()
+    assert row["sha256"] == sha256_of(kept)
+    commit = ["git", "rev-parse", "HEAD"]
+    assert row["commit"].startswith(subprocess.check_output(commit, cwd=finished.root, text=True).strip())
+    answers = pandas.read_csv(layout.prepare / "answers.csv").set_index("fname").loc[submission["fname"]]
+    right = answers["label"].to_numpy() == submission["label"].to_numpy()
+    for part in ("private", "public"):
+        assert float(row[part]) == pytest.approx(right[answers["usage"] == part.title()].mean(), abs=5e-6)
+    assert json.loads(layout.scores.read_text())[run]["n_private"] == (answers["usage"] == "Private").sum()
+
+
+def test_git_sees_only_what_is_meant_to_be_kept(finished):
+    kept = {f"submissions/{row['private']}_{row['run']}.{kind}" for row in ledger(finished) for kind in ("csv", "png")}
+    assert tracked_by_nobody(finished) == dict.fromkeys({"dvc.lock", "submissions/ledger.csv", *kept}, "??")
+
+
+def test_nothing_changed_nothing_runs(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    before = tracked_by_nobody(project)
+    output = project.run(*REPRO)
+    assert stages_run(output) == []
+    assert "Data and pipelines are up to date." in output
+    assert len(ledger(project)) == 3
+    assert tracked_by_nobody(project) == before
+
+
+def test_another_rule_is_decided_without_training_or_predicting(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.configure(lambda params: params.update(decide={"rule": "none"}))
+    output = project.run(*REPRO)
+    assert sorted(stages_run(output)) == ["decide@ast", "decide@wav2vec2", "ensemble", "score"]
+    for run in [*RUNS, "ensemble"]:
+        assert json.loads((project.layout.submission(run) / "metrics.json").read_text())["rule"] == "none"
+    assert len(ledger(project)) == 6
+
+
+def test_an_added_run_is_trained_alone_and_continues_when_dvc_is_killed(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    layout = project.layout
+
+    def change(params):
+        params["runs"]["again"] = params["runs"]["ast"]
+        del params["runs"]["wav2vec2"]
+
+    project.configure(change)
+    output = project.kill_when(
+        project.start(*REPRO), lambda: list(layout.work("again").glob("*/checkpoint-*/trainer_state.json"))
+    )
+    assert stages_run(output) == ["check", "train@again"]
+    assert not layout.model("again").exists()
+
+    output = project.run(*REPRO)
+    assert sorted(stages_run(output)) == ["decide@again", "ensemble", "predict@again", "score", "train@again"]
+    assert "epoch   1 " not in output
+    assert "epoch   4 " in output
+    # The same parameters under another name: the kill has changed no bit of the weights.
+    again, ast = (load_file(layout.model(run) / "model.safetensors") for run in ("again", "ast"))
+    assert again.keys() == ast.keys()
+    assert all(torch.equal(again[name], ast[name]) for name in ast)
+
+    # The removed run's files stay, and nobody looks at them.
+    assert (layout.probabilities("wav2vec2") / "test.parquet").exists()
+    assert set(json.loads((layout.submission("ensemble") / "metrics.json").read_text())["weights"]) == {"again", "ast"}
+    assert set(json.loads(layout.scores.read_text())) == {"again", "ast", "ensemble"}
+    assert stages_run(project.run(*REPRO)) == []
+
+
+def test_a_run_that_cannot_be_built_stops_it_before_any_work(clone, tiny_params, publish, tmp_path):
+    runs = tiny_params["runs"]
+    runs["cached"] = {"model": "ast", "parameters": {"checkpoint": "someone/small-ast"}}
+    runs["absent"] = {"model": "wav2vec2", "parameters": {"checkpoint": "facebook/wav2vec2-base"}}
+    runs["typo"] = {"model": "ast", "trainings": {}}
+    project = clone(tmp_path / "project", tiny_params)
+    hub = tmp_path / "project.hub" / "hub" / "models--someone--small-ast"
+    publish("ast", hub / "snapshots" / "0123abc")
+    (hub / "refs").mkdir()
+    (hub / "refs" / "main").write_text("0123abc")
+
+    output, status = project.outcome(*REPRO, HF_HUB_OFFLINE="1")  # else it tries for 20 seconds
+    assert status != 0
+    assert stages_run(output) == ["check"]
+    assert "Traceback" not in output
+    assert "cached: ready to train" in output
+    assert "Run 'absent': The checkpoint 'facebook/wav2vec2-base' is not here" in output
+    assert "python -m pipeline check" in output
+    assert "Run 'typo'" in output
+    assert "trainings: unknown key" in output
+    assert not (project.root / "artifacts").exists()
+    assert not (project.root / "data").exists()
+
+
+def test_what_the_user_can_mend_ends_with_status_1_and_a_message(finished):
+    output, status = finished.outcome(*VERB, "train", "asd")
+    assert (status, output) == (
+        1,
+        "error: params.yaml lists no run 'asd'. Runs: ast, wav2vec2. Add it under 'runs:'.\n",
+    )
