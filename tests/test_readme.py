@@ -1,0 +1,44 @@
+"""The README names only commands, profiles and files that there are."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+VERBS = sorted(set(re.findall(r"python -m pipeline ([a-z]+)", README)))
+
+
+@pytest.fixture(scope="module")
+def listing() -> str:
+    command = [sys.executable, "-m", "pipeline", "--help"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_there(verb: str, listing: str) -> None:
+    assert f" {verb} " in listing
+
+
+def test_every_verb_of_the_program_has_an_example(listing: str) -> None:
+    offered = re.findall(r"^│ ([a-z]+) ", listing, flags=re.MULTILINE)
+    assert sorted(offered) == VERBS
+
+
+@pytest.mark.parametrize("profile", sorted(set(re.findall(r"`([a-z-]+\.yaml)`", README)) - {"params.yaml"}))
+def test_every_profile_is_there(profile: str) -> None:
+    assert (ROOT / "profiles" / profile).exists()
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)]+)\)", README))
+def test_every_link_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+def test_the_two_commands_stand_there_word_for_word() -> None:
+    assert "pip install -r requirements.txt && dvc repro" in README
+    assert "pip install -r requirements.txt && python -m pytest" in README
+    assert "python -m pytest" in (ROOT / ".ci" / "run").read_text()
