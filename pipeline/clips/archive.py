@@ -31,14 +31,16 @@ _PIECE_BYTES = 1 << 18
 _INPUT_BYTES = 1 << 16
 
 Emit = Callable[[str, bytes], None]
+Wanted = Callable[[str], bool]
 
 
-def members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of every file in an archive or, sorted by name, in a folder.
+def members(path: Path, wanted: Wanted = lambda name: True) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of every file that is `wanted` in an archive or, sorted by name, in a folder.
 
-    Names are relative, with forward slashes. A thread decompresses while the caller works, a few MiB ahead at most;
-    it ends when the iterator is closed or forgotten. Checksums are verified where the format has them, per file in
-    .7z and .zip, over the whole in .tar.gz: only a caller who got to the end without an exception has sound data.
+    Names are relative, with forward slashes; in a .zip or folder, what is not wanted is not even read. A thread
+    decompresses while the caller works, a few MiB ahead at most; it ends when the iterator is closed or forgotten.
+    Checksums are verified where the format has them, per file in .7z and .zip, over the whole in .tar.gz: only a
+    caller who got to the end without an exception has sound data.
 
     Raises PipelineError that names the file for one that is missing, of another format, damaged, incomplete,
     encrypted, or with a member that is a link or device, has an unsafe or a repeated name, or is over 256 MiB.
@@ -69,7 +71,7 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
                 batch, held = [], 0
 
         try:
-            produce(path, emit)
+            produce(path, emit, wanted)
             hand_over(batch)
             batches.put(None)
         except _AbandonedError:
@@ -101,7 +103,7 @@ class _AbandonedError(Exception):
     """Nobody listens any more."""
 
 
-def _producer(path: Path) -> Callable[[Path, Emit], None]:
+def _producer(path: Path) -> Callable[[Path, Emit, Wanted], None]:
     name = path.name.lower()
     if path.is_dir():
         return _from_folder
@@ -151,7 +153,11 @@ def _refused(path: Path, name: str) -> PipelineError:
     )
 
 
-def _from_7z(path: Path, emit: Emit) -> None:
+def _from_7z(path: Path, emit_wanted: Emit, wanted: Wanted) -> None:
+    def emit(name: str, data: bytes) -> None:
+        if wanted(name):
+            emit_wanted(name, data)
+
     with path.open("rb") as file, py7zr.SevenZipFile(file) as archive:
         if archive.needs_password():
             raise _encrypted(path)
@@ -208,7 +214,7 @@ class _Paced:
         return self._file.read(min(size, _INPUT_BYTES)) if getattr(self._first, "needs_input", True) else b""
 
 
-def _from_tar(path: Path, emit: Emit) -> None:
+def _from_tar(path: Path, emit: Emit, wanted: Wanted) -> None:
     compressed = not path.name.lower().endswith(".tar")
     with path.open("rb") as file:
         # gzip's own reader, since tarfile's does not verify the checksum.
@@ -222,7 +228,8 @@ def _from_tar(path: Path, emit: Emit) -> None:
                 content = archive.extractfile(member) if member.isreg() else None
                 if content is None:
                     raise _refused(path, member.name)
-                emit(name, content.read())
+                if wanted(name):
+                    emit(name, content.read())
         while plain.read(1 << 20):  # to the end, where the checksum is
             pass
         if not compressed:
@@ -232,7 +239,7 @@ def _from_tar(path: Path, emit: Emit) -> None:
                 raise tarfile.ReadError("the end of the archive is missing")
 
 
-def _from_zip(path: Path, emit: Emit) -> None:
+def _from_zip(path: Path, emit: Emit, wanted: Wanted) -> None:
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         for info in infos:
@@ -243,13 +250,15 @@ def _from_zip(path: Path, emit: Emit) -> None:
             if info.flag_bits & 1:
                 raise _encrypted(path)
         for info in infos:
-            if not info.is_dir():
-                emit(_checked(path, info.filename, info.file_size), archive.read(info))
+            name = _checked(path, info.filename, info.file_size)
+            if not info.is_dir() and wanted(name):
+                emit(name, archive.read(info))
 
 
-def _from_folder(path: Path, emit: Emit) -> None:
+def _from_folder(path: Path, emit: Emit, wanted: Wanted) -> None:
     for name, file in files_below(path):
-        emit(name, file.read_bytes())
+        if wanted(name):
+            emit(name, file.read_bytes())
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -1,13 +1,16 @@
 """The corpus: every clip decoded once, in a few large files that are mapped into memory.
 
-rows.parquet  one row a clip: clip, part, split, word, speaker, readable, noise_source
-audio.arrow   the samples, in the order of the rows: Arrow stream, fixed-size list of 16,000 int16
+rows.parquet  one row a clip: clip, part, split, word, speaker, readable, noise_source, recording, tags, and the
+              source's own facts of it (age, accent, ...), a column each
+audio.arrow   the clips, in the order of the rows: Arrow stream, fixed-size list of 16,000 int16 samples, or of
+              seconds x 128 uint8 where the source has embeddings and no audio
 noise.arrow   stretches of the background recordings: name, split, samples
 corpus.json   what it is made of; written last, so a folder without it is no corpus
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -28,11 +31,10 @@ from pipeline.files import read_json, write_json
 
 Split = Literal["train", "validation", "testing", "test"]
 
-FORMAT = 1
+FORMAT = 2
 FILES = ("rows.parquet", "audio.arrow", "noise.arrow", "corpus.json")
 BATCH_ROWS = 1000  # 32 MB: large enough to read fast, small enough to hold while writing
 
-_AUDIO_SCHEMA = pyarrow.schema([("samples", pyarrow.list_(pyarrow.int16(), CLIP_SAMPLES))])
 _NOISE_SCHEMA = pyarrow.schema(
     [("name", pyarrow.string()), ("split", pyarrow.string()), ("samples", pyarrow.list_(pyarrow.int16()))]
 )
@@ -45,6 +47,8 @@ _ROWS_SCHEMA = pyarrow.schema(
         ("speaker", pyarrow.string()),
         ("readable", pyarrow.bool_()),
         ("noise_source", pyarrow.string()),
+        ("recording", pyarrow.string()),  # the file that the clip is a piece of; none where it is the whole
+        ("tags", pyarrow.list_(pyarrow.string())),  # labels of a clip that may have several
     ]
 )
 # Other versions of these may give other samples for the same file.
@@ -60,23 +64,25 @@ class CorpusWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._columns: dict[str, list[Any]] = {name: [] for name in _ROWS_SCHEMA.names}
+        self._facts: list[Mapping[str, str]] = []
         self._batch = np.empty((BATCH_ROWS, CLIP_SAMPLES), np.int16)
+        self._audio: pyarrow.RecordBatchStreamWriter | None = None  # opened by the first clip, which tells the shape
         self._filled = 0
         # One pass over the samples serves the fingerprint; a hash of hashes would be no cheaper.
         self._digest = hashlib.sha256()
-        self._audio = pyarrow.ipc.new_stream(str(folder / "audio.arrow"), _AUDIO_SCHEMA)
         self._noise = pyarrow.ipc.new_stream(str(folder / "noise.arrow"), _NOISE_SCHEMA)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._audio.close()
+        if self._audio is not None:
+            self._audio.close()
         self._noise.close()
 
     def add(
         self,
-        samples: np.ndarray,  # int16 [16000]
+        samples: np.ndarray,  # int16 [16000] or uint8 [seconds, 128], alike for all clips
         *,
         clip: str,
         part: Part,
@@ -85,16 +91,31 @@ class CorpusWriter:
         speaker: str | None = None,
         readable: bool = True,
         noise_source: str | None = None,
+        recording: str | None = None,
+        tags: tuple[str, ...] | None = None,
+        facts: Mapping[str, str] | None = None,
     ) -> None:
-        """Append one clip; `split` is None where it is still to be decided."""
-        if samples.dtype != np.int16 or samples.shape != (CLIP_SAMPLES,):
-            raise ValueError(f"{clip}: expected int16 [{CLIP_SAMPLES}], got {samples.dtype} {list(samples.shape)}")
+        """Append one clip; `split` is None where it is still to be decided.
+
+        Raises ValueError for a clip of another shape, or a fact that is named like a column of every corpus.
+        """
+        if self._audio is None and samples.dtype == np.uint8 and samples.ndim == 2:
+            self._batch = np.empty((BATCH_ROWS, *samples.shape), np.uint8)
+        if samples.dtype != self._batch.dtype or samples.shape != self._batch.shape[1:]:
+            expected = f"{self._batch.dtype} {list(self._batch.shape[1:])}"
+            raise ValueError(f"{clip}: expected {expected}, got {samples.dtype} {list(samples.shape)}")
+        if self._audio is None:
+            self._audio = self._open()
+        if taken := sorted(set(facts or ()) & set(_ROWS_SCHEMA.names)):
+            raise ValueError(
+                f"{clip}: a fact cannot be called {', '.join(taken)}: the corpus has columns of these names"
+            )
         self._batch[self._filled] = samples
         self._filled += 1
-        for name, value in zip(
-            _ROWS_SCHEMA.names, (clip, part, split, word, speaker, readable, noise_source), strict=True
-        ):
+        values = (clip, part, split, word, speaker, readable, noise_source, recording, tags)
+        for name, value in zip(_ROWS_SCHEMA.names, values, strict=True):
             self._columns[name].append(value)
+        self._facts.append(facts or {})
         if self._filled == BATCH_ROWS:
             self._flush()
 
@@ -108,7 +129,7 @@ class CorpusWriter:
     @property
     def rows(self) -> pandas.DataFrame:
         """The rows so far, in the order of the samples."""
-        return pyarrow.table(self._columns, schema=_ROWS_SCHEMA).to_pandas()
+        return self._table().to_pandas()
 
     def end_noise(self) -> None:
         """Close noise.arrow, so that `noises` may read it."""
@@ -127,9 +148,9 @@ class CorpusWriter:
         rows = self.rows
         vocabulary = Vocabulary(commands, tuple(rows["word"].dropna().unique()))
         self._flush()
-        self._audio.close()
+        (self._audio or self._open()).close()
         self._noise.close()
-        parquet.write_table(pyarrow.table(self._columns, schema=_ROWS_SCHEMA), self._folder / "rows.parquet")
+        parquet.write_table(self._table(), self._folder / "rows.parquet")
         self._digest.update(rows.to_csv(index=False).encode())
         self._digest.update(json.dumps([FORMAT, seed, commands]).encode())
         description = {
@@ -139,6 +160,8 @@ class CorpusWriter:
             "commands": list(vocabulary.commands),
             "words": list(vocabulary.words),
             "rows": len(rows),
+            "dtype": str(self._batch.dtype),
+            "shape": list(self._batch.shape[1:]),  # of one clip
             "sample_rate_hz": SAMPLE_RATE_HZ,
             "counts": _counts(rows, vocabulary),
             "libraries": {name: metadata.version(name) for name in _DECODING_LIBRARIES},
@@ -147,12 +170,23 @@ class CorpusWriter:
         write_json(self._folder / "corpus.json", description)
         return description
 
+    def _table(self) -> pyarrow.Table:
+        names = sorted({name for facts in self._facts for name in facts})
+        schema = pyarrow.schema([*_ROWS_SCHEMA, *((name, pyarrow.string()) for name in names)])
+        facts = {name: [facts.get(name) for facts in self._facts] for name in names}
+        return pyarrow.table({**self._columns, **facts}, schema=schema)
+
+    def _open(self) -> pyarrow.RecordBatchStreamWriter:
+        clip = pyarrow.list_(pyarrow.from_numpy_dtype(self._batch.dtype), int(np.prod(self._batch.shape[1:])))
+        return pyarrow.ipc.new_stream(str(self._folder / "audio.arrow"), pyarrow.schema([("samples", clip)]))
+
     def _flush(self) -> None:
-        if self._filled:
+        if self._filled and self._audio is not None:
             filled = self._batch[: self._filled].reshape(-1)
             self._digest.update(filled.data)
-            samples = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(filled), CLIP_SAMPLES)
-            self._audio.write_batch(pyarrow.record_batch([samples], schema=_AUDIO_SCHEMA))
+            clip = len(filled) // self._filled
+            samples = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(filled), clip)
+            self._audio.write_batch(pyarrow.record_batch([samples], names=["samples"]))
             self._filled = 0
 
 
@@ -166,10 +200,12 @@ class Corpus:
         self.vocabulary = Vocabulary(tuple(description["commands"]), tuple(description["words"]))
         self.fingerprint: str = description["fingerprint"]
         self.seed: int = description["seed"]
+        self.shape: tuple[int, ...] = tuple(description["shape"])
+        self.dtype = np.dtype(description["dtype"])
         with pyarrow.ipc.open_stream(pyarrow.memory_map(str(folder / "audio.arrow"))) as stream:
-            # int16 [rows, samples] each, views into the mapped file
+            # [rows, *shape] each, views into the mapped file
             self._batches = [
-                batch.column(0).flatten().to_numpy(zero_copy_only=True).reshape(-1, CLIP_SAMPLES) for batch in stream
+                batch.column(0).flatten().to_numpy(zero_copy_only=True).reshape(-1, *self.shape) for batch in stream
             ]
 
     @classmethod
@@ -201,9 +237,9 @@ class Corpus:
         return np.flatnonzero(self.rows["split"].to_numpy() == split)
 
     def samples(self, indices: np.ndarray) -> np.ndarray:
-        """Return int16 [indices, 16000], the samples of the rows `indices`, in that order."""
+        """Return int16 [indices, 16000] (or `dtype` [indices, *shape]) of the rows `indices`, in that order."""
         indices = np.asarray(indices)
-        clips = np.empty((len(indices), CLIP_SAMPLES), np.int16)
+        clips = np.empty((len(indices), *self.shape), self.dtype)
         batches, offsets = np.divmod(indices, BATCH_ROWS)
         for place, (batch, offset) in enumerate(zip(batches.tolist(), offsets.tolist(), strict=True)):
             clips[place] = self._batches[batch][offset]
@@ -219,7 +255,7 @@ class Corpus:
         # Imported here, because it takes seconds and only explorations use it.
         from datasets import Dataset, concatenate_datasets
 
-        rows = Dataset(pyarrow.Table.from_pandas(self.rows, schema=_ROWS_SCHEMA, preserve_index=False))
+        rows = Dataset(parquet.read_table(self.folder / "rows.parquet"))
         return concatenate_datasets([rows, Dataset.from_file(str(self.folder / "audio.arrow"))], axis=1)
 
 

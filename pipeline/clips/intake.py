@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.clips import noise, waveform
 from pipeline.clips.corpus import CorpusWriter
-from pipeline.clips.recording import Part, Recording, SplitList
+from pipeline.clips.recording import Part, Recording, Rejected, SplitList
 from pipeline.errors import PipelineError
 
 
@@ -26,11 +26,13 @@ class Intake:
 
     A training clip that cannot be read is excluded. A test clip is never lost: it becomes digital silence, marked as
     not readable, and so does one that the sample submission names (`sample`, in its order) but the archive lacks.
+    With `pieces`, a training recording is cut into clips of one second, one after the other, that inherit its labels.
     Raises PipelineError if `sample` names a clip twice.
     """
 
-    def __init__(self, writer: CorpusWriter, sample: list[str] | None) -> None:
+    def __init__(self, writer: CorpusWriter, sample: list[str] | None, pieces: bool = False) -> None:
         self._writer = writer
+        self._pieces = pieces
         self._sample = sample
         self._expected = None if sample is None else frozenset(sample)
         if sample is not None and self._expected is not None and len(self._expected) < len(sample):
@@ -43,16 +45,21 @@ class Intake:
         self.lists: list[SplitList] = []
         self.quarantine: list[Quarantined] = []
 
-    def take(self, item: Recording | SplitList) -> None:
+    def take(self, item: Recording | SplitList | Rejected) -> None:
         """Write one recording, or say in the quarantine why it was not."""
         if isinstance(item, SplitList):
             self.lists.append(item)
+        elif isinstance(item, Rejected):
+            self.quarantine.append(Quarantined(item.part, item.name, "excluded", item.reason))
         elif item.name in self._seen[item.part]:
             self._note(item, "excluded", "a second file of this name")
         elif item.part == "test" and self._expected is not None and item.name not in self._expected:
             self._note(item, "excluded", "not in the sample submission")
-        elif item.part == "train" and not item.is_noise and item.word is None:
+        elif item.part == "train" and not item.is_noise and item.word is None and item.tags is None:
             self._note(item, "excluded", "a training clip without a word")
+        elif item.embedding is not None:
+            self._seen[item.part].add(item.name)
+            self._add(item, item.embedding)
         else:
             self._seen[item.part].add(item.name)
             try:
@@ -62,6 +69,9 @@ class Intake:
                 return
             if item.is_noise:
                 self._add_noise(item, decoded.samples)
+                notes = [decoded.note]
+            elif self._pieces and item.part == "train":
+                self._add_pieces(item, decoded.samples)
                 notes = [decoded.note]
             else:
                 samples, cut = waveform.fit(decoded.samples)
@@ -84,11 +94,33 @@ class Intake:
             self._add(item, np.zeros(waveform.CLIP_SAMPLES, np.int16), readable=False)
         self._note(item, "silenced" if item.part == "test" else "excluded", reason)
 
-    def _add(self, item: Recording, samples: np.ndarray, readable: bool = True) -> None:
-        word, speaker, split = (None, None, None) if item.part == "test" else (item.word, item.speaker, item.split)
+    def _add(
+        self,
+        item: Recording,
+        samples: np.ndarray,
+        readable: bool = True,
+        clip: str | None = None,
+    ) -> None:
+        known = item.part == "train"
         self._writer.add(
-            samples, clip=item.name, part=item.part, split=split, word=word, speaker=speaker, readable=readable
+            samples,
+            clip=clip or item.name,
+            part=item.part,
+            split=item.split if known else None,
+            word=item.word if known else None,
+            speaker=item.speaker if known else None,
+            readable=readable,
+            recording=item.name if clip else None,
+            tags=item.tags if known else None,
+            facts=item.facts if known else None,
         )
+
+    def _add_pieces(self, item: Recording, samples: np.ndarray) -> None:
+        """Write one clip a second; what is left at the end counts as one if it is half a second or more."""
+        pieces = max(1, round(len(samples) / waveform.CLIP_SAMPLES))
+        for piece in range(pieces):
+            stretch = samples[piece * waveform.CLIP_SAMPLES : (piece + 1) * waveform.CLIP_SAMPLES]
+            self._add(item, waveform.fit(stretch)[0], clip=f"{item.name}#{piece:03}")
 
     def _add_noise(self, item: Recording, samples: np.ndarray) -> None:
         recording = noise.Noise(item.name, samples)

@@ -21,6 +21,7 @@ Kind = Literal["commands", "words"]
 class Vocabulary:
     """The commands that are told apart when submitting, and all words that the training clips hold.
 
+    Without commands, there is nothing to submit: other facts of the clips are learnt.
     Raises PipelineError if a command is among no training clips, is named twice, or is a reserved name.
     """
 
@@ -31,6 +32,8 @@ class Vocabulary:
         # A folder "_unknown_" (or "unknown") is a word as others are, called by its label; silence always has its own.
         words = {UNKNOWN if word == UNKNOWN_WORD else word for word in self.words} - {SILENCE, SILENCE_WORD}
         object.__setattr__(self, "words", tuple(sorted(words)))
+        if not self.commands:
+            return  # a corpus that no word is learnt from
         check_commands(self.commands)
         missing = [command for command in self.commands if command not in words]
         if missing:

@@ -62,3 +62,16 @@ def _even_quotas(sizes: np.ndarray, wanted: int, generator: np.random.Generator)
         quotas[open_words] += given
         left -= int(given.sum())
     return quotas
+
+
+def oversample(targets: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return positions in `targets` (int [clips]), ascending, that hold each label as often as the most frequent one.
+
+    All clips are in; those of rarer labels are drawn again at random.
+    """
+    labels, counts = np.unique(targets, return_counts=True)
+    again = [
+        generator.choice(np.flatnonzero(targets == label), counts.max() - count)
+        for label, count in zip(labels, counts, strict=True)
+    ]
+    return np.sort(np.concatenate([np.arange(len(targets)), *again]))

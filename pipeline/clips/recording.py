@@ -1,7 +1,11 @@
 """What a data source hands to `prepare`: files as they come out of an archive, not decoded yet."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 Part = Literal["train", "test"]
 
@@ -11,17 +15,24 @@ class Recording:
     """One audio file of a source.
 
     `name` is unique within its part: "yes/0a7c2a8d_nohash_0.wav" in train, "clip_000044442.wav" in test. Training
-    clips have a `word` (the folder's name) and, where the name tells, a `speaker`; test clips have neither. Background
-    recordings (`is_noise`) are of any length and belong to no word. `split` is for sources that fix it themselves.
+    clips have a `word` (the folder's name) or `tags` (several labels at once, in the source's own names) and, where the
+    name tells, a `speaker`; test clips have none of them. `facts` is what else the source knows of the clip, such as
+    {"age": "30", "accent": "German"}: any of it can be learnt; what is unknown is left out. Background recordings
+    (`is_noise`) are of any length and belong to no word. `split` is for sources that fix it themselves.
+
+    Sources without audio give `embedding`, uint8 [seconds, 128], in place of `data`; all clips of a source do, or none.
     """
 
     part: Part
     name: str
-    data: bytes
+    data: bytes = b""
     word: str | None = None
     speaker: str | None = None
     split: Literal["train", "validation", "testing"] | None = None
     is_noise: bool = False
+    tags: tuple[str, ...] | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    embedding: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,3 +45,12 @@ class SplitList:
     split: Literal["validation", "testing"]
     names: frozenset[str]
     is_test_set: bool = False
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that a source could not make a recording of: it goes to the quarantine list with its reason."""
+
+    part: Part
+    name: str
+    reason: str

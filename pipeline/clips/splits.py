@@ -1,4 +1,4 @@
-"""Which clips train and which judge: a function of the speaker, never of the clip."""
+"""Which clips train and which judge: a function of the speaker, unless the speaker is what is learnt."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from pipeline.clips.recording import SplitList
 from pipeline.errors import PipelineError
 
-Method = Literal["auto", "lists", "hash", "grouped"]
+Method = Literal["auto", "lists", "hash", "grouped", "random"]
 TestingList = Literal["train", "validation", "holdout"]
 
 SHARE = 0.1  # of the speakers for validation, and again for testing
@@ -26,11 +26,12 @@ def assign(
 ) -> np.ndarray:
     """Return str [rows]: train, validation or testing for each row of part train, test for those of part test.
 
-    `rows` has the columns clip, part, split, word, speaker; a split that is already there wins. Methods: "lists" takes
-    the archive's lists; "hash" takes `which_set`; "grouped" takes scikit-learn's StratifiedGroupKFold (folds alike in
-    words, speakers kept together); "auto" takes the lists if there are any, else the hash where it makes 5-20 % of the
-    clips validate, else the groups. A clip without a speaker counts as a speaker of its own. `testing_list` says what
-    becomes of the clips that the method calls testing; "holdout" leaves them out of training and validation.
+    `rows` has the columns clip, part, split, word, speaker, recording; a split that is already there wins. Methods:
+    "lists" takes the archive's lists; "hash" takes `which_set`; "grouped" takes scikit-learn's StratifiedGroupKFold
+    (folds alike in words, speakers kept together); "auto" takes the lists if there are any, else the hash where it
+    makes 5-20 % of the clips validate, else the groups; "random" draws clips, alike in words and speakers, for runs
+    that learn to tell the speakers themselves. A clip without a speaker counts as a speaker of its own. `testing_list`
+    says what becomes of the clips that the method calls testing; "holdout" leaves them out of training and validation.
 
     Raises PipelineError if a method cannot be applied, if nothing is left to train or to validate with, if a speaker
     is in two splits, or if clips that are also the test set (`SplitList.is_test_set`) are not held out.
@@ -50,7 +51,8 @@ def assign(
                 f"No clip is left for {split} (prepare.splits: {method}, prepare.testing_list: {testing_list}).\n"
                 "Try prepare.splits: grouped in params.yaml; it needs two speakers, three with a holdout."
             )
-    check_speakers(rows, splits)
+    if method != "random":
+        check_speakers(rows, splits)
     return splits.astype(str)
 
 
@@ -109,7 +111,9 @@ def _speaker_in(name: str) -> str | None:
 
 
 def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, seed: int) -> np.ndarray:
-    clips = rows["clip"].to_numpy()
+    # Pieces of one recording stay together.
+    clips = (rows["recording"].fillna(rows["clip"]) if "recording" in rows else rows["clip"]).to_numpy()
+    rows = rows.assign(clip=clips)
     has_list = any(given.split == "validation" for given in lists)
     if method == "lists" or (method == "auto" and has_list):
         return _by_lists(clips, lists)
@@ -119,7 +123,24 @@ def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, s
         low, high = HASH_SHARES_ALLOWED
         if method == "hash" or low <= np.mean(found == "validation") <= high:
             return found
-    return _by_groups(rows, seed)
+    return _at_random(rows, seed) if method == "random" else _by_groups(rows, seed)
+
+
+def _at_random(rows: pandas.DataFrame, seed: int) -> np.ndarray:
+    found = np.full(len(rows), "train", object)
+    strata = rows["word"].fillna("").str.cat(rows["speaker"].fillna(""), sep="/").to_numpy()
+    if rows["clip"].duplicated().any():
+        raise PipelineError(
+            "prepare.splits: random would part the pieces of a recording. Set it to auto or grouped in params.yaml."
+        )
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(rows))
+    order = order[np.argsort(strata[order], kind="stable")]
+    # Every tenth of each stratum's shuffled clips; strata of fewer than ten share the tenths among them.
+    turn = np.arange(len(rows)) % round(1 / SHARE)
+    found[order[turn == 0]] = "validation"
+    found[order[turn == round(1 / SHARE) // 2]] = "testing"
+    return found
 
 
 def _by_lists(clips: np.ndarray, lists: list[SplitList]) -> np.ndarray:

@@ -5,7 +5,8 @@ A source module offers
 - `Params`, a `Settings` class: the `download` section of params.yaml without its `source` key;
 - `fetch(params, seed) -> list[SourceFile]`: makes sure that the files are there and whole, downloads or makes them
   where needed (resumable, progress shown), and lists them;
-- `read(files) -> Iterator[Recording | SplitList]`: streams what the files hold, each recording once, memory flat;
+- `read(files) -> Iterator[Recording | SplitList | Rejected]`: streams what the files hold, each recording once, memory
+  flat; what cannot be made a recording of is rejected by name and reason;
 - `sample(files) -> list[str] | None`: names of the test clips in the order of the sample submission, None where
   there is no such file;
 - `answers(files) -> pandas.DataFrame | None`: columns fname, label, usage (Public or Private), None where unknown.
@@ -19,7 +20,7 @@ from typing import Literal, Protocol, cast
 
 import pandas
 
-from pipeline.clips.recording import Recording, SplitList
+from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
@@ -41,7 +42,7 @@ class Source(Protocol):
 
     def fetch(self, params: Settings, seed: int) -> list[SourceFile]: ...
 
-    def read(self, files: list[SourceFile]) -> Iterator[Recording | SplitList]: ...
+    def read(self, files: list[SourceFile]) -> Iterator[Recording | SplitList | Rejected]: ...
 
     def sample(self, files: list[SourceFile]) -> list[str] | None: ...
 

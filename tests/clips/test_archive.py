@@ -7,6 +7,7 @@ import threading
 import time
 import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,22 @@ PACKERS = {
 def test_every_format_gives_every_file(tmp_path, name):
     path = PACKERS[name](tmp_path / name, FILES)
     assert dict(members(path)) == FILES
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_only_what_is_wanted(tmp_path, name):
+    path = PACKERS[name](tmp_path / name, FILES)
+    lists = {name: data for name, data in FILES.items() if name.endswith(".txt")}
+    assert dict(members(path, lambda name: name.endswith(".txt"))) == lists
+
+
+def test_unwanted_files_of_a_zip_are_not_read(tmp_path):
+    path = packed_zip(tmp_path / "a.zip", {"a": b"a" * 9_000, "b": b"b"})
+    packed = zlib.compress(b"a" * 9_000, wbits=-15)
+    path.write_bytes(path.read_bytes().replace(packed, bytes(len(packed))))
+    with pytest.raises(PipelineError, match="damaged"):
+        list(members(path))
+    assert list(members(path, lambda name: name == "b")) == [("b", b"b")]
 
 
 @pytest.mark.parametrize("filters", [None, [{"id": py7zr.FILTER_COPY}], [{"id": py7zr.FILTER_BZIP2}]])

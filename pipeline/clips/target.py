@@ -1,0 +1,118 @@
+"""What a run learns to tell of a clip: its word, another fact of it, all of its tags, or whether something is there."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.labels import SILENCE, SILENCE_WORD, Kind
+from pipeline.errors import PipelineError
+from pipeline.settings import Settings
+
+WORD, TAGS = "word", "tags"
+ABSENT = "other"
+# Columns of every corpus that are no property of a clip to learn.
+_NOT_LEARNT = {"clip", "part", "split", "readable", "noise_source", "recording"}
+
+
+class Presence(Settings):
+    """A yes-or-no question: is one of the words or tags `of` there? The labels are "other" and `name`.
+
+    `of: all` means any word but silence, or any tag at all.
+    """
+
+    name: str
+    of: Annotated[list[str], Field(min_length=1)] | Literal["all"] = "all"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The labels, and for each row of the corpus which of them hold.
+
+    `values` is int64 [rows], index of the label, or float32 [rows, labels], 0 or 1, where a clip may have several;
+    `known` is bool [rows]: the corpus tells it of these rows.
+    """
+
+    labels: list[str]
+    values: NDArray[Any]
+    known: NDArray[np.bool_]
+
+    @property
+    def multi_label(self) -> bool:
+        return self.values.ndim == 2
+
+
+def is_submitted(column: str, presence: Presence | None) -> bool:
+    """Return whether a run with this target answers the competition's question."""
+    return column == WORD and presence is None
+
+
+def target_of(corpus: Corpus, column: str = WORD, kind: Kind = "commands", presence: Presence | None = None) -> Target:
+    """Return the target `column` of every row: "word" (as `kind` names the labels), "tags", or any fact.
+
+    Labels other than words are those of the training clips, sorted. Raises PipelineError for a column that the corpus
+    does not have, a label that only clips to judge have, or a presence of something that no training clip has.
+    """
+    rows = corpus.rows
+    found = rows[column] if column in rows and column not in _NOT_LEARNT else None
+    if found is None or found.isna().all():
+        there = [name for name in rows if name not in _NOT_LEARNT and rows[name].notna().any()]
+        raise PipelineError(
+            f"The corpus in {corpus.folder} does not tell the '{column}' of its clips; it tells: {', '.join(there)}.\n"
+            "Change `target` of the run in params.yaml, or take a source that has it."
+        )
+    known = found.notna().to_numpy() & (rows["part"] == "train").to_numpy()
+    is_train = known & (rows["split"] == "train").to_numpy()
+    if presence is not None:
+        return _presence(corpus, column, presence, known, is_train)
+    if column == TAGS:
+        labels = sorted({str(tag) for tags in found[is_train] for tag in tags})
+        return Target(labels, _held(found, known, labels), known)
+    if column == WORD:
+        labels = corpus.vocabulary.labels(kind)
+        if kind == "commands" and not corpus.vocabulary.commands:
+            raise PipelineError("prepare.commands in params.yaml is empty, so a run cannot learn to tell them apart.")
+        names = [
+            corpus.vocabulary.label_of(word, kind) if there else None for word, there in zip(found, known, strict=True)
+        ]
+    else:
+        labels = sorted({str(value) for value in found[is_train]})
+        names = [str(value) if there else None for value, there in zip(found, known, strict=True)]
+        if strange := sorted({name for name in names if name is not None} - set(labels)):
+            raise PipelineError(
+                f"{len(strange)} values of '{column}' occur in no training clip, such as {', '.join(strange[:3])}: "
+                "they cannot be learnt.\nIf the speaker decides it, set prepare.splits: random in params.yaml."
+            )
+    index = {label: place for place, label in enumerate(labels)}
+    return Target(labels, np.array([index.get(name or "", -1) for name in names], np.int64), known)
+
+
+def _presence(corpus: Corpus, column: str, presence: Presence, known: NDArray[Any], is_train: NDArray[Any]) -> Target:
+    held = corpus.rows[column].to_numpy()
+
+    def is_there(value: Any) -> bool:
+        names = set(value) if column == TAGS else {str(value)}
+        if presence.of == "all":
+            return bool(names - {SILENCE, SILENCE_WORD})
+        return bool(names & set(presence.of))
+
+    values = np.array([int(there and is_there(value)) for value, there in zip(held, known, strict=True)], np.int64)
+    for value, meaning in ((1, "has"), (0, "lacks")):
+        if not (values[is_train] == value).any():
+            raise PipelineError(
+                f"No training clip {meaning} '{presence.name}' ({column}: {presence.of}), so it cannot be learnt.\n"
+                "Change `presence` of the run in params.yaml."
+            )
+    return Target([ABSENT, presence.name], values, known)
+
+
+def _held(tags: Any, known: NDArray[Any], labels: list[str]) -> NDArray[np.float32]:
+    """Return float32 [rows, labels], 1 for each tag of a row; tags that no training clip has are not judged."""
+    index = {label: place for place, label in enumerate(labels)}
+    values = np.zeros((len(known), len(labels)), np.float32)
+    for row in np.flatnonzero(known):
+        values[row, [index[tag] for tag in tags.iloc[row] if tag in index]] = 1
+    return values
