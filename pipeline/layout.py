@@ -36,6 +36,25 @@ class Layout:
         """The corpus (rows.parquet, audio.arrow, noise.arrow, corpus.json), quarantine.csv, sample.csv, answers.csv."""
         return self.artifacts / "prepare"
 
+    @property
+    def encode(self) -> Path:
+        """Hidden states of every clip, pooled over time; the encoder, if it was trained here."""
+        return self.artifacts / "encode"
+
+    @property
+    def encoding(self) -> Path:
+        """What stage encode has not finished; hidden, so that no run has this name."""
+        return self.artifacts / "work" / ".encode"
+
+    def timing(self, run: str, stage: str) -> Path:
+        """How long the last run of a stage took; no DVC output, since it differs from run to run."""
+        return self.artifacts / "timing" / run / f"{stage}.json"
+
+    @property
+    def kernel(self) -> Path:
+        """What is sent to Kaggle and comes back: bundle, dataset, output."""
+        return self.artifacts / "kernel"
+
     def work(self, run: str) -> Path:
         """Checkpoints of an unfinished training; no DVC output, so they survive until the training has ended."""
         return self.artifacts / "work" / run
@@ -62,6 +81,11 @@ class Layout:
     @property
     def ledger(self) -> Path:
         return self.submissions / "ledger.csv"
+
+    @property
+    def journal(self) -> Path:
+        """Submissions under way; hidden, so that no stage takes it for a run."""
+        return self.submissions / ".submit"
 
     @property
     def scores(self) -> Path:

@@ -26,7 +26,7 @@ class SpecAugment(nn.Module):
         super().__init__()
         self.params = params
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, targets: Tensor | None = None) -> Tensor:
         if not self.training:
             return features
         clips, frames, bins = features.shape

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,23 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled clips: `read(rows)` returns int16 [clips, 16000] of those corpus rows."""
+    """Labelled clips: `read(rows)` returns the inputs [clips, *shape] of those corpus rows.
 
-    read: Callable[[NDArray[np.int64]], NDArray[np.int16]]
+    Inputs are samples int16 [16000], embeddings uint8 [seconds, 128] or hidden states float32 [layers, hidden].
+    """
+
+    read: Callable[[NDArray[np.int64]], NDArray[Any]]
     rows: NDArray[np.int64]  # [clips], row numbers of the corpus
-    targets: NDArray[np.int64]  # [clips], index of the label
+    targets: NDArray[Any]  # int64 [clips], index of the label; float32 [clips, labels], 0 or 1, where there are several
+    layers: tuple[int, ...] = ()  # of hidden states: the layers' numbers
 
     def __post_init__(self) -> None:
         if len(self.rows) != len(self.targets):
             raise ValueError(f"{len(self.rows)} rows, but {len(self.targets)} targets")
+
+    @property
+    def multi_label(self) -> bool:
+        return self.targets.ndim == 2
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Lesson:
     train: Examples
     validation: Examples
     draw: Callable[[int], NDArray[np.int64]]  # epoch -> positions in `train`, the same number each epoch
-    augment: Callable[[NDArray[np.int16], list[np.random.Generator]], NDArray[np.float32]]  # -> [clips, samples], -1..1
+    augment: Callable[[NDArray[Any], list[np.random.Generator]], NDArray[np.float32]]  # -> [clips, *shape], as_float
     seed: int
 
 
@@ -37,12 +45,37 @@ class Classifier(Protocol):
     """The one shape that every model has for the stages."""
 
     labels: list[str]
+    multi_label: bool
 
     def fit(self, lesson: Lesson, work: Path, live: Path) -> None:
         """Learn. Checkpoints go to `work`, from which a killed training resumes; curves go to `live` (DVCLive)."""
 
-    def predict_proba(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
-        """Return float32 [clips, labels], rows summing to 1, for int16 samples [clips, 16000]."""
+    def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Return float32 [clips, labels] for inputs [clips, *shape]; rows sum to 1 unless `multi_label`."""
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors) and all that `restore` needs into an existing folder."""
+
+
+@runtime_checkable
+class Composite(Classifier, Protocol):
+    """A classifier that is the vote of several; each is judged too."""
+
+    @property
+    def parts(self) -> list[str]:
+        """Their names."""
+
+    def predict_parts(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Return float32 [parts, clips, labels] for inputs [clips, *shape]."""
+
+    def combine(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the vote [clips, labels] of [parts, clips, labels]: what `predict_proba` returns."""
+
+
+def as_float(inputs: Any) -> Any:
+    """Return an array's or tensor's values as float32: samples in -1..1, embeddings in 0..255, others as they are."""
+    kind = str(inputs.dtype).removeprefix("torch.")
+    if isinstance(inputs, np.ndarray):
+        floats = inputs.astype(np.float32, copy=False)
+        return floats / np.float32(32768) if kind == "int16" else floats
+    return inputs.float() / 32768 if kind == "int16" else inputs.float()

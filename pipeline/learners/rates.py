@@ -41,11 +41,34 @@ def accuracy(counts: np.ndarray, shares: np.ndarray | None = None) -> float:
     return float(weights(counts, shares) @ np.nan_to_num(recalls(counts)))
 
 
+def f1(counts: np.ndarray) -> np.ndarray:
+    """Return per label the harmonic mean of precision and recall, NaN where it is neither true nor predicted."""
+    occurrences = counts.sum(axis=1) + counts.sum(axis=0)
+    return np.divide(2 * np.diag(counts), occurrences, out=np.full(len(counts), np.nan), where=occurrences > 0)
+
+
 def macro_f1(counts: np.ndarray) -> float:
     """Return the mean F1 over the labels that occur in the truth or the prediction."""
-    occurrences = counts.sum(axis=1) + counts.sum(axis=0)
-    occurring = occurrences > 0
-    return float(np.mean(2 * np.diag(counts)[occurring] / occurrences[occurring]))
+    return float(np.nanmean(f1(counts)))
+
+
+def average_precisions(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return per label the area under its precision-recall steps, NaN where no clip has it.
+
+    `truth` is bool [clips, labels], `scores` float [clips, labels]. Clips of equal score count as one step, as
+    scikit-learn's `average_precision_score` does.
+    """
+    return np.array([_average_precision(truth[:, label], scores[:, label]) for label in range(truth.shape[1])])
+
+
+def _average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
+    if not truth.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    last_of_step = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    found = np.cumsum(truth[order])[last_of_step]
+    recall = np.concatenate([[0.0], found / truth.sum()])
+    return float(np.sum(np.diff(recall) * found / (last_of_step + 1)))
 
 
 def effective_clips(counts: np.ndarray, shares: np.ndarray) -> float:

@@ -12,11 +12,13 @@ import torch
 from dvclive import Live
 from numpy.typing import NDArray
 from pydantic import Field
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
     AutoModelForAudioClassification,
     EarlyStoppingCallback,
     FeatureExtractionMixin,
+    PreTrainedModel,
     ProgressCallback,
     Trainer,
     TrainerCallback,
@@ -26,8 +28,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
+from pipeline.learners import rates
 from pipeline.learners.checkpoints import is_whole
-from pipeline.learners.classifier import Lesson
+from pipeline.learners.classifier import Lesson, as_float
 from pipeline.learners.metrics import Accuracy
 from pipeline.settings import Settings
 
@@ -35,6 +38,8 @@ from pipeline.settings import Settings
 disable_progress_bar()
 
 TRAINER_STATE = "trainer_state.json"
+WEIGHTS = "model.safetensors"
+MULTI_LABEL = "multi_label_classification"  # transformers' name for it
 # The Trainer's names in its log, and ours.
 CURVES = {
     "loss": "train/loss",
@@ -42,15 +47,32 @@ CURVES = {
     "learning_rate": "train/learning_rate",
     "eval_loss": "validation/loss",
     "eval_accuracy": "validation/accuracy",
+    "eval_map": "validation/map",
 }
+# Adam without the decay of weights that AdamW separates, and so on: torch's own, by their names in the papers.
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "adamax": torch.optim.Adamax,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+}
+Loss = Literal["cross_entropy", "mse", "huber", "binary_cross_entropy"]
 
 
 class Training(Settings):
-    """How a transformer is fitted. `batch_size` counts the clips of one step over all processes."""
+    """How a network is fitted. `batch_size` counts the clips of one step over all processes.
+
+    `loss`: cross_entropy and mse are taken of the softmax, huber and binary_cross_entropy of each label's sigmoid;
+    "auto" is binary_cross_entropy where a clip may have several labels, else cross_entropy.
+    """
 
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(32, ge=1)
     eval_batch_size: int = Field(128, ge=1)
+    loss: Loss | Literal["auto"] = "auto"
+    optimizer: Literal["adamw", "adam", "adamax", "sgd", "rmsprop", "adagrad"] = "adamw"
     learning_rate: float = Field(3e-5, gt=0)
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
     warmup_share: float = Field(0.1, ge=0, lt=1)
@@ -77,31 +99,46 @@ def precision_of(wanted: str, device: torch.device) -> str:
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
-class TransformerClassifier:
-    """A Hugging Face audio classifier behind `fit`, `predict_proba`, `save`.
+class NeuralClassifier:
+    """A torch network behind `fit` and `predict_proba`; how it is saved is the subclass's.
 
-    `front_end` turns float32 waveforms [clips, samples] into the model's input; `masking` (SpecAugment) follows it
-    while training. `extractor` is what the checkpoint's own users would preprocess with: it is saved beside the
-    weights, so that the folder is a complete checkpoint in the hub's format.
+    `front_end` turns float32 inputs (`as_float`: waveforms [clips, samples] in -1..1, embeddings [clips, seconds, 128],
+    hidden states [clips, layers, hidden]) into the network's input, on its device; `masking(features, targets)` follows
+    it while training (SpecAugment). The network returns logits [clips, labels], or an object that has them.
+    With `multi_label`, a clip may have several labels: probabilities are independent, mean average precision judges.
+
+    Raises PipelineError for a loss that does not fit.
     """
 
     def __init__(
         self,
-        model: Any,  # a PreTrainedModel with a classification head; transformers' own annotations lead nowhere
+        model: Any,
+        labels: list[str],
         front_end: nn.Module,
-        extractor: FeatureExtractionMixin,
         training: Training,
         masking: nn.Module | None = None,
+        multi_label: bool = False,
     ) -> None:
         self.model = model
+        self.labels = labels
         self.front_end = front_end
-        self.extractor = extractor
         self.training = training
         self.masking = masking
-        self.labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
+        self.multi_label = multi_label
+        if multi_label and training.loss in ("cross_entropy", "mse"):
+            raise PipelineError(
+                f"The loss {training.loss} needs exactly one label a clip, and these clips may have several.\n"
+                "Set `training.loss` of the run in params.yaml to auto, binary_cross_entropy or huber."
+            )
+
+    @property
+    def loss(self) -> Loss:
+        if self.training.loss != "auto":
+            return self.training.loss
+        return "binary_cross_entropy" if self.multi_label else "cross_entropy"
 
     def fit(self, lesson: Lesson, work: Path, live: Path) -> None:
-        """Train, and keep the weights of the epoch with the best validation accuracy.
+        """Train, and keep the weights of the epoch that does best on the validation clips.
 
         Killed at any moment, the next call with the same `work` goes on from the last finished epoch and ends with the
         same weights: every random draw is a function of seed, step and clip, not of what ran before.
@@ -110,7 +147,7 @@ class TransformerClassifier:
         """
         settings = self.training
         sampler = _EpochSampler(lesson)
-        arguments = _arguments(settings, work, lesson.seed)
+        arguments = _arguments(settings, work, lesson.seed, "map" if self.multi_label else "accuracy")
         self.front_end.to(arguments.device)
         trainer = _Trainer(
             model=self.model,
@@ -118,12 +155,10 @@ class TransformerClassifier:
             train_dataset=_Positions(len(lesson.train.rows)),
             eval_dataset=_Positions(len(lesson.validation.rows)),
             data_collator=_Collator(lesson),
-            compute_metrics=_accuracy,
+            compute_metrics=_mean_average_precision if self.multi_label else _accuracy,
             callbacks=[_StepSeeds(lesson.seed, sampler), _Curves(live)],
-            front_end=self.front_end,
-            masking=self.masking,
+            classifier=self,
             sampler=sampler,
-            settings=settings,
         )
         trainer.remove_callback(ProgressCallback)
         trainer.add_callback(_Progress())
@@ -141,24 +176,55 @@ class TransformerClassifier:
         trainer.accelerator.wait_for_everyone()
 
     @torch.inference_mode()
-    def predict_proba(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
-        """Return float32 [clips, labels] for int16 [clips, samples], in batches on the device that there is."""
+    def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Return float32 [clips, labels] for [clips, *shape], in batches on the device that there is."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(device).eval()
         self.front_end.to(device).eval()
         precision = precision_of(self.training.precision, device)
         batches = []
-        for start in range(0, len(samples), self.training.eval_batch_size):
-            batch = torch.from_numpy(samples[start : start + self.training.eval_batch_size]).to(device)
-            features = self.front_end(batch.float() / 32768)
+        for start in range(0, len(inputs), self.training.eval_batch_size):
+            batch = torch.from_numpy(inputs[start : start + self.training.eval_batch_size]).to(device)
+            features = self.front_end(as_float(batch))
             with torch.autocast(
                 device.type,
                 dtype=torch.float16 if precision == "fp16" else torch.bfloat16,
                 enabled=precision != "fp32",
             ):
-                logits = self.model(features).logits
-            batches.append(logits.float().softmax(dim=-1).cpu().numpy())
+                logits = _logits(self.model(features))
+            batches.append(self._probabilities(logits.float()).cpu().numpy())
         return np.concatenate(batches) if batches else np.empty((0, len(self.labels)), np.float32)
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        if self.loss in ("cross_entropy", "mse"):
+            return logits.softmax(dim=-1)
+        scores = logits.sigmoid()
+        # One label a clip, but a sigmoid each: shares of their sum rank as they do.
+        return scores if self.multi_label else (scores + 1e-9) / (scores + 1e-9).sum(dim=-1, keepdim=True)
+
+
+class TransformerClassifier(NeuralClassifier):
+    """A Hugging Face audio classifier.
+
+    `extractor` is what the checkpoint's own users would preprocess with: it is saved beside the weights, so that the
+    folder is a complete checkpoint in the hub's format.
+    """
+
+    def __init__(
+        self,
+        model: Any,  # a PreTrainedModel with a classification head; transformers' own annotations lead nowhere
+        front_end: nn.Module,
+        extractor: FeatureExtractionMixin,
+        training: Training,
+        masking: nn.Module | None = None,
+        multi_label: bool | None = None,
+    ) -> None:
+        """`multi_label` None reads it from the model's configuration, where `save` leaves it."""
+        if multi_label is not None:
+            model.config.problem_type = MULTI_LABEL if multi_label else None
+        labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
+        super().__init__(model, labels, front_end, training, masking, model.config.problem_type == MULTI_LABEL)
+        self.extractor = extractor
 
     def save(self, folder: Path) -> None:
         """Write config.json, model.safetensors and preprocessor_config.json."""
@@ -166,7 +232,31 @@ class TransformerClassifier:
         self.extractor.save_pretrained(folder)
 
 
-def _arguments(settings: Training, work: Path, seed: int) -> TrainingArguments:
+def loss_of(name: Loss, logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Return the mean loss of `logits` [clips, labels] for `targets` [clips, labels], each 0 to 1.
+
+    Cross-entropy and mse of the softmax, the latter as the sum over labels is a mean (Keras's convention);
+    binary cross-entropy and Huber (delta 1) of the sigmoids. Smoothing pulls the targets towards what says nothing: an
+    equal share of each label, or one half where each label is a question of its own.
+    """
+    if name == "cross_entropy":
+        return nn.functional.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+    nothing = 1 / targets.shape[1] if name == "mse" else 0.5
+    targets = (1 - label_smoothing) * targets + label_smoothing * nothing
+    if name == "mse":
+        return nn.functional.mse_loss(logits.softmax(dim=-1), targets)
+    if name == "huber":
+        return nn.functional.huber_loss(logits.sigmoid(), targets)
+    return nn.functional.binary_cross_entropy_with_logits(logits, targets)
+
+
+def _logits(outputs: Any) -> Tensor:
+    """Return what a network gave, be it bare or in one of transformers' objects."""
+    logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs.logits
+    return logits
+
+
+def _arguments(settings: Training, work: Path, seed: int, judge: str = "accuracy") -> TrainingArguments:
     cuda = torch.cuda.is_available()
     precision = precision_of(settings.precision, torch.device("cuda" if cuda else "cpu"))
     arguments = TrainingArguments(
@@ -186,7 +276,7 @@ def _arguments(settings: Training, work: Path, seed: int) -> TrainingArguments:
         logging_strategy="epoch",
         save_total_limit=2,  # of 1, the Trainer keeps only the best at its end, and a kill then would cost epochs
         load_best_model_at_end=True,
-        metric_for_best_model="accuracy",
+        metric_for_best_model=judge,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,  # early stopping's count survives a kill
         dataloader_num_workers=settings.workers,
@@ -240,7 +330,7 @@ class _EpochSampler(torch.utils.data.Sampler[tuple[int, int]]):
 
 
 class _Collator:
-    """Items of the sampler -> a batch: waveforms float32 [clips, samples], labels int64 [clips].
+    """Items of the sampler -> a batch: inputs float32 [clips, *shape], labels int64 [clips] or float32 [clips, labels].
 
     (epoch, position) is a training clip, augmented by a draw of its own; a bare position is a validation clip.
     """
@@ -258,7 +348,7 @@ class _Collator:
         else:
             at = np.array(items)
             examples = self.lesson.validation
-            waveforms = examples.read(examples.rows[at]).astype(np.float32) / np.float32(32768)
+            waveforms = as_float(examples.read(examples.rows[at]))
         return {"input_values": torch.from_numpy(waveforms), "labels": torch.from_numpy(examples.targets[at])}
 
 
@@ -268,18 +358,21 @@ class _Trainer(Trainer):
     def __init__(
         self,
         *args: Any,
-        front_end: nn.Module,
-        masking: nn.Module | None,
+        classifier: NeuralClassifier,
         sampler: _EpochSampler,
-        settings: Training,
         **kwargs: Any,
     ) -> None:
+        # Before the Trainer's own, which asks for the optimiser.
+        self.classifier = classifier
+        self.settings = classifier.training
+        self.sampler = sampler
+        if self.settings.optimizer != "adamw":
+            kwargs["optimizer_cls_and_kwargs"] = (
+                OPTIMIZERS[self.settings.optimizer],
+                {"lr": self.settings.learning_rate},
+            )
         super().__init__(*args, **kwargs)
         self.model: Any
-        self.front_end = front_end
-        self.masking = masking
-        self.sampler = sampler
-        self.settings = settings
         # Our loss is a mean over the batch; the Trainer must not divide it once more.
         self.model_accepts_loss_kwargs = False
 
@@ -288,26 +381,27 @@ class _Trainer(Trainer):
 
     def _prepare_inputs(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         inputs = super()._prepare_inputs(inputs)
-        waveforms, labels = inputs["input_values"], inputs["labels"]
-        targets = nn.functional.one_hot(labels, self.model.config.num_labels).float()  # [clips, labels]
+        heard, targets = inputs["input_values"], inputs["labels"]
+        if not self.classifier.multi_label:
+            targets = nn.functional.one_hot(targets, len(self.classifier.labels)).float()  # [clips, labels]
         if self.model.training and self.settings.mixup_alpha > 0:
             # Mixup (Zhang et al. 2018), on waveforms: two clips are heard at once, and both count.
             share = float(np.random.beta(self.settings.mixup_alpha, self.settings.mixup_alpha))
-            partner = torch.randperm(len(labels)).to(labels.device)
-            waveforms = share * waveforms + (1 - share) * waveforms[partner]
+            partner = torch.randperm(len(targets)).to(targets.device)
+            heard = share * heard + (1 - share) * heard[partner]
             targets = share * targets + (1 - share) * targets[partner]
         with torch.no_grad():
-            features = self.front_end(waveforms)
-            if self.masking is not None and self.model.training:
-                features = self.masking(features)
-        return {"input_values": features, "labels": labels, "targets": targets}
+            features = self.classifier.front_end(heard)
+            if self.classifier.masking is not None and self.model.training:
+                features = self.classifier.masking(features, targets)
+        return {"input_values": features, "labels": inputs["labels"], "targets": targets}
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, *_: Any, **__: Any) -> Any:
-        outputs = model(inputs["input_values"])
+        logits = _logits(model(inputs["input_values"]))
         smoothing = self.settings.label_smoothing if model.training else 0.0
-        loss = nn.functional.cross_entropy(outputs.logits.float(), inputs["targets"], label_smoothing=smoothing)
+        loss = loss_of(self.classifier.loss, logits.float(), inputs["targets"], smoothing)
         # The Trainer takes all but the first of a tuple for predictions.
-        return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
+        return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         self._restore(resume_from_checkpoint)
@@ -321,8 +415,11 @@ class _Trainer(Trainer):
         The Trainer's own way (transformers 5.23) reads the file's names as they are; AST's differ from the module's,
         and it would go on with most of the encoder unrestored and a log line.
         """
-        saved = AutoModelForAudioClassification.from_pretrained(checkpoint, use_safetensors=True)
-        self.model.load_state_dict(saved.state_dict())
+        if isinstance(self.model, PreTrainedModel):
+            saved = AutoModelForAudioClassification.from_pretrained(checkpoint, use_safetensors=True).state_dict()
+        else:
+            saved = load_file(Path(checkpoint) / WEIGHTS)
+        self.model.load_state_dict(saved)
 
 
 class _StepSeeds(TrainerCallback):
@@ -366,8 +463,9 @@ class _Curves(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.live is not None:
-            best = [entry["eval_accuracy"] for entry in state.log_history if "eval_accuracy" in entry]
-            self.live.summary["best_accuracy"] = max(best)
+            for judge in ("accuracy", "map"):
+                if best := [entry[f"eval_{judge}"] for entry in state.log_history if f"eval_{judge}" in entry]:
+                    self.live.summary[f"best_{judge}"] = max(best)
             self.live.make_summary()
             self.live.end()
 
@@ -386,11 +484,13 @@ class _Progress(ProgressCallback):
     """The Trainer's bar, with one readable line an epoch."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        if self.training_bar is not None and logs and "eval_accuracy" in logs:
+        judged = {name: value for name, value in (logs or {}).items() if name in ("eval_accuracy", "eval_map")}
+        if self.training_bar is not None and logs and judged:
             losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
             self.training_bar.write(
                 f"epoch {round(state.epoch):>3}  training loss {losses[-1]:.3f}  "
-                f"validation loss {logs['eval_loss']:.3f}  accuracy {logs['eval_accuracy']:.4f}"
+                f"validation loss {logs['eval_loss']:.3f}  "
+                + "  ".join(f"{name.removeprefix('eval_')} {value:.4f}" for name, value in judged.items())
             )
 
 
@@ -406,6 +506,11 @@ def _accuracy(prediction: Any) -> dict[str, float]:
     return accuracy
 
 
+def _mean_average_precision(prediction: Any) -> dict[str, float]:
+    precisions = rates.average_precisions(prediction.label_ids > 0.5, prediction.predictions)
+    return {"map": float(np.nanmean(precisions)) if np.isfinite(precisions).any() else 0.0}
+
+
 def _checkpoints(work: Path) -> list[Path]:
     """Return the checkpoints from old to new."""
     return sorted(work.glob("checkpoint-*"), key=lambda folder: int(folder.name.split("-")[1]))
@@ -416,7 +521,7 @@ def _drop_broken_checkpoints(work: Path) -> None:
     for folder in _checkpoints(work):
         try:
             read_json(folder / TRAINER_STATE)
-            whole = is_whole(folder / "model.safetensors")
+            whole = is_whole(folder / WEIGHTS)
         except (FileNotFoundError, ValueError):
             whole = False
         if not whole:

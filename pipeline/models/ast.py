@@ -50,7 +50,7 @@ def build(
             std=float(np.round(std, 6)),
         )
     return TransformerClassifier(
-        model, _front_end(extractor), extractor, training, masking=SpecAugment(params.spec_augment)
+        model, _front_end(extractor), extractor, training, SpecAugment(params.spec_augment), examples.multi_label
     )
 
 

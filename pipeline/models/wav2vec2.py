@@ -54,7 +54,7 @@ def build(
         extractor = Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=False)
     if params.freeze_feature_encoder:
         model.freeze_feature_encoder()
-    return TransformerClassifier(model, _front_end(extractor), extractor, training)
+    return TransformerClassifier(model, _front_end(extractor), extractor, training, multi_label=examples.multi_label)
 
 
 def restore(folder: Path, training: Training) -> TransformerClassifier:

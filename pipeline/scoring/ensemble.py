@@ -18,7 +18,7 @@ POWERS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 class Ensemble(Settings):
-    """The section `ensemble`. `runs`: which take part, None for all.
+    """The section `ensemble`. `runs`: which take part, None for all that answer the competition's question.
 
     `weights`: `accuracy` (on validation, under decide.prior, to the power `sharpness`), `equal`, or a mapping of run
     to weight. `sharpness: auto` starts at 1, the plain accuracy, and doubles the power until the vote is no worse on
@@ -37,8 +37,8 @@ class Ensemble(Settings):
         if strange or not members or len(set(members)) < len(members):
             found = f"unknown: {', '.join(strange)}" if strange else f"found {members}"
             raise PipelineError(
-                f"params.yaml, section ensemble: it needs runs that are listed under 'runs', each once; {found}. "
-                f"Listed: {', '.join(runs)}"
+                f"params.yaml, section ensemble: it needs runs that are listed under 'runs' and answer one question, "
+                f"each once; {found}. Such runs: {', '.join(runs)}"
             )
         return members
 
@@ -47,12 +47,14 @@ def weigh(
     settings: Ensemble,
     tables: Mapping[str, Probabilities],
     truth: Sequence[str],
-    commands: Sequence[str],
-    shares: np.ndarray,
+    commands: Sequence[str] | None,
+    shares: np.ndarray | None,
 ) -> dict[str, float]:
     """Return each run's weight, sum 1, from validation tables; `truth` are the labels in the clip order of the first.
 
-    `shares` is the prior [commands + unknown + silence]. Raises PipelineError if all weights are 0 or the clips differ.
+    `shares` is the prior [commands + unknown + silence]; without `commands` and `shares`, the tables' own labels count
+    and each clip alike; a clip whose truth is "" is not judged.
+    Raises PipelineError if all weights are 0 or the clips differ.
     """
     if settings.weights == "equal":
         return {run: 1 / len(tables) for run in tables}
@@ -70,18 +72,22 @@ def weigh(
     return {run: float(run == best) for run in tables}
 
 
-def vote(tables: Mapping[str, Probabilities], weights: Mapping[str, float], commands: Sequence[str]) -> Probabilities:
+def vote(
+    tables: Mapping[str, Probabilities], weights: Mapping[str, float], commands: Sequence[str] | None
+) -> Probabilities:
     """Return the weighted sum over [*commands, unknown, silence], in the clip order of the first table.
+
+    Without `commands`, over the tables' own labels, which must be the same.
 
     Raises PipelineError if the tables hold different clips or were made of different corpora.
     """
     aligned = _aligned(tables, commands)
     first = next(iter(aligned.values()))
     total = sum(weights[run] * table.values.astype(np.float64) for run, table in aligned.items())
-    return Probabilities(first.clips, first.labels, np.asarray(total), NAME, first.corpus)
+    return Probabilities(first.clips, first.labels, np.asarray(total), NAME, first.corpus, first.exclusive)
 
 
-def _aligned(tables: Mapping[str, Probabilities], commands: Sequence[str]) -> dict[str, Probabilities]:
+def _aligned(tables: Mapping[str, Probabilities], commands: Sequence[str] | None) -> dict[str, Probabilities]:
     """Return the tables over the submission's labels, all in the clip order of the first."""
     first_run, first = next(iter(tables.items()))
     aligned = {}
@@ -94,9 +100,14 @@ def _aligned(tables: Mapping[str, Probabilities], commands: Sequence[str]) -> di
                 "Run `dvc repro` to predict both anew."
             )
         place = {clip: row for row, clip in enumerate(table.clips)}
-        table = table.onto(commands)
+        table = table if commands is None else table.onto(commands)
+        if table.labels != first.labels and commands is None:
+            raise PipelineError(
+                f"The runs '{first_run}' and '{run}' answer different questions ({len(first.labels)} and "
+                f"{len(table.labels)} labels), so they cannot vote together. Set ensemble.runs in params.yaml."
+            )
         values = table.values[[place[clip] for clip in first.clips]]
-        aligned[run] = Probabilities(first.clips, table.labels, values, run, table.corpus)
+        aligned[run] = Probabilities(first.clips, table.labels, values, run, table.corpus, table.exclusive)
     return aligned
 
 
@@ -109,6 +120,8 @@ def _normalised(weights: dict[str, float]) -> dict[str, float]:
     return {run: weight / total for run, weight in weights.items()}
 
 
-def _accuracy(table: Probabilities, truth: Sequence[str], shares: np.ndarray) -> float:
+def _accuracy(table: Probabilities, truth: Sequence[str], shares: np.ndarray | None) -> float:
     predicted = [table.labels[column] for column in table.values.argmax(axis=1)]
-    return rates.accuracy(count(truth, predicted, table.labels), shares)
+    known = [place for place, label in enumerate(truth) if label]
+    counts = count([truth[place] for place in known], [predicted[place] for place in known], table.labels)
+    return rates.accuracy(counts, shares)

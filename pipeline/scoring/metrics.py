@@ -43,5 +43,22 @@ def describe(counts: np.ndarray, labels: Sequence[str], shares: np.ndarray) -> d
     }
 
 
+def plain(counts: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+    """Return the figures of a confusion matrix in which each clip counts alike; a recall is None without clips."""
+    accuracy, clips = rates.accuracy(counts), int(counts.sum())
+    low, high = rates.wilson(accuracy, clips)
+    return {
+        "accuracy": _rounded(accuracy),
+        "accuracy_low": _rounded(low),
+        "accuracy_high": _rounded(high),
+        "macro_f1": _rounded(rates.macro_f1(counts)),
+        "clips": clips,
+        "recalls": {
+            label: None if np.isnan(recall) else _rounded(recall)
+            for label, recall in zip(labels, rates.recalls(counts), strict=True)
+        },
+    }
+
+
 def _rounded(value: float) -> float:
     return round(float(value), 5)

@@ -23,7 +23,8 @@ ROWS_PER_GROUP = 4096
 class Probabilities:
     """`values` float32 [clips, labels]; `run` and `corpus` (its fingerprint) say what they were made of.
 
-    Raises ValueError unless clips and labels are unique and each row is finite, not negative, and sums to 1.
+    `exclusive`: a clip has one label, so that rows sum to 1; else each label has a probability of its own.
+    Raises ValueError unless clips and labels are unique and each row is finite, 0 to 1, and sums to 1 if exclusive.
     """
 
     clips: list[str]
@@ -31,17 +32,18 @@ class Probabilities:
     values: np.ndarray = field(repr=False)
     run: str = ""
     corpus: str = ""
+    exclusive: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", np.asarray(self.values, dtype=np.float32))
         _check_labels(self.labels)
-        _check_rows(self.clips, self.labels, self.values)
+        _check_rows(self.clips, self.labels, self.values, self.exclusive)
         if len(set(self.clips)) < len(self.clips):
             raise ValueError(f"clip named twice: {_first_repeated(self.clips)}")
 
     def write(self, path: Path) -> None:
         """Write the table atomically."""
-        with writing(path, self.labels, self.run, self.corpus) as table:
+        with writing(path, self.labels, self.run, self.corpus, self.exclusive) as table:
             table.append(self.clips, self.values)
 
     @classmethod
@@ -55,7 +57,9 @@ class Probabilities:
             labels = [name for name in table.column_names if name != CLIP]
             values = np.column_stack([table[label].to_numpy() for label in labels])
             about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-            return cls(table[CLIP].to_pylist(), labels, values, about.get("run", ""), about.get("corpus", ""))
+            exclusive = about.get("exclusive", "True") == "True"
+            clips = table[CLIP].to_pylist()
+            return cls(clips, labels, values, about.get("run", ""), about.get("corpus", ""), exclusive)
         except FileNotFoundError:
             raise PipelineError(
                 f"There are no probabilities in {path}. Run `dvc repro`: stage predict makes them."
@@ -86,17 +90,20 @@ class Probabilities:
 class Table:
     """Takes batches of rows while the file is open; made by `writing`."""
 
-    def __init__(self, writer: parquet.ParquetWriter, schema: pyarrow.Schema, labels: list[str]) -> None:
+    def __init__(
+        self, writer: parquet.ParquetWriter, schema: pyarrow.Schema, labels: list[str], exclusive: bool
+    ) -> None:
         self._writer = writer
         self._schema = schema
         self._labels = labels
+        self._exclusive = exclusive
         self._seen: set[str] = set()
         self._pending: list[tuple[list[str], np.ndarray]] = []
 
     def append(self, clips: Sequence[str], values: np.ndarray) -> None:
         """Add rows: `values` is [clips, labels]. Raises ValueError for what `Probabilities` would refuse."""
         clips, values = list(clips), np.array(values, dtype=np.float32)
-        _check_rows(clips, self._labels, values)
+        _check_rows(clips, self._labels, values, self._exclusive)
         repeated = set(clips) & self._seen
         if repeated or len(set(clips)) < len(clips):
             raise ValueError(f"clip named twice: {min(repeated) if repeated else _first_repeated(clips)}")
@@ -115,7 +122,7 @@ class Table:
 
 
 @contextmanager
-def writing(path: Path, labels: Sequence[str], run: str, corpus: str) -> Iterator[Table]:
+def writing(path: Path, labels: Sequence[str], run: str, corpus: str, exclusive: bool = True) -> Iterator[Table]:
     """Yield a table to append to; it takes its place at `path` when the block ends well. Memory is flat.
 
     Raises ValueError for labels that are not unique.
@@ -124,10 +131,10 @@ def writing(path: Path, labels: Sequence[str], run: str, corpus: str) -> Iterato
     _check_labels(labels)
     schema = pyarrow.schema(
         [(CLIP, pyarrow.string()), *((label, pyarrow.float32()) for label in labels)],
-        metadata={"run": run, "corpus": corpus},
+        metadata={"run": run, "corpus": corpus, "exclusive": str(exclusive)},
     )
     with replacing(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
-        table = Table(writer, schema, labels)
+        table = Table(writer, schema, labels, exclusive)
         yield table
         table.flush()
 
@@ -137,14 +144,17 @@ def _check_labels(labels: list[str]) -> None:
         raise ValueError(f"labels must be unique and other than '{CLIP}'; got {labels}")
 
 
-def _check_rows(clips: list[str], labels: list[str], values: np.ndarray) -> None:
+def _check_rows(clips: list[str], labels: list[str], values: np.ndarray, exclusive: bool) -> None:
     if values.shape != (len(clips), len(labels)):
         raise ValueError(f"expected values [{len(clips)} clips, {len(labels)} labels], got {list(values.shape)}")
     # Written so that NaN fails: it compares as false.
-    bad = ~((values >= 0).all(axis=1) & (np.abs(values.sum(axis=1, dtype=np.float64) - 1) <= SUM_TOLERANCE))
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"{clips[row]}: no probabilities (each 0 to 1, sum 1): {values[row].tolist()}")
+    good = ((values >= 0) & (values <= 1 + SUM_TOLERANCE)).all(axis=1)
+    if exclusive:
+        good &= np.abs(values.sum(axis=1, dtype=np.float64) - 1) <= SUM_TOLERANCE
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        rule = "each 0 to 1, sum 1" if exclusive else "each 0 to 1"
+        raise ValueError(f"{clips[row]}: no probabilities ({rule}): {values[row].tolist()}")
 
 
 def _first_repeated(names: list[str]) -> str:

@@ -24,9 +24,14 @@ ANSWER_COLUMNS = ["fname", "label", "usage"]
 
 
 class Params(Settings):
-    """The section `prepare` of params.yaml."""
+    """The section `prepare` of params.yaml.
+
+    `commands` may be empty for a source without words. `pieces` cuts training recordings into clips of one second;
+    else a clip is one second of the recording (`waveform.fit`).
+    """
 
     commands: tuple[str, ...] = COMMANDS
+    pieces: bool = False
     splits: Method = "auto"
     testing_list: TestingList = "train"
     silence: Silence = Silence()
@@ -34,7 +39,8 @@ class Params(Settings):
     @field_validator("commands")
     @classmethod
     def _names(cls, commands: tuple[str, ...]) -> tuple[str, ...]:
-        check_commands(commands)
+        if commands:
+            check_commands(commands)
         return commands
 
 
@@ -49,7 +55,7 @@ def main(layout: Layout) -> None:
     name, files = _downloaded(layout.manifest)
     source = sources.find(name)
     with replacing_folder(layout.prepare) as folder, CorpusWriter(folder) as writer:
-        intake = Intake(writer, source.sample(files))
+        intake = Intake(writer, source.sample(files), settings.pieces)
         for item in tqdm(source.read(files), desc="prepare", unit=" clips", mininterval=1):
             intake.take(item)
         fnames = intake.complete()
@@ -95,7 +101,7 @@ def _with_silence(
     amounts: dict[NoiseSplit, float] = {"train": settings.silence.train, "validation": settings.silence.validation}
     for index, (split, amount) in enumerate(amounts.items()):
         of_split = words[assigned[: len(words)] == split]
-        wanted = round(amount * np.isin(of_split, settings.commands).sum() / len(settings.commands))
+        wanted = round(amount * np.isin(of_split, settings.commands).sum() / max(1, len(settings.commands)))
         noises = writer.noises(split)
         if wanted and not noises:
             raise PipelineError(

@@ -32,9 +32,13 @@ def main(layout: Layout) -> None:
     scores: dict[str, dict[str, Any]] = {}
     for run in [*decide.runs(tree), ENSEMBLE]:
         path = layout.submission(run) / "submission.csv"
-        predicted = submission.check(path, sample, labels)
-        validation = read_json(layout.submission(run) / "metrics.json")["accuracy"]
+        figures = read_json(layout.submission(run) / "metrics.json")
+        validation, testing = (part and part.get("accuracy", part.get("map")) for part in (figures, figures["testing"]))
         scores[run] = {"public": None, "private": None, "validation": validation, "n_public": 0, "n_private": 0}
+        scores[run]["testing"] = testing
+        if not decide.Question(target=figures["target"], presence=figures["presence"]).is_submitted:
+            continue
+        predicted = submission.check(path, sample, labels)
         if answers is None:
             continue
         result = scoreboard.score(predicted, answers)
@@ -57,7 +61,7 @@ def main(layout: Layout) -> None:
         confusion.draw(kept.with_suffix(".png"), counts, labels, title, verdict.caption_of(corpus))
         ledger.append(layout.ledger, row)
     write_json(layout.scores, scores)
-    report(scores, answers is not None, synthetic, layout)
+    report(scores, answers is not None or not sample, synthetic, layout)
 
 
 def makers(tree: dict[str, Any], run: str) -> dict[str, Any]:
@@ -76,9 +80,11 @@ def makers(tree: dict[str, Any], run: str) -> dict[str, Any]:
 
 def report(scores: dict[str, dict[str, Any]], known: bool, synthetic: bool, layout: Layout) -> None:
     """Print one line a run, best private score first."""
-    table = Table("run", "private", "public", "validation")
+    # Parts that no run was judged on have no column.
+    parts = [part for part in ("private", "public", "testing", "validation") if any(s[part] for s in scores.values())]
+    table = Table("run", *parts)
     for run, score in sorted(scores.items(), key=lambda item: -(item[1]["private"] or item[1]["validation"])):
-        table.add_row(run, *(_five(score[part]) or "-" for part in ("private", "public", "validation")))
+        table.add_row(run, *(_five(score[part]) or "-" for part in parts))
     console = Console()
     console.print(table)
     if synthetic:

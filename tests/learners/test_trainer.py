@@ -277,7 +277,7 @@ def seen(monkeypatch):
 
 
 def test_mixup_mixes_sound_and_label_by_the_same_share(build, tmp_path, seen):
-    levels = np.array([4096, 8192, 24576])  # a constant sound for each label tells who is in a mixture
+    levels = np.array([4096, 8192, 24576], np.int16)  # a constant sound for each label tells who is in a mixture
     even = [
         replace(part, read=lambda rows, part=part: np.repeat(levels[part.targets[rows - 100], None], 16_000, 1))
         for part in (TRAIN, VALIDATION)

@@ -166,7 +166,7 @@ def test_answers_that_do_not_match_are_refused(project, fnames, label, message):
         (EVERYTHING, {"commands": ["yes", "stop"]}, "stop"),
         (EVERYTHING, {"commands": ["yes", "yes"]}, "named twice"),
         ([*EVERYTHING, Recording("train", "go/s0_nohash_0.wav", NOISE.data, "go", "s0")], {"commands": ["go"]}, "go"),
-        (EVERYTHING, {"splits": "random"}, "section prepare"),
+        (EVERYTHING, {"splits": "at random"}, "section prepare"),
     ],
 )
 def test_what_cannot_be_prepared_says_why_and_leaves_the_old_corpus(project, items, section, message):

@@ -14,12 +14,14 @@ from transformers import AutoModelForAudioClassification
 
 from pipeline import models
 from pipeline.clips.corpus import Corpus
+from pipeline.clips.target import target_of
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
 from pipeline.layout import Layout
 from pipeline.learners import rates
 from pipeline.learners.trainer import Training
-from pipeline.stages import train
+from pipeline.scoring.probabilities import Probabilities
+from pipeline.stages import predict, train
 
 VERB = (sys.executable, "-m", "pipeline")
 
@@ -31,6 +33,11 @@ def weights(layout, run):
 def same(one, other):
     assert one.keys() == other.keys()
     return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def lesson_of(corpus, run):
+    target = target_of(corpus, run.target, run.vocabulary, run.presence)
+    return train.lesson_of(corpus, run, target, corpus.samples, seed=7)
 
 
 def files(folder):
@@ -61,7 +68,7 @@ def test_the_best_accuracy_is_that_of_the_published_weights(name, finished):
     layout = finished.layout
     corpus = Corpus.open(layout.prepare)
     labels = read_json(layout.model(name) / "run.json")["labels"]
-    lesson = train.lesson_of(corpus, train.read_run(finished.params, name), labels, seed=7)
+    lesson = lesson_of(corpus, train.read_run(finished.params, name))
     classifier = models.find(name).restore(layout.model(name), Training())
     predicted = classifier.predict_proba(lesson.validation.read(lesson.validation.rows)).argmax(axis=1)
     recalls = rates.recalls(rates.confusion(lesson.validation.targets, predicted, len(labels)))
@@ -75,7 +82,7 @@ def test_the_best_accuracy_is_that_of_the_published_weights(name, finished):
 def test_a_lesson_holds_the_clips_of_the_splits_with_their_labels(vocabulary, finished):
     corpus = Corpus.open(finished.layout.prepare)
     labels = corpus.vocabulary.labels(vocabulary)
-    lesson = train.lesson_of(corpus, train.Run(model="ast", vocabulary=vocabulary), labels, seed=7)
+    lesson = lesson_of(corpus, train.Run(model="ast", vocabulary=vocabulary))
     for split, examples in (("train", lesson.train), ("validation", lesson.validation)):
         rows = corpus.rows.iloc[examples.rows]
         assert set(rows["split"]) == {split}
@@ -91,7 +98,7 @@ def test_unknown_words_are_drawn_anew_each_epoch_where_they_are_one_label(finish
     corpus = Corpus.open(finished.layout.prepare)
     for vocabulary in ("commands", "words"):
         labels = corpus.vocabulary.labels(vocabulary)
-        lesson = train.lesson_of(corpus, train.Run(model="ast", vocabulary=vocabulary), labels, seed=7)
+        lesson = lesson_of(corpus, train.Run(model="ast", vocabulary=vocabulary))
         first, second = (lesson.draw(epoch).tolist() for epoch in (0, 1))
         assert len(first) == len(second)
         if vocabulary == "words":
@@ -175,9 +182,9 @@ def test_two_processes_share_each_epoch(finished, tmp_path):
             witness={**params["runs"]["ast"], "model": "witness", "training": {"epochs": 2, "batch_size": 8}}
         )
     )
-    run = train.read_run(project.params, "witness")
+    run = train.Run(model="witness")  # what it learns from does not hang on the model
     corpus = Corpus.open(project.layout.prepare)
-    lesson = train.lesson_of(corpus, run, corpus.vocabulary.labels("commands"), seed=7)
+    lesson = lesson_of(corpus, run)
     output = project.run("torchrun", "--nproc_per_node", "2", "-m", "pipeline", "train", "witness")
     assert output.count("epoch   2 ") == 1  # one of them reports
 
@@ -247,7 +254,10 @@ def test_a_run_s_own_keys_come_over_those_that_all_share():
         ({"runs": {"other": {"model": "ast"}}}, "lists no run 'ast'. Runs: other"),
         ({"runs": {"ast": None}}, "'runs.ast' must hold keys and values; found None"),
         ({"runs": {"ast": {}}}, "section runs.ast:\n  model: missing"),
-        ({"runs": {"ast": {"model": "ast", "vocabulry": "words"}}}, "vocabulry: unknown key. Known keys: model, vocab"),
+        (
+            {"runs": {"ast": {"model": "ast", "vocabulry": "words"}}},
+            "vocabulry: unknown key. Known keys: target, presence, model, vocab",
+        ),
         ({"runs": {"ast": {"model": "ast", "vocabulary": "letters"}}}, "vocabulary: .*found 'letters'"),
         ({"runs": {"ast": {"model": "ast", "augmentation": {"shift_ms": 900}}}}, "augmentation.shift_ms: .*found 900"),
         ({"train": {"epochs": 3}, "runs": {"ast": {"model": "ast"}}}, "epochs: unknown key"),
@@ -289,4 +299,65 @@ def test_a_split_without_clips_is_refused(finished, monkeypatch):
     corpus = Corpus.open(finished.layout.prepare)
     monkeypatch.setattr(corpus, "select", lambda split: np.arange(0 if split == "validation" else 9))
     with pytest.raises(PipelineError, match="no clip in the split 'validation'"):
-        train.lesson_of(corpus, train.Run(model="ast"), corpus.vocabulary.labels("commands"), seed=7)
+        lesson_of(corpus, train.Run(model="ast"))
+
+
+DETECTOR = {"channels": [2], "num_mel_bins": 8, "hidden": 4, "layers": 1}
+
+
+def with_detector(detector, **run):
+    return {
+        "train": {"training": {"epochs": 3, "batch_size": 16}},
+        "runs": {"apart": {"model": "ast", "detector": detector, **run}},
+    }
+
+
+def test_the_shared_training_is_under_a_detector_s_too():
+    run = train.read_run(with_detector({"model": "gru", "training": {"epochs": 9}}), "apart")
+    assert run.detector.training == {"epochs": 9, "batch_size": 16}
+    own, detector = train.recipes_of(run, "apart")
+    assert (own.name, own.training.epochs, detector.name, detector.training.epochs) == ("ast", 3, "gru", 9)
+    assert [recipe.name for recipe in train.recipes_of(train.Run(model="ast"), "plain")] == ["ast"]
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        ({"parameters": {}}, "detector.model: missing"),
+        ({"model": "ears"}, "Known models: ast"),
+        (
+            {"model": "gru", "parameters": {"hidden": 0}},
+            r"section runs.apart.detector.parameters:\n  hidden: .*found 0",
+        ),
+        ({"model": "gru", "training": {"epoch": 1}}, r"section runs.apart.detector.training:\n  epoch: unknown key"),
+        ({"model": "gru", "training": 3}, "detector.training: .*found 3"),
+    ],
+)
+def test_a_bad_detector_is_refused(detector, message):
+    with pytest.raises(PipelineError, match=message):
+        train.recipes_of(train.read_run(with_detector(detector), "apart"), "apart")
+
+
+def test_a_run_may_have_a_detector_of_its_own_for_silence_and_unknown(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    detector = {"model": "gru", "parameters": DETECTOR}
+    run = with_detector(detector, model="lstm", parameters=DETECTOR, training={"epochs": 1})["runs"]["apart"]
+    project.configure(lambda params: params["runs"].update(apart=run))
+    train.main(project.layout, "apart")
+    predict.main(project.layout, "apart")
+    about = read_json(project.layout.model("apart") / "run.json")
+    assert about["detector"]["model"] == "gru"
+    assert about["detector"]["training"]["epochs"] == 4
+
+    corpus = Corpus.open(project.layout.prepare)
+    rows = corpus.select("validation")
+    words = models.find("lstm").restore(project.layout.model("apart"), Training())
+    apart = models.find("gru").restore(project.layout.model("apart") / "detector", Training())
+    assert apart.labels == ["word", "unknown", "silence"]
+    judged = Probabilities.read(project.layout.probabilities("apart") / "validation.parquet")
+    assert judged.labels == words.labels
+    found = dict(zip(judged.clips, judged.values, strict=True))
+    expected = apart.predict_proba(corpus.samples(rows))
+    for clip, (word, *others) in zip(corpus.rows["clip"].iloc[rows], expected, strict=True):
+        assert found[clip][-2:] == pytest.approx(others, abs=1e-5)
+        assert found[clip][:-2].sum() == pytest.approx(word, abs=1e-5)

@@ -1,0 +1,50 @@
+"""Plain torch networks behind the classifier's shape: weights as safetensors, beside them what rebuilds the network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pipeline.files import read_json, write_json
+from pipeline.learners.trainer import WEIGHTS, NeuralClassifier, Training
+
+ABOUT = "network.json"
+
+
+@dataclass(frozen=True)
+class About:
+    """What `save` wrote beside the weights: `options` are the values that the model file built its network from."""
+
+    labels: list[str]
+    multi_label: bool
+    options: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        return cls(**read_json(folder / ABOUT))
+
+
+class NetClassifier(NeuralClassifier):
+    """An nn.Module whose `forward` turns the front end's features into logits [clips, labels].
+
+    `about.options` must hold all that the model file's `restore` needs to build the same module and front end again.
+    """
+
+    def __init__(
+        self, model: nn.Module, about: About, front_end: nn.Module, training: Training, masking: nn.Module | None = None
+    ) -> None:
+        super().__init__(model, about.labels, front_end, training, masking, about.multi_label)
+        self.about = about
+
+    def load(self, folder: Path) -> Self:
+        """Take over the weights that `save` wrote, and return the classifier."""
+        self.model.load_state_dict(load_file(folder / WEIGHTS))
+        return self
+
+    def save(self, folder: Path) -> None:
+        """Write model.safetensors and network.json."""
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+        save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+        write_json(folder / ABOUT, vars(self.about))
