@@ -1,9 +1,10 @@
-"""submissions/ledger.csv: one row for each scored submission, whoever scored it. Rows are only ever added."""
+"""submissions/ledger.csv: one row for each scored or submitted file, whoever scored it. No row is ever removed."""
 
 import csv
 import io
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pipeline.files import replacing
 
 # What decides the labels of a submission, beside the parameters.
 CODE = ("pipeline", "requirements.txt", "dvc.yaml")
+KAGGLE = "kaggle"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Row:
 
     `time` is ISO 8601 in UTC; `public` and `private` have five decimals, or are empty where unknown; `sha256` is of the
     submission file, `params` of the parameters that made it, `commit` of Git's tree (empty without Git).
+
+    Only rows of the scoreboard `kaggle` have the rest: `ref` is Kaggle's number of the submission, `status` pending,
+    complete or error, `message` its description there, `reason` why the scoring failed. What was submitted elsewhere
+    has neither `sha256`, `commit` nor `params`.
     """
 
     time: str
@@ -32,14 +38,22 @@ class Row:
     sha256: str
     commit: str
     params: str
+    ref: str = ""
+    status: str = ""
+    message: str = ""
+    reason: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """What makes a row one of its own: scoring the same file on the same scoreboard again adds none."""
+    def key(self) -> tuple[str, ...]:
+        """What makes a row one of its own: Kaggle's number, or scoring a file of these parameters on a scoreboard."""
+        if self.ref:
+            return self.scoreboard, self.ref
         return self.run, self.scoreboard, self.sha256, self.params
 
 
 COLUMNS = [field.name for field in fields(Row)]
+# Before submissions were recorded; such a ledger gets the other columns with the next row.
+OLD_COLUMNS = COLUMNS[: COLUMNS.index("ref")]
 
 
 def read(path: Path) -> list[Row]:
@@ -47,20 +61,7 @@ def read(path: Path) -> list[Row]:
 
     Raises PipelineError if the file has other columns, or a line of another length.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = [line for line in csv.reader(file) if line]
-    except FileNotFoundError:
-        return []
-    if not lines or lines[0] != COLUMNS:
-        raise PipelineError(
-            f"{path} must begin with the line '{','.join(COLUMNS)}'; found '{','.join(lines[0]) if lines else ''}'. "
-            "Repair the line, or move the file away: a new one is begun then."
-        )
-    for line in lines[1:]:
-        if len(line) != len(COLUMNS):
-            raise PipelineError(f"{path}: expected {len(COLUMNS)} fields, found {len(line)} in: {','.join(line)}")
-    return [Row(*line) for line in lines[1:]]
+    return [row for _, row in _records(path)]
 
 
 def append(path: Path, row: Row) -> bool:
@@ -69,23 +70,85 @@ def append(path: Path, row: Row) -> bool:
     The bytes of the other rows stay as they are. A process killed at any moment leaves the old file or the new one,
     and two at once wait for each other. Raises PipelineError as `read` does.
     """
+    return bool(_write(path, [row], replace=False))
+
+
+def record(path: Path, rows: Sequence[Row]) -> int:
+    """Add each row, or put it in the place of the one with its key; return how many lines are new or changed.
+
+    Otherwise as `append`.
+    """
+    return _write(path, rows, replace=True)
+
+
+def _write(path: Path, rows: Sequence[Row], replace: bool) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A file of its own is locked, since the ledger is replaced; it stays, and the lock ends with the process.
     with FileLock(path.with_name(f".{path.stem}.lock")):
         for leftover in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
             leftover.unlink()  # of a killed process, since no other is at work
-        if any(row.key == other.key for other in read(path)):
-            return False
-        before = path.read_bytes() if path.exists() else (",".join(COLUMNS) + "\n").encode()
-        if not before.endswith(b"\n"):
-            before += b"\n"
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(astuple(row))
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            file.write(before + line.getvalue().encode())
-            file.flush()
-            os.fsync(file.fileno())
-    return True
+        records = _records(path)
+        place = {row.key: number for number, (_, row) in enumerate(records)}
+        changed = 0
+        for row in rows:
+            at = place.get(row.key)
+            if at is None:
+                place[row.key] = len(records)
+                records.append((_line(astuple(row)), row))
+            elif replace and records[at][1] != row:
+                records[at] = (_line(astuple(row)), row)
+            else:
+                continue
+            changed += 1
+        if changed:
+            text = ",".join(COLUMNS) + "\n" + "".join(line for line, _ in records)
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+    return changed
+
+
+def _records(path: Path) -> list[tuple[str, Row]]:
+    """Return each row with the very text of its line; lines of an older ledger are written anew, with all columns."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError as error:
+        raise PipelineError(f"{path} is not UTF-8: {error}. Save it as UTF-8.") from None
+    lines = list(io.StringIO(text, newline=""))
+    reader = csv.reader(lines)
+    records: list[tuple[str, Row]] = []
+    columns: list[str] = []
+    held, done = "", 0
+    for number, values in enumerate(reader):
+        held += "".join(lines[done : reader.line_num])
+        done = reader.line_num
+        if number == 0:
+            columns, held = values, ""
+            if columns not in (COLUMNS, OLD_COLUMNS):
+                break
+        elif values:  # a blank line stays before the row that follows it
+            if len(values) != len(columns):
+                raise PipelineError(
+                    f"{path}: expected {len(columns)} fields, found {len(values)} in: {','.join(values)}"
+                )
+            line = held if held.endswith("\n") else held + "\n"
+            records.append((line if columns == COLUMNS else _line([*values, "", "", "", ""]), Row(*values)))
+            held = ""
+    if columns not in (COLUMNS, OLD_COLUMNS):
+        raise PipelineError(
+            f"{path} must begin with the line '{','.join(COLUMNS)}'; found '{','.join(columns)}'. "
+            "Repair the line, or move the file away: a new one is begun then."
+        )
+    return records
+
+
+def _line(values: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
 
 
 def commit_of(root: Path) -> str:

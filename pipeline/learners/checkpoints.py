@@ -35,7 +35,7 @@ def resolve(checkpoint: str, revision: str | None, store: Path) -> Path:
     if folder.is_dir():
         _require_files(folder, checkpoint)
         return folder
-    stored = store / "--".join([*checkpoint.split("/"), *([revision.replace("/", "-")] if revision else [])])
+    stored = place(checkpoint, revision, store)
     if stored.is_dir():
         _require_files(stored, checkpoint)
         return stored
@@ -53,6 +53,11 @@ def resolve(checkpoint: str, revision: str | None, store: Path) -> Path:
         raise PipelineError(_absent(checkpoint, stored, "no such folder, and no copy in the hub's cache"))
     _fetch(checkpoint, revision, stored)
     return stored
+
+
+def place(checkpoint: str, revision: str | None, store: Path) -> Path:
+    """Return the folder in `store` for a checkpoint of the hub."""
+    return store / "--".join([*checkpoint.split("/"), *([revision.replace("/", "-")] if revision else [])])
 
 
 def configure(

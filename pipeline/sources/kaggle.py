@@ -8,6 +8,9 @@ from tqdm import tqdm
 
 from pipeline.clips import archive
 from pipeline.clips.recording import Recording, SplitList
+from pipeline.delivery import access
+from pipeline.delivery.competition import Competition
+from pipeline.delivery.kaggle_client import Patience
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives
@@ -16,11 +19,12 @@ _STEMS = ("train", "test", "sample_submission")
 
 
 class Params(Settings):
-    """The competition, and the folder for its archives."""
+    """The competition, the folder for its archives, and how long to wait for them."""
 
     folder: Path
     competition: str = "tensorflow-speech-recognition-challenge"
     answers: Path | None = None
+    patience: Patience = Patience()
 
 
 def fetch(params: Params, seed: int) -> list[SourceFile]:
@@ -30,15 +34,15 @@ def fetch(params: Params, seed: int) -> list[SourceFile]:
     """
     stems = [stem for stem in _STEMS if not _is_whole(archives.locate(params.folder, stem))]
     if stems:
-        from pipeline.delivery import kaggle_client
-
+        competition = Competition(params.competition, params.patience)
+        access.check(competition)
         for name in [f"{stem}.7z" for stem in stems]:
-            kaggle_client.download(params.competition, [name], params.folder)
+            competition.download([name], params.folder)
             path = params.folder / name
             if not _is_whole(path):
                 # The client takes a file of the right size for whole and would never fetch it again.
                 path.unlink()
-                kaggle_client.download(params.competition, [name], params.folder)
+                competition.download([name], params.folder)
                 _test(path)
     return archives.catalogue(params.folder, params.answers)
 
@@ -60,7 +64,7 @@ def answers(files: list[SourceFile]) -> pandas.DataFrame | None:
 
 def _is_whole(path: Path | None) -> bool:
     """Say whether the archive passes its own checksums; a folder or a CSV file has none."""
-    if path is None:
+    if path is None or path.with_name(f"{path.name}.kaggle-partial").exists():  # the client's mark of a download
         return False
     try:
         _test(path)

@@ -12,7 +12,8 @@ import pytest
 from pipeline.delivery import ledger
 from pipeline.errors import PipelineError
 
-HEADER = "time,run,scoreboard,public,private,sha256,commit,params\n"
+OLD_HEADER = "time,run,scoreboard,public,private,sha256,commit,params\n"
+HEADER = OLD_HEADER.rstrip() + ",ref,status,message,reason\n"
 ROW = ledger.Row("2026-11-21T00:00:00+00:00", "ast", "local", "0.84703", "0.85727", "aa", "c0ffee-dirty", "bb")
 
 
@@ -24,7 +25,7 @@ def test_rows_come_back_as_they_were(tmp_path):
     assert ledger.append(path, other)
     assert ledger.read(path) == [ROW, other]
     assert path.read_text().startswith(
-        HEADER + "2026-11-21T00:00:00+00:00,ast,local,0.84703,0.85727,aa,c0ffee-dirty,bb\n"
+        HEADER + "2026-11-21T00:00:00+00:00,ast,local,0.84703,0.85727,aa,c0ffee-dirty,bb,,,,\n"
     )
 
 
@@ -41,11 +42,48 @@ def test_the_same_score_is_written_once(tmp_path):
 
 def test_foreign_rows_stay_byte_for_byte(tmp_path):
     path = tmp_path / "ledger.csv"
-    foreign = HEADER + '2017,"AST",kaggle,0.84703,0.857270,"",,\r\n\n2018,x,kaggle,,,,,'  # no newline at the end
+    foreign = (
+        HEADER + '2017,"AST",kaggle,0.84703,0.857270,"",,,,,,\r\n\n2018,x,kaggle,,,,,,,,,'
+    )  # no newline at the end
     path.write_bytes(foreign.encode())
     ledger.append(path, ROW)
     assert path.read_bytes() == (foreign + "\n" + ",".join(vars(ROW).values()) + "\n").encode()
     assert [row.run for row in ledger.read(path)] == ["AST", "x", "ast"]
+
+
+PENDING = replace(ROW, scoreboard="kaggle", public="", private="", ref="7", status="pending", message="ast | [id]")
+
+
+def test_a_pending_row_is_completed_in_its_place(tmp_path):
+    path = tmp_path / "ledger.csv"
+    foreign = '2017,"AST",local,0.84703,0.857270,"",,,,,,\r\n'
+    path.write_bytes((HEADER + foreign).encode())
+    assert ledger.record(path, [PENDING, ROW]) == 2
+    complete = replace(PENDING, public="0.8", private="0.9", status="complete")
+    assert ledger.record(path, [complete]) == 1
+    assert ledger.record(path, [complete]) == 0
+    assert ledger.read(path)[1:] == [complete, ROW]
+    assert path.read_bytes().startswith((HEADER + foreign).encode())
+
+
+def test_two_submissions_of_one_file_are_two_rows(tmp_path):
+    path = tmp_path / "ledger.csv"
+    assert ledger.append(path, PENDING)
+    assert not ledger.append(path, replace(PENDING, status="complete"))
+    assert ledger.append(path, replace(PENDING, ref="8"))
+    assert ledger.append(path, replace(PENDING, scoreboard="local", ref=""))
+    assert [row.ref for row in ledger.read(path)] == ["7", "8", ""]
+
+
+def test_an_older_ledger_gets_the_new_columns(tmp_path):
+    path = tmp_path / "ledger.csv"
+    path.write_text(OLD_HEADER + '2017,"a, b",kaggle,0.84703,0.857270,"",,\n2018,x,local,,,,,')
+    before = ledger.read(path)
+    assert [row.run for row in before] == ["a, b", "x"]
+    assert path.read_text().startswith(OLD_HEADER)  # reading changes nothing
+    ledger.append(path, PENDING)
+    assert path.read_text().startswith(HEADER + '2017,"a, b",kaggle,0.84703,0.857270,,,,,,,\n2018,x,local,,,,,,,,,\n')
+    assert ledger.read(path) == [*before, PENDING]
 
 
 @pytest.mark.parametrize(

@@ -1,159 +1,97 @@
-"""Drives the real Kaggle client, in processes of their own, against a server that speaks its protocol."""
+"""The source `kaggle` through the real client, against a server that speaks its protocol."""
 
 import json
-import os
-import subprocess
-import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import py7zr
 import pytest
+import yaml
 
 from pipeline.clips.recording import Recording
-from pipeline.delivery import kaggle_client
-from pipeline.sources.kaggle import Params, answers, fetch, read, sample
-
-ROOT = Path(__file__).parents[2]
-SLUG = "tensorflow-speech-recognition-challenge"
-SECRET = "0123456789abcdef-secret"
-SCRIPT = """
-import sys
 from pipeline.errors import PipelineError
-from pipeline.sources.kaggle import Params, fetch
-try:
-    for file in fetch(Params(folder=sys.argv[1]), seed=0):
-        print(file.role, file.bytes)
-except PipelineError as error:
-    print("PipelineError:", error)
-"""
+from pipeline.files import read_json
+from pipeline.sources import kaggle as source
+from pipeline.sources.kaggle import Params, answers, fetch, read, sample
+from tests.delivery.entrant import QUICK, Entrant
+from tests.delivery.kaggle_server import COMPETITION, KEY, Fault, KaggleServer, too_many
+
+CONTENTS = {
+    "train.7z": {"train/audio/yes/0a_nohash_0.wav": b"1" * 1_000},
+    "test.7z": {"test/audio/clip_a.wav": b"2" * 1_000},
+    "sample_submission.7z": {"sample_submission.csv": b"fname,label\nclip_a.wav,silence\n"},
+}
+NAMES = list(CONTENTS)
 
 
-class Kaggle:
-    """The two calls of the download, and the storage that they lead to."""
-
-    def __init__(self, files: dict[str, bytes]):
-        self.files = files
-        self.refusal: tuple[int, str] | None = None
-        self.downloads: list[tuple[str, str | None]] = []
-        kaggle = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if kaggle.refusal:
-                    code, message = kaggle.refusal
-                    self.answer(code, {"error": {"code": code, "message": message}})
-                elif self.path.endswith("/ListDataFiles"):
-                    assert body["competitionName"] == SLUG
-                    names = sorted(kaggle.files)
-                    first = int(body.get("pageToken") or 0)  # two a page
-                    files = [{"name": name, "totalBytes": len(kaggle.files[name])} for name in names[first : first + 2]]
-                    more = str(first + 2) if first + 2 < len(names) else ""
-                    self.answer(200, {"files": files, "nextPageToken": more})
-                else:
-                    assert self.path.endswith("/DownloadDataFile")
-                    self.send_response(302)
-                    self.send_header("Location", f"http://localhost/storage/{body['fileName']}?signature=x")
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-
-            def do_GET(self):
-                name = self.path.split("?")[0].rsplit("/", 1)[-1]
-                asked = self.headers["Range"]
-                kaggle.downloads.append((name, asked))
-                data = kaggle.files[name]
-                start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-                self.send_response(206 if asked else 200)
-                self.send_header("Accept-Ranges", "bytes")
-                self.send_header("ETag", '"v1"')
-                self.send_header("Last-Modified", "Wed, 15 Nov 2017 00:00:00 GMT")
-                self.send_header("Content-Length", str(len(data) - start))
-                self.end_headers()
-                self.wfile.write(data[start:])
-
-            def answer(self, code: int, value: dict) -> None:
-                text = json.dumps(value).encode()
-                self.send_response(code)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *args):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        self.port = self.server.server_port
-
-
-@pytest.fixture
-def kaggle(tmp_path):
-    packed = tmp_path / "packed"
-    packed.mkdir()
-    contents = {
-        "train.7z": {"train/audio/yes/0a_nohash_0.wav": b"1" * 1_000},
-        "test.7z": {"test/audio/clip_a.wav": b"2" * 1_000},
-        "sample_submission.7z": {"sample_submission.csv": b"fname,label\nclip_a.wav,silence\n"},
-    }
-    for name, files in contents.items():
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory):
+    packed = tmp_path_factory.mktemp("packed")
+    for name, files in CONTENTS.items():
         with py7zr.SevenZipFile(packed / name, "w") as file:
             for member, data in files.items():
                 file.writestr(data, member)
-    made = Kaggle({name: (packed / name).read_bytes() for name in contents})
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    return {name: (packed / name).read_bytes() for name in NAMES}
 
 
-def run(folder: Path, home: Path, port: int, credentials: bool = True) -> str:
-    home.mkdir(exist_ok=True)
-    proxy = f"http://127.0.0.1:{port}"
-    kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and "KAGGLE" not in name}
-    kept.pop("VERBOSE", None)
-    environment = {
-        **kept,
-        "HOME": str(home),
-        "PYTHONPATH": str(ROOT),
-        "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
-        "HTTP_PROXY": proxy,
-        "http_proxy": proxy,
-        "NO_PROXY": "",
-        "no_proxy": "",
-    }
-    if credentials:
-        environment |= {"KAGGLE_USERNAME": "somebody", "KAGGLE_KEY": SECRET}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder)], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert SECRET not in done.stdout + done.stderr
-    return done.stdout
+@pytest.fixture
+def server(archives):
+    with KaggleServer(dict(archives)) as server:
+        server.page_size = 2
+        yield server
 
 
-def test_what_is_missing_partial_or_corrupt_is_fetched(tmp_path, kaggle, monkeypatch):
-    folder = tmp_path / "data"
+@pytest.fixture
+def entrant(tmp_path, server):
+    return Entrant(tmp_path, server)
+
+
+@pytest.fixture
+def folder(entrant, monkeypatch):
+    entrant.move_in(monkeypatch)
+    folder = entrant.root / "data"
     folder.mkdir()
-    train, test = kaggle.files["train.7z"], kaggle.files["test.7z"]
+    return folder
+
+
+def fetch_here(folder, **patience):
+    return fetch(Params(folder=folder, patience={**QUICK, **patience}), seed=0)
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def flipped(data: bytes) -> bytes:
+    return data[:40] + bytes([data[40] ^ 1]) + data[41:]
+
+
+def test_the_stage_downloads_all(entrant, server):
+    download = {"source": "kaggle", "folder": "data/kaggle"}
+    entrant.layout.params.write_text(yaml.safe_dump({"seed": 1, "download": download}))
+    status, output = entrant.run("download")
+    assert status == 0, output
+    assert content(entrant.root / "data" / "kaggle") == server.files
+    assert [file["role"] for file in read_json(entrant.layout.manifest)["files"]] == ["train", "test", "sample"]
+    assert KEY not in output
+
+
+def test_what_is_missing_partial_or_corrupt_is_fetched(folder, server, monkeypatch):
+    train, test = server.files["train.7z"], server.files["test.7z"]
     # A partial file with the client's own marker, and a file of the right size with a flipped byte.
     (folder / "train.7z").write_bytes(train[:100])
     (folder / "train.7z.kaggle-partial").write_text(json.dumps({"validator": '"v1"', "size": len(train)}))
-    (folder / "test.7z").write_bytes(test[:40] + bytes([test[40] ^ 1]) + test[41:])
+    (folder / "test.7z").write_bytes(flipped(test))
 
-    out = run(folder, tmp_path / "home", kaggle.port)
+    files = fetch_here(folder)
 
-    assert out.splitlines() == [
-        f"{role} {len(kaggle.files[name])}"
-        for role, name in [("train", "train.7z"), ("test", "test.7z"), ("sample", "sample_submission.7z")]
+    assert [(file.role, file.bytes) for file in files] == [
+        (role, len(server.files[name])) for role, name in zip(("train", "test", "sample"), NAMES, strict=True)
     ]
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == kaggle.files
-    assert ("train.7z", "bytes=100-") in kaggle.downloads
+    assert content(folder) == server.files
+    assert "bytes=100-" in [request.headers.get("Range") for request in server.asked("GET")]
 
     # Now that all is there, neither network nor credentials are needed, nor the client at all.
-    monkeypatch.setattr(kaggle_client, "connect", None)
-    files = fetch(Params(folder=folder), seed=0)
+    monkeypatch.setattr(source, "Competition", None)
+    assert fetch_here(folder) == files
     assert list(read(files)) == [
         Recording("train", "yes/0a_nohash_0.wav", b"1" * 1_000, "yes", "0a"),
         Recording("test", "clip_a.wav", b"2" * 1_000),
@@ -162,44 +100,81 @@ def test_what_is_missing_partial_or_corrupt_is_fetched(tmp_path, kaggle, monkeyp
     assert answers(files) is None
 
 
-def test_no_credentials(tmp_path, kaggle):
-    out = run(tmp_path / "data", tmp_path / "home", kaggle.port, credentials=False)
-    assert out.startswith("PipelineError: There are no Kaggle credentials")
-    assert "https://www.kaggle.com/settings" in out
-    assert "profiles/speech-commands.yaml" in out
+PASSING = {
+    "dropped": Fault(cut_bytes=50),
+    "dropped at once": Fault(cut_bytes=0),
+    "stalled": Fault(cut_bytes=50, stall=True),
+    "storage down": Fault(status=503),
+    "too many": too_many("0.1"),
+}
 
 
+@pytest.mark.parametrize("fault", PASSING)
+def test_what_passes_is_tried_again(folder, server, fault):
+    server.plan("GET", Fault(), PASSING[fault], PASSING[fault])  # the first is the check of the rules
+    fetch_here(folder, call_s=0.4, stall_s=0.4)
+    assert content(folder) == server.files
+    assert len(server.asked("GET")) == 1 + 3 + 2
+
+
+@pytest.mark.parametrize("step", ["ListDataFiles", "DownloadDataFile", "GetSubmissionLimits"])
 @pytest.mark.parametrize(
-    ("code", "message", "cure"),
-    [
-        (403, "You must accept this competition's rules", f"https://www.kaggle.com/c/{SLUG}/rules"),
-        (401, "Unauthenticated", "Create a new token"),
-    ],
+    "fault", [too_many("0.1"), Fault(hang=True), Fault(lost_reply=True)], ids=["429", "slow", "lost"]
 )
-def test_refusals(tmp_path, kaggle, code, message, cure):
-    kaggle.refusal = (code, message)
-    out = run(tmp_path / "data", tmp_path / "home", kaggle.port)
-    assert f"({code}: {message})" in out
-    assert cure in out
+def test_calls_are_tried_again(folder, server, step, fault):
+    server.plan(step, fault)
+    fetch_here(folder, call_s=0.4)
+    assert content(folder) == server.files
 
 
-def test_corrupt_at_kaggle_too(tmp_path, kaggle):
-    data = kaggle.files["test.7z"]
-    kaggle.files["test.7z"] = data[:40] + bytes([data[40] ^ 1]) + data[41:]
-    out = run(tmp_path / "data", tmp_path / "home", kaggle.port)
-    assert "test.7z is damaged or incomplete" in out
-    assert [name for name, _ in kaggle.downloads].count("test.7z") >= 2
+def test_a_server_that_stays_slow_is_given_up(folder, server):
+    server.plan("DownloadDataFile", Fault(), *[Fault(hang=True)] * 2)
+    with pytest.raises(PipelineError, match=r"did not answer in time to download train\.7z(.|\n)*by hand from"):
+        fetch_here(folder, call_s=0.2, attempts=2)
 
 
-def test_other_files_in_the_competition(tmp_path, kaggle):
-    kaggle.files["train.zip"] = kaggle.files.pop("train.7z")
-    out = run(tmp_path / "data", tmp_path / "home", kaggle.port)
-    assert "has no file train.7z; it has: sample_submission.7z, test.7z, train.zip" in out
+def test_an_interrupted_download_goes_on_in_the_next_run(folder, server):
+    server.files["train.7z"] += bytes(2 << 20)  # the client keeps whole MiB, and 7z does not mind
+    server.plan("GET", Fault(), Fault(cut_bytes=(1 << 20) + 50))
+    with pytest.raises(PipelineError, match=r"to download train\.7z"):
+        fetch_here(folder, attempts=1)
+    assert (folder / "train.7z.kaggle-partial").exists()
+    fetch_here(folder)
+    assert content(folder) == server.files
+    assert f"bytes={1 << 20}-" in [request.headers.get("Range") for request in server.asked("GET")]
 
 
-def test_no_network(tmp_path, kaggle):
-    kaggle.server.shutdown()
-    kaggle.server.server_close()
-    out = run(tmp_path / "data", tmp_path / "home", kaggle.port)
-    assert "Kaggle cannot be reached" in out
-    assert f"https://www.kaggle.com/c/{SLUG}/data" in out
+def test_corrupt_at_kaggle_too(folder, server):
+    server.files["test.7z"] = flipped(server.files["test.7z"])
+    with pytest.raises(PipelineError, match=r"test\.7z is damaged or incomplete"):
+        fetch_here(folder)
+    assert [request.path for request in server.asked("GET")].count("/storage/files/test.7z") == 1 + 2
+
+
+def test_other_files_in_the_competition(folder, server):
+    server.files["train.zip"] = server.files.pop("train.7z")
+    with pytest.raises(
+        PipelineError, match=r"has no file train\.7z; it has: sample_submission\.7z, test\.7z, train\.zip"
+    ):
+        fetch_here(folder)
+
+
+def test_refusals_come_before_any_download(folder, server, monkeypatch):
+    server.rules_accepted = False
+    with pytest.raises(
+        PipelineError, match=rf"403: You must accept(.|\n)*https://www\.kaggle\.com/c/{COMPETITION}/rules"
+    ):
+        fetch_here(folder)
+    monkeypatch.setenv("KAGGLE_KEY", "wrong")
+    with pytest.raises(PipelineError, match="does not accept the key in the variables"):
+        fetch_here(folder)
+    monkeypatch.delenv("KAGGLE_KEY")
+    with pytest.raises(PipelineError, match=r"no Kaggle credentials(.|\n)*profiles/speech-commands\.yaml"):
+        fetch_here(folder)
+    assert content(folder) == {}
+
+
+def test_no_network(folder, server):
+    server.close()
+    with pytest.raises(PipelineError, match=r"Kaggle cannot be reached(.|\n)*Check the network"):
+        fetch_here(folder, attempts=1)

@@ -1,0 +1,148 @@
+"""One self-contained notebook: the template with the project packed into it, and the metadata that Kaggle wants."""
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from slugify import slugify
+
+from pipeline.errors import PipelineError
+from pipeline.files import replacing_folder, write_json
+
+NOTEBOOK = "kernel.ipynb"
+METADATA = "kernel-metadata.json"
+
+# Kaggle refuses larger sources, outputs not counted.
+_SOURCE_LIMIT_BYTES = 1_000_000
+_TITLE_CHARACTERS = (5, 50)
+_DVC_CONFIG = "[core]\n    analytics = false\n    check_update = false\n    no_scm = true\n"
+_TESTS = "# Tests and checks"
+
+
+def collect(root: Path, parameters: str) -> dict[str, str]:
+    """Return text by relative name of what a kernel needs of the project in `root`, with `parameters` as params.yaml.
+
+    The requirements lose their part for tests, and DVC is told to do without Git. Raises PipelineError if a file is
+    missing or no UTF-8 text.
+    """
+    files = {"params.yaml": parameters, ".dvc/config": _DVC_CONFIG}
+    files["requirements.txt"] = flow_requirements(root / "requirements.txt")
+    for path in [root / "dvc.yaml", root / ".dvcignore", *(root / "pipeline").rglob("*.py")]:
+        files[path.relative_to(root).as_posix()] = _read(path)
+    return files
+
+
+def flow_requirements(path: Path) -> str:
+    """Return the part of a requirements.txt that the flow needs: all before the tests' part."""
+    return _read(path).partition(_TESTS)[0]
+
+
+def notebook(template: Path, files: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the template's notebook with `settings` and the packed `files` in its cells; equal inputs, equal bytes.
+
+    Raises PipelineError for a file name that leads out of the project, for a template without the cells `settings`
+    and `payload`, and for a notebook that is too large for Kaggle.
+    """
+    for name in files:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+            raise PipelineError(f"'{name}' leads out of the project and cannot be packed.")
+    data = zlib.compress(json.dumps(dict(sorted(files.items())), ensure_ascii=False).encode(), 9)
+    code = base64.b64encode(data).decode()
+    text = "\n".join(code[start : start + 120] for start in range(0, len(code), 120))
+    sources = {
+        "settings": f"SETTINGS = {_literal(settings)}",
+        "payload": f'PAYLOAD = """\n{text}\n"""\nSHA256 = "{hashlib.sha256(data).hexdigest()}"',
+    }
+    made: dict[str, Any] = json.loads(_read(template))
+    if missing := sorted(set(sources) - {cell.get("id") for cell in made["cells"]}):
+        raise PipelineError(f"{template} has no cell with the id {', '.join(missing)}. Restore it from Git.")
+    for cell in made["cells"]:
+        cell["source"] = sources.get(cell["id"], "".join(cell["source"]))
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    size = len(json.dumps(made).encode())
+    if size > _SOURCE_LIMIT_BYTES:
+        raise PipelineError(
+            f"The notebook has {size:,} bytes; Kaggle takes {_SOURCE_LIMIT_BYTES:,}. Largest files: "
+            + ", ".join(sorted(files, key=lambda name: -len(files[name]))[:5])
+        )
+    return made
+
+
+def name(user: str, title: str, slug: str | None) -> str:
+    """Return USER/SLUG, the kernel's id.
+
+    Raises PipelineError for a title that Kaggle refuses, or one whose slug is not `slug`: Kaggle would make a second
+    notebook under a name of its own.
+    """
+    least, most = _TITLE_CHARACTERS
+    given = slugify(title)
+    if not least <= len(title) <= most or len(given) < least:
+        raise PipelineError(
+            f"kernel.title in params.yaml must have {least} to {most} characters, and at least {least} letters or "
+            f"digits; found {title!r} with {len(title)}."
+        )
+    if slug is not None and slug != given:
+        raise PipelineError(
+            f"kernel.slug is '{slug}', but Kaggle makes '{given}' of the title {title!r}. They must agree: "
+            f"set kernel.slug: {given} in params.yaml (or leave it out), or change kernel.title."
+        )
+    return f"{user}/{given}"
+
+
+def metadata(
+    kernel: str,
+    title: str,
+    *,
+    competition: str,
+    dataset: str | None,
+    private: bool,
+    accelerator: str | None,
+    internet: bool,
+) -> dict[str, Any]:
+    """Return the content of kernel-metadata.json of `kernel` (USER/SLUG).
+
+    `accelerator` is Kaggle's name of a machine with a GPU, None for one without.
+    """
+    made: dict[str, Any] = {
+        "id": kernel,
+        "title": title,
+        "code_file": NOTEBOOK,
+        "language": "python",
+        "kernel_type": "notebook",
+        "is_private": private,
+        "enable_gpu": accelerator is not None,
+        "enable_tpu": False,
+        "enable_internet": internet,
+        "competition_sources": [competition],
+        "dataset_sources": [dataset] if dataset else [],
+        "kernel_sources": [],
+        "model_sources": [],
+    }
+    return made | ({"machine_shape": accelerator} if accelerator else {})
+
+
+def write(folder: Path, made: Mapping[str, Any], described: Mapping[str, Any]) -> None:
+    """Write notebook and metadata into `folder`, in the place of what was there."""
+    with replacing_folder(folder) as temporary:
+        (temporary / NOTEBOOK).write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(temporary / METADATA, dict(described))
+
+
+def _literal(settings: Mapping[str, Any]) -> str:
+    lines = [f"    {key!r}: {value!r},\n" for key, value in sorted(settings.items())]
+    return "{\n" + "".join(lines) + "}"
+
+
+def _read(path: Path) -> str:
+    try:
+        # Bytes, since text mode would change line ends.
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise PipelineError(f"There is no {path}. Run from the project's folder, whole as it was cloned.") from None
+    except UnicodeDecodeError as error:
+        raise PipelineError(f"{path} is no UTF-8 text: {error}. It cannot be packed.") from None

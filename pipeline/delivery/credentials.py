@@ -1,0 +1,105 @@
+"""Where Kaggle credentials lie on this machine: the places are told, the values never."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+TOKEN_PAGE = "https://www.kaggle.com/settings"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place that holds credentials: `token` (Bearer), `key` (user name and key) or `login` (OAuth)."""
+
+    kind: Literal["token", "key", "login"]
+    where: str
+    remove: str  # how to get rid of it
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.where}"
+
+
+def places() -> list[Place]:
+    """Return the places that hold credentials in the order in which the client tries them; the first one counts."""
+    found: list[Place] = []
+    if os.environ.get("KAGGLE_API_TOKEN"):
+        found.append(Place("token", "the variable KAGGLE_API_TOKEN", "unset KAGGLE_API_TOKEN"))
+    files = (_home() / "access_token", _home() / "access_token.txt")
+    found += [Place("token", str(path), f"rm {path}") for path in files if _text(path)]
+    path = config_folder() / "kaggle.json"
+    stored, given = (
+        _stored_key(path),
+        {name for name in ("username", "key") if os.environ.get(f"KAGGLE_{name.upper()}")},
+    )
+    if given == {"username", "key"}:
+        found.append(Place("key", "the variables KAGGLE_USERNAME and KAGGLE_KEY", "unset KAGGLE_USERNAME KAGGLE_KEY"))
+    elif given and stored.keys() | given == {"username", "key"}:
+        both = f"{path} and the variable KAGGLE_{min(given).upper()}"
+        found.append(Place("key", both, f"unset KAGGLE_{min(given).upper()}"))
+    if stored.keys() == {"username", "key"} and not given:
+        found.append(Place("key", str(path), f"rm {path}"))
+    path = _home() / "credentials.json"
+    if _text(path):
+        found.append(Place("login", str(path), "kaggle auth revoke"))
+    return found
+
+
+def advice() -> str:
+    """Say what is half there, and how to get credentials."""
+    lines = []
+    for name, other in (("USERNAME", "KEY"), ("KEY", "USERNAME")):
+        if os.environ.get(f"KAGGLE_{name}") and not os.environ.get(f"KAGGLE_{other}"):
+            lines.append(f"KAGGLE_{name} is set, but KAGGLE_{other} is not.")
+    path = config_folder() / "kaggle.json"
+    if path.exists() and _stored_key(path).keys() != {"username", "key"}:
+        lines.append(f'{path} is there, but does not hold {{"username": ..., "key": ...}} as JSON that can be read.')
+    lines.append(
+        f"Create a token at {TOKEN_PAGE} (API) and put it into {_home() / 'access_token'}, or into the variable\n"
+        "KAGGLE_API_TOKEN; the older kaggle.json works as well, but a token comes before it."
+    )
+    return "\n".join(lines)
+
+
+def masked(text: str) -> str:
+    """Return `text` with every credential that is on this machine replaced by ***, should a server have quoted one."""
+    secrets = {_text(_home() / name) for name in ("access_token", "access_token.txt")}
+    secrets.add(_stored_key(config_folder() / "kaggle.json").get("key", ""))
+    token = os.environ.get("KAGGLE_API_TOKEN", "")
+    secrets |= {token, _text(Path(token)), os.environ.get("KAGGLE_KEY", "")}
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) > 3:
+            text = text.replace(secret, "***")
+    return text
+
+
+def config_folder() -> Path:
+    """Return where the client looks for kaggle.json."""
+    if os.environ.get("KAGGLE_CONFIG_DIR"):
+        return Path(os.environ["KAGGLE_CONFIG_DIR"])
+    if _home().exists():
+        return _home()
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+
+
+def _home() -> Path:
+    return Path.home() / ".kaggle"
+
+
+def _stored_key(path: Path) -> dict[str, str]:
+    try:
+        stored = json.loads(_text(path))
+    except ValueError:
+        return {}
+    if not isinstance(stored, dict):
+        return {}
+    return {name: str(stored[name]) for name in ("username", "key") if stored.get(name)}
+
+
+def _text(path: Path) -> str:
+    """Return the file's text without space around it; "" where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8").strip() if str(path) != "." else ""
+    except (OSError, ValueError):
+        return ""
