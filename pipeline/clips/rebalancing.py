@@ -14,10 +14,14 @@ class Rebalancing(Settings):
     """`unknown` is relative to the mean size of a command class; "all" keeps the archive's own balance.
 
     `redraw` takes other clips each epoch, so that all are seen in the end; otherwise one draw serves every epoch.
+    `even` is for runs with a `presence`: as many clips of the more frequent answer as there are of the other.
+    `share` learns from a part of the clips alone, the same part of each word, drawn once.
     """
 
+    share: float = Field(1.0, gt=0, le=1)
     unknown: Annotated[float, Field(ge=0)] | Literal["all"] = 1.0
     redraw: bool = True
+    even: bool = False
 
 
 def draw(labels: np.ndarray, words: np.ndarray, settings: Rebalancing, epoch: int, seed: int) -> np.ndarray:
@@ -28,6 +32,9 @@ def draw(labels: np.ndarray, words: np.ndarray, settings: Rebalancing, epoch: in
     stretch of each word's shuffled clips, so no clip comes back before the others of its word had their turn.
     """
     labels, words = np.asarray(labels), np.asarray(words)
+    if settings.share < 1:
+        part = _stratified(words, settings.share, seed)
+        return part[draw(labels[part], words[part], settings.model_copy(update={"share": 1.0}), epoch, seed)]
     unknown = np.flatnonzero(labels == UNKNOWN)
     known = np.flatnonzero(labels != UNKNOWN)
     commands, sizes = np.unique(labels[(labels != UNKNOWN) & (labels != SILENCE)], return_counts=True)
@@ -45,6 +52,19 @@ def draw(labels: np.ndarray, words: np.ndarray, settings: Rebalancing, epoch: in
         for clips, quota in zip(shuffled, quotas, strict=True)
     ]
     return np.sort(np.concatenate([known, *drawn]))
+
+
+def draw_even(answers: np.ndarray, settings: Rebalancing, epoch: int, seed: int) -> np.ndarray:
+    """Return the positions of the clips of one epoch, ascending: equally many of each answer.
+
+    `answers` is int [clips]. Each epoch takes the next stretch of the shuffled clips of each answer, as `draw` does.
+    """
+    generator = np.random.default_rng(seed)
+    shuffled = [generator.permutation(np.flatnonzero(answers == answer)) for answer in np.unique(answers)]
+    size = min(len(clips) for clips in shuffled)
+    turn = epoch if settings.redraw else 0
+    stretch = np.arange(turn * size, (turn + 1) * size)
+    return np.sort(np.concatenate([clips[stretch % len(clips)] for clips in shuffled]))
 
 
 def _even_quotas(sizes: np.ndarray, wanted: int, generator: np.random.Generator) -> np.ndarray:
@@ -75,3 +95,13 @@ def oversample(targets: np.ndarray, generator: np.random.Generator) -> np.ndarra
         for label, count in zip(labels, counts, strict=True)
     ]
     return np.sort(np.concatenate([np.arange(len(targets)), *again]))
+
+
+def _stratified(words: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Return the positions of the same share of each word, ascending, at least one clip of each."""
+    generator = np.random.default_rng([seed, 30])  # another stream than that of the epochs' draws
+    parts = []
+    for word in np.unique(words):
+        clips = generator.permutation(np.flatnonzero(words == word))
+        parts.append(clips[: max(1, round(share * len(clips)))])
+    return np.sort(np.concatenate(parts))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.clips.rebalancing import Rebalancing, draw
+from pipeline.clips.rebalancing import Rebalancing, draw, draw_even, oversample
 
 # Two commands of 40 and 20 clips (mean 30), unknown words of 100, 100 and 4 clips, some silence.
 WORDS = np.repeat(["yes", "no", "bed", "cat", "owl", "_silence_"], [40, 20, 100, 100, 4, 10])
@@ -54,7 +54,53 @@ def test_word_labels_have_no_unknown_to_draw():
     np.testing.assert_array_equal(draw(labels, WORDS, Rebalancing(), 0, 0), np.arange(len(WORDS)))
 
 
+def test_an_even_draw_takes_the_frequent_answer_in_stretches_as_long_as_the_rare_one():
+    answers = np.repeat([1, 0, 1], [30, 20, 40])
+    epochs = [draw_even(answers, Rebalancing(even=True), epoch, seed=3) for epoch in range(3)]
+    for rows in epochs:
+        assert (rows == np.unique(rows)).all()
+        assert set(np.flatnonzero(answers == 0)) <= set(rows)
+        assert len(rows) == 40
+    yes = [row for rows in epochs for row in rows if answers[row]]
+    assert len(yes) == 60 == len(set(yes))
+    fixed = Rebalancing(even=True, redraw=False)
+    np.testing.assert_array_equal(draw_even(answers, fixed, 5, seed=3), draw_even(answers, fixed, 0, seed=3))
+
+
 @pytest.mark.parametrize("unknown", [-0.1, "some"])
 def test_bad_ratios_are_refused(unknown):
     with pytest.raises(ValidationError):
         Rebalancing(unknown=unknown)
+
+
+def test_a_share_is_the_same_part_of_each_word_in_every_epoch():
+    words = np.array(["yes"] * 40 + ["no"] * 20 + ["cat"] * 10 + ["_silence_"] * 2)
+    labels = np.where(words == "cat", "unknown", np.where(words == "_silence_", "silence", words))
+    settings = Rebalancing(share=0.3, unknown="all")
+    part = draw(labels, words, settings, epoch=0, seed=1)
+    assert {word: int((words[part] == word).sum()) for word in np.unique(words)} == {
+        "yes": 12,
+        "no": 6,
+        "cat": 3,
+        "_silence_": 1,
+    }
+    assert draw(labels, words, settings, epoch=5, seed=1).tolist() == part.tolist()
+    assert draw(labels, words, settings, epoch=0, seed=2).tolist() != part.tolist()
+    # What is drawn anew each epoch comes out of that part alone.
+    reduced = [draw(labels, words, Rebalancing(share=0.3, unknown=0.1), epoch, seed=1) for epoch in range(4)]
+    assert all(set(positions) <= set(part) for positions in reduced)
+    assert len({tuple(positions) for positions in reduced}) > 1
+
+
+def test_rarer_labels_are_drawn_again_until_all_are_as_many():
+    targets = np.array([4] * 50 + [1] * 10 + [2] * 30)
+    drawn = oversample(targets, np.random.default_rng(0))
+    assert np.unique(targets[drawn], return_counts=True)[1].tolist() == [50, 50, 50]
+    assert set(drawn) == set(range(90))
+    assert drawn.tolist() == sorted(drawn)
+    np.testing.assert_array_equal(drawn, oversample(targets, np.random.default_rng(0)))
+    assert (drawn != oversample(targets, np.random.default_rng(1))).any()
+
+
+def test_what_is_balanced_stays_as_it_is():
+    assert oversample(np.array([1, 0, 1, 0]), np.random.default_rng(0)).tolist() == [0, 1, 2, 3]

@@ -1,0 +1,149 @@
+"""One row a run: what it is, what it cost, how well it does; as Markdown and CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from safetensors import safe_open
+
+from pipeline.errors import PipelineError
+from pipeline.files import replacing
+
+BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A share of 0 to 1 with its 95 % interval, and of how many clips."""
+
+    value: float
+    low: float
+    high: float
+    clips: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run; None is what was not measured, or does not apply.
+
+    `judge` names the figure of `validation` and `test`: accuracy, or map (mean average precision, without interval).
+    `parameters` counts the fitted values, `train_seconds` includes what killed trainings took, `clips_a_second`
+    is the speed of `predict`. `reported` is what the system's authors told of their own data.
+    """
+
+    run: str
+    model: str
+    learns: str
+    parameters: int | None
+    train_seconds: float | None
+    clips_a_second: float | None
+    judge: str
+    validation: Judged
+    test: Judged | None
+    macro_f1: float | None
+    unknown_recall: float | None
+    silence_recall: float | None
+    reported: str
+
+
+HEADINGS = {
+    "run": "run",
+    "model": "model",
+    "learns": "learns",
+    "parameters": "parameters",
+    "train_seconds": "training, s",
+    "clips_a_second": "clips/s",
+    "judge": "judged by",
+    "validation": "validation (95 %)",
+    "test": "test (95 %)",
+    "macro_f1": "macro F1",
+    "unknown_recall": "recall of unknown",
+    "silence_recall": "recall of silence",
+    "reported": "reported by the authors",
+}
+_NUMBERS = {name for name in HEADINGS if name not in ("run", "model", "learns", "judge", "reported")}
+
+
+def parameters_in(folder: Path) -> int | None:
+    """Return how many values the safetensors files under `folder` hold, None where there is none."""
+    files = sorted(folder.rglob("*.safetensors"))
+    total = 0
+    for path in files:
+        with safe_open(path, "numpy") as weights:
+            for name in weights.keys():  # noqa: SIM118 (it is no dictionary)
+                size = 1
+                for length in weights.get_slice(name).get_shape():
+                    size *= length
+                total += size
+    return total if files else None
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return the table as Markdown, best validation first; columns that no run fills are left out."""
+    texts = [_texts(row) for row in sorted(rows, key=lambda row: -row.validation.value)]
+    shown = [name for name in HEADINGS if any(text[name] for text in texts)]
+    if len({row.judge for row in rows}) == 1 and "judge" in shown:
+        shown.remove("judge")
+    lines = [" | ".join(HEADINGS[name] for name in shown), "|".join("--:" if n in _NUMBERS else "---" for n in shown)]
+    lines += [" | ".join(text[name] or "-" for name in shown) for text in texts]
+    return "".join(f"| {line} |\n" if "---" not in line else f"|{line}|\n" for line in lines)
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Return the table as CSV with every column; an accuracy is in four: value, low, high, clips."""
+    file = io.StringIO()
+    flat = [_flat(row) for row in rows]
+    writer = csv.DictWriter(file, list(flat[0]) if flat else [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return file.getvalue()
+
+
+def put_into(path: Path, table: str) -> None:
+    """Replace what stands between the lines `<!-- compare: begin -->` and `<!-- compare: end -->` of a file.
+
+    Raises PipelineError if the file has no such lines.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        before, rest = text.split(BEGIN)
+        _, after = rest.split(END)
+    except FileNotFoundError:
+        raise PipelineError(f"There is no {path} to put the table into.") from None
+    except ValueError:
+        raise PipelineError(f"{path} must have the lines '{BEGIN}' and '{END}', each once.") from None
+    with replacing(path) as temporary:
+        temporary.write_text(f"{before}{BEGIN}\n{table}{END}{after}", encoding="utf-8")
+
+
+def _texts(row: Row) -> dict[str, str]:
+    texts = {}
+    for name in HEADINGS:
+        value = getattr(row, name)
+        if value is None:
+            texts[name] = ""
+        elif name == "parameters":
+            texts[name] = f"{value:,}"
+        elif name in ("train_seconds", "clips_a_second"):
+            texts[name] = f"{value:,.0f}"
+        elif isinstance(value, float):
+            texts[name] = f"{value:.3f}"
+        else:
+            texts[name] = str(value).replace("|", "\\|")
+    return texts
+
+
+def _flat(row: Row) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in asdict(row).items():
+        if name in ("validation", "test"):
+            parts = value or dict.fromkeys(("value", "low", "high", "clips"))
+            flat |= {f"{name}_{part}".removesuffix("_value"): parts[part] for part in ("value", "low", "high", "clips")}
+        else:
+            flat[name] = value
+    return flat

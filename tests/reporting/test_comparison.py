@@ -1,0 +1,85 @@
+import csv
+import io
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from pipeline.errors import PipelineError
+from pipeline.reporting import comparison
+from pipeline.reporting.comparison import Judged, Row
+
+
+def row(run, value, **changed):
+    values = {
+        "model": "ast",
+        "learns": "words",
+        "parameters": 1_234_567,
+        "train_seconds": 612.4,
+        "clips_a_second": None,
+        "judge": "accuracy",
+        "validation": Judged(value, value - 0.1, value + 0.1, 400),
+        "test": None,
+        "macro_f1": 0.5,
+        "unknown_recall": 0.25,
+        "silence_recall": 1.0,
+        "reported": "",
+        **changed,
+    }
+    return Row(run=run, **values)
+
+
+def test_the_best_is_first_and_columns_that_nobody_fills_are_left_out():
+    table = comparison.markdown([row("worse", 0.4), row("better", 0.8, reported="0.9 | private")])
+    assert table.splitlines() == [
+        "| run | model | learns | parameters | training, s | validation (95 %) | macro F1 | recall of unknown "
+        "| recall of silence | reported by the authors |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|---|",
+        "| better | ast | words | 1,234,567 | 612 | 0.800 (0.700-0.900) | 0.500 | 0.250 | 1.000 | 0.9 \\| private |",
+        "| worse | ast | words | 1,234,567 | 612 | 0.400 (0.300-0.500) | 0.500 | 0.250 | 1.000 | - |",
+    ]
+
+
+def test_another_judge_is_named():
+    table = comparison.markdown([row("one", 0.4), row("other", 0.8, judge="map")])
+    assert "| judged by |" in table
+    assert "| map |" in table
+
+
+def test_the_csv_holds_every_column_and_the_figures_unrounded():
+    text = comparison.to_csv([row("one", 0.45678, test=Judged(0.5, 0.4, 0.6, 10)), row("two", 0.4)])
+    first, second = csv.DictReader(io.StringIO(text))
+    assert first["validation"] == "0.45678"
+    assert first["validation_clips"] == "400"
+    assert (first["test"], first["test_low"], first["test_high"]) == ("0.5", "0.4", "0.6")
+    assert second["test"] == second["test_clips"] == second["clips_a_second"] == ""
+
+
+def test_parameters_are_counted_over_all_files_without_loading_them(tmp_path):
+    assert comparison.parameters_in(tmp_path) is None
+    (tmp_path / "detector").mkdir()
+    save_file({"a": np.zeros((3, 4), np.float32), "b": np.zeros(5, np.float32)}, tmp_path / "model.safetensors")
+    save_file({"c": np.zeros((2, 2, 2), np.float32)}, tmp_path / "detector" / "model.safetensors")
+    assert comparison.parameters_in(tmp_path) == 12 + 5 + 8
+
+
+def test_the_table_takes_its_place_between_the_marks_and_nothing_else_changes(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{comparison.BEGIN}\nold\n{comparison.END}\nafter\n")
+    comparison.put_into(path, "| new |\n")
+    assert path.read_text() == f"before\n{comparison.BEGIN}\n| new |\n{comparison.END}\nafter\n"
+    comparison.put_into(path, "| newer |\n")
+    assert path.read_text().count("new") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["no marks", f"{comparison.BEGIN}", f"{comparison.BEGIN}{comparison.BEGIN}{comparison.END}"]
+)
+def test_a_file_without_the_marks_is_left_as_it_is(tmp_path, text):
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    with pytest.raises(PipelineError, match="must have the lines"):
+        comparison.put_into(path, "new")
+    assert path.read_text() == text
+    with pytest.raises(PipelineError, match="There is no"):
+        comparison.put_into(tmp_path / "absent.md", "new")

@@ -1,0 +1,59 @@
+"""The table of a finished tiny competition."""
+
+import csv
+
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.files import read_json, write_json
+from pipeline.layout import Layout
+from pipeline.stages import compare
+
+
+def test_each_run_has_a_row_of_what_the_stages_measured(finished, tmp_path, capsys):
+    project = finished.copy(tmp_path / "project")
+    project.configure(lambda params: params["runs"]["ast"].update(reported="private 0.85727"))
+    project.configure(lambda params: params["runs"].update(later={"model": "ast"}))
+    layout = project.layout
+    (project.root / "README.md").write_text("<!-- compare: begin -->\n<!-- compare: end -->\n")
+    compare.main(layout, project.root / "README.md")
+    assert "Not decided yet: later" in capsys.readouterr().out
+
+    with (layout.comparison / "table.csv").open() as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"ast", "wav2vec2", "ensemble"}
+    metrics, scores = read_json(layout.submission("ast") / "metrics.json"), read_json(layout.scores)["ast"]
+    ast = rows["ast"]
+    assert ast["reported"] == "private 0.85727"
+    assert ast["learns"] == "commands"
+    assert rows["wav2vec2"]["learns"] == "words"
+    assert float(ast["validation"]) == metrics["accuracy"]
+    assert float(ast["silence_recall"]) == metrics["silence_recall"]
+    clips = scores["n_private"] + scores["n_public"]
+    assert int(ast["test_clips"]) == clips
+    right = scores["private"] * scores["n_private"] + scores["public"] * scores["n_public"]
+    assert float(ast["test"]) == pytest.approx(right / clips, abs=1e-4)
+    assert float(ast["test_low"]) < float(ast["test"]) < float(ast["test_high"])
+    assert int(ast["parameters"]) > 1_000
+    assert float(ast["train_seconds"]) > 0
+    assert float(ast["clips_a_second"]) > 0
+    assert rows["ensemble"]["parameters"] == rows["ensemble"]["train_seconds"] == ""
+
+    table = (layout.comparison / "table.md").read_text()
+    assert table in (project.root / "README.md").read_text()
+    assert "test (95 %)" in table
+
+
+def test_without_a_decided_run_there_is_nothing_to_compare(finished, tmp_path):
+    (tmp_path / "params.yaml").write_bytes(finished.layout.params.read_bytes())
+    with pytest.raises(PipelineError, match=r"nothing to compare.*dvc repro"):
+        compare.main(Layout(tmp_path))
+
+
+def test_other_questions_have_other_figures(finished, tmp_path):
+    (tmp_path / "params.yaml").write_bytes(finished.layout.params.read_bytes())
+    layout = Layout(tmp_path)
+    figures = {"map": 0.4, "clips": 20, "target": "tags", "presence": None, "testing": {"map": 0.3, "clips": 10}}
+    write_json(layout.submission("ast") / "metrics.json", figures)
+    compare.main(layout)
+    assert "0.400 (0.400-0.400) | 0.300 (0.300-0.300)" in (layout.comparison / "table.md").read_text()
