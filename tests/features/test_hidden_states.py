@@ -1,30 +1,66 @@
+"""The store of hidden states: what is written comes back, and a kill costs one stretch."""
+
 import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
+from pipeline.features import hidden_states
 from pipeline.features.hidden_states import HiddenStates, write
 
 VALUES = np.random.default_rng(0).normal(size=(7, 3, 4)).astype(np.float32)
 ABOUT = {"corpus": "abc", "layers": [1, 2, 5]}
 
 
+@pytest.fixture(autouse=True)
+def short_stretches(monkeypatch):
+    monkeypatch.setattr(hidden_states, "STRETCH_CLIPS", 3)
+
+
 def test_rows_come_back_in_the_order_asked(tmp_path):
-    write(tmp_path, iter([VALUES[:4], VALUES[4:]]), 7, ABOUT)
+    write(tmp_path, VALUES.__getitem__, 7, ABOUT)
     states = HiddenStates.open(tmp_path, "abc")
-    assert states.layers == [1, 2, 5]
-    read = states.read(np.array([6, 0, 3]))
+    assert states.layers == (1, 2, 5)
+    read = states(np.array([6, 0, 3]))
     assert read.dtype == np.float32
     np.testing.assert_array_equal(read, VALUES[[6, 0, 3]])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hidden_states.json", "hidden_states.npy"]
 
 
-def test_too_few_clips_are_no_store(tmp_path):
-    with pytest.raises(ValueError, match="expected 8 clips, got 7"):
-        write(tmp_path, iter([VALUES]), 8, ABOUT)
+class Killed(BaseException):
+    pass
+
+
+def killed_at(clip):
+    def encode(rows):
+        if clip in rows:
+            raise Killed
+        return VALUES[rows]
+
+    return encode
+
+
+def test_killed_it_goes_on_after_the_last_whole_stretch(tmp_path):
+    with pytest.raises(Killed):
+        write(tmp_path, killed_at(6), 7, ABOUT)
+    with pytest.raises(PipelineError, match="no hidden states"):
+        HiddenStates.open(tmp_path, "abc")
+    asked = []
+    write(tmp_path, lambda rows: asked.append(rows.tolist()) or VALUES[rows], 7, ABOUT)
+    assert asked == [[6]]
+    np.testing.assert_array_equal(HiddenStates.open(tmp_path, "abc")(np.arange(7)), VALUES)
+
+
+def test_what_was_begun_for_other_layers_is_not_gone_on_with(tmp_path):
+    with pytest.raises(Killed):
+        write(tmp_path, killed_at(6), 7, ABOUT)
+    other = {**ABOUT, "layers": [1, 2]}
+    write(tmp_path, lambda rows: VALUES[rows, :2], 7, other)
+    np.testing.assert_array_equal(HiddenStates.open(tmp_path, "abc")(np.arange(7)), VALUES[:, :2])
 
 
 def test_a_store_that_is_missing_or_of_another_corpus_is_refused(tmp_path):
     with pytest.raises(PipelineError, match=r"no hidden states.*encode"):
         HiddenStates.open(tmp_path, "abc")
-    write(tmp_path, iter([VALUES]), 7, ABOUT)
+    write(tmp_path, VALUES.__getitem__, 7, ABOUT)
     with pytest.raises(PipelineError, match="another corpus"):
         HiddenStates.open(tmp_path, "abd")

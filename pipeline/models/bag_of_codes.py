@@ -1,0 +1,90 @@
+"""Bag of codes (Verma 2021, "Large scale audio understanding without ..."): no convolution, no attention, no order.
+
+A second of spectrogram is cut into 143 vectors of four families; each becomes a code by way of an autoencoder and
+k-means; a small network sees only how often each code occurs.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+from torch import nn
+
+from pipeline.errors import PipelineError
+from pipeline.features.bag_of_codes import BagOfCodes
+from pipeline.features.code_masking import CodeMasking
+from pipeline.features.mel_spectrogram import STATISTICS_CLIPS, statistics
+from pipeline.features.spectrogram_vectors import FAMILIES
+from pipeline.learners import trainer
+from pipeline.learners.classifier import Examples
+from pipeline.learners.code_classifier import CHUNK_CLIPS, CodeClassifier
+from pipeline.learners.codes import CodeLearning
+from pipeline.learners.network import About
+from pipeline.settings import Settings
+
+
+class Params(Settings):
+    """The published sizes by default: `codes` a family, bottlenecks `shrink` times shorter than the vectors, and a head
+    of `hidden` units with `dropout`, from whose counts `masked_share` are missing while it learns.
+
+    `takes` is how many augmented versions of each training clip are encoded: 1 if `augmentation` is off.
+    """
+
+    codes: int = Field(256, ge=2, le=65_536)
+    shrink: Literal[10, 20] = 10
+    learning: CodeLearning = CodeLearning()
+    hidden: int = Field(512, ge=1)
+    dropout: float = Field(0.4, ge=0, lt=1)
+    masked_share: float = Field(0.35, ge=0, lt=1)
+    takes: int = Field(1, ge=1)
+
+
+class Training(trainer.Training):
+    """How the head is fitted."""
+
+    loss: trainer.Loss | Literal["auto"] = "huber"
+    learning_rate: float = Field(1e-3, gt=0)
+
+
+def check(params: Params, store: Path) -> None:
+    """Nothing but the corpus is needed."""
+
+
+def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> CodeClassifier:
+    fewest = min(len(examples.rows), params.learning.vectors)  # of all families, the whole gives one vector a clip
+    if fewest < params.codes:
+        raise PipelineError(
+            f"{params.codes} codes cannot be learnt from {fewest} vectors.\n"
+            "Lower `codes`, or raise `learning.vectors`, in the parameters of the run in params.yaml."
+        )
+    rows = examples.rows[:: max(1, len(examples.rows) // STATISTICS_CLIPS)]
+    parts = np.array_split(rows, -(-len(rows) // CHUNK_CLIPS))
+    mean, std = statistics(examples.read(part) for part in parts)
+    options = {**params.model_dump(), "mean": round(mean, 6), "std": round(std, 6)}
+    return _classifier(About(labels, examples.multi_label, options), training)
+
+
+def restore(folder: Path, training: Training) -> CodeClassifier:
+    return _classifier(About.read(folder), training).load(folder)
+
+
+def _classifier(about: About, training: Training) -> CodeClassifier:
+    values = dict(about.options)
+    normalisation = {name: values.pop(name) for name in ("mean", "std")}
+    params = Params(**values)
+    head = nn.Sequential(
+        nn.Linear(params.codes * len(FAMILIES), params.hidden),
+        nn.ReLU(),
+        nn.Dropout(params.dropout),
+        nn.Linear(params.hidden, len(about.labels)),
+    )
+    front_end = BagOfCodes(
+        size=params.codes,
+        shrink=params.shrink,
+        width=params.learning.width,
+        dropout=params.learning.dropout,
+        **normalisation,
+    )
+    masking = CodeMasking(params.masked_share)
+    return CodeClassifier(head, about, front_end, training, masking, params.learning, params.takes)

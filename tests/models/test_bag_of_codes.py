@@ -1,0 +1,105 @@
+"""Building the bag of codes; it learns sounds, one label a clip or several, and survives the disk."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from pipeline.errors import PipelineError
+from pipeline.files import read_json
+from pipeline.learners.classifier import Examples, Lesson, as_float
+from pipeline.models import bag_of_codes
+
+LABELS = ["low", "high", "noise"]
+SMALL = {"codes": 8, "hidden": 32, "learning": {"width": 24, "vectors": 200, "epochs": 2, "batch_size": 32}}
+
+
+def sounds(clips: int, seed: int, multi_label: bool) -> Examples:
+    """Low tones, high tones and noise; with `multi_label`, any of them at once."""
+    rng = np.random.default_rng(seed)
+    held = rng.random((clips, 3)) < 0.5 if multi_label else np.eye(3, dtype=bool)[np.arange(clips) % 3]
+    seconds = np.arange(16_000) / 16_000
+    parts = np.stack(
+        [
+            np.sin(2 * np.pi * rng.uniform(200, 400, (clips, 1)) * seconds),
+            np.sin(2 * np.pi * rng.uniform(2000, 3000, (clips, 1)) * seconds),
+            rng.uniform(-0.1, 0.1, (clips, 16_000)),
+        ],
+        axis=1,
+    )
+    samples = ((parts * held[..., None]).sum(axis=1) * 8000).astype(np.int16)
+    targets = held.astype(np.float32) if multi_label else held.argmax(axis=1)
+    return Examples(read=lambda rows: samples[rows], rows=np.arange(clips), targets=targets)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["one label", "several labels"])
+def lesson(request) -> Lesson:
+    train, validation = sounds(96, 1, request.param), sounds(60, 2, request.param)
+    return Lesson(train, validation, lambda epoch: np.arange(96), lambda inputs, generators: as_float(inputs), 3)
+
+
+def build(examples: Examples, training=None, **params):
+    torch.manual_seed(4)
+    settings = bag_of_codes.Training(**{"epochs": 6, "batch_size": 8, "learning_rate": 0.01, **(training or {})})
+    return bag_of_codes.build(bag_of_codes.Params(**{**SMALL, **params}), settings, LABELS, examples, store=None)
+
+
+def test_it_learns_and_is_restored_to_the_same_probabilities(lesson, tmp_path):
+    classifier = build(lesson.train)
+    classifier.fit(lesson, tmp_path / "work", tmp_path / "live")
+    heard, targets = lesson.validation.read(lesson.validation.rows), lesson.validation.targets
+    values = classifier.predict_proba(heard)
+    assert (values.dtype, values.shape) == (np.float32, (60, 3))
+    if lesson.train.multi_label:
+        assert np.mean((values > 0.5) == (targets > 0.5)) > 0.85
+    else:
+        assert values.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
+        assert np.mean(values.argmax(axis=1) == targets) > 0.9
+
+    (tmp_path / "model").mkdir()
+    classifier.save(tmp_path / "model")
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "codes.safetensors",
+        "model.safetensors",
+        "network.json",
+    ]
+    assert read_json(tmp_path / "model" / "network.json")["options"]["codes"] == 8
+    restored = bag_of_codes.restore(tmp_path / "model", classifier.training)
+    assert (restored.labels, restored.multi_label) == (LABELS, lesson.train.multi_label)
+    np.testing.assert_array_equal(restored.predict_proba(heard), values)
+
+
+def test_the_published_sizes_are_the_defaults():
+    examples = sounds(300, 1, multi_label=True)
+    classifier = bag_of_codes.build(bag_of_codes.Params(), bag_of_codes.Training(), LABELS, examples, store=None)
+    assert classifier.loss == "huber"
+    assert classifier.masking.share == 0.35
+    head = [layer for layer in classifier.model if isinstance(layer, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in head] == [(1024, 512), (512, 3)]
+    for name, (length, bottleneck) in {"patches": (80, 8), "bands": (800, 80), "envelopes": (960, 96)}.items():
+        encoder = classifier.front_end.autoencoders[name].encoder
+        assert [layer.out_features for layer in encoder if isinstance(layer, nn.Linear)] == [2048, 2048, bottleneck]
+        assert encoder[0].in_features == length
+        assert classifier.front_end.centres(name).shape == (256, bottleneck)
+
+
+def test_the_front_end_is_fitted_to_the_training_clips():
+    examples = sounds(24, 1, multi_label=False)
+    spectrogram = build(examples).front_end.spectrogram
+    features = spectrogram(torch.from_numpy(as_float(examples.read(examples.rows))))
+    assert (float(features.mean()), float(features.std())) == pytest.approx((0, 1), abs=1e-3)
+
+
+@pytest.mark.parametrize("few", [{"codes": 25}, {"codes": 9, "learning": {"vectors": 8}}], ids=["clips", "vectors"])
+def test_more_codes_than_vectors_are_refused_before_the_work(few):
+    with pytest.raises(PipelineError, match=r"codes cannot be learnt from (24|8) vectors.*\n.*params\.yaml"):
+        build(sounds(24, 1, multi_label=False), **few)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"codes": 1}, {"codes": 70_000}, {"shrink": 15}, {"masked_share": 1}, {"takes": 0}, {"depth": 3}], ids=str
+)
+def test_bad_parameters_are_refused(bad):
+    with pytest.raises(ValidationError):
+        bag_of_codes.Params(**bad)
