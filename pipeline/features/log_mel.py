@@ -1,5 +1,7 @@
 """Log-mel filter banks: the numbers of `ASTFeatureExtractor`, computed for a whole batch on any device."""
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -45,16 +47,19 @@ class LogMel(nn.Module):
         self.max_length = max_length
         self.mean = mean
         self.std = std
-        filters = mel_filter_bank(
-            num_frequency_bins=FFT_SAMPLES // 2 + 1,
-            num_mel_filters=num_mel_bins,
-            min_frequency=20,
-            max_frequency=sampling_rate // 2,
-            sampling_rate=sampling_rate,
-            norm=None,
-            mel_scale="kaldi",
-            triangularize_in_mel_space=True,
-        )
+        with warnings.catch_warnings():
+            # Of 128 filters, a few of the lowest hold no line of the spectrum, in the published extractor too.
+            warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
+            filters = mel_filter_bank(
+                num_frequency_bins=FFT_SAMPLES // 2 + 1,
+                num_mel_filters=num_mel_bins,
+                min_frequency=20,
+                max_frequency=sampling_rate // 2,
+                sampling_rate=sampling_rate,
+                norm=None,
+                mel_scale="kaldi",
+                triangularize_in_mel_space=True,
+            )
         self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)  # [bins, mels]
         window = torch.from_numpy(window_function(FRAME_SAMPLES, "hann", periodic=False)).float()
         self.register_buffer("window", window, persistent=False)

@@ -65,7 +65,7 @@ class Training(Settings):
     """How a network is fitted. `batch_size` counts the clips of one step over all processes.
 
     `loss`: cross_entropy and mse are taken of the softmax, huber and binary_cross_entropy of each label's sigmoid;
-    "auto" is binary_cross_entropy where a clip may have several labels, else cross_entropy.
+    "auto" is binary_cross_entropy where a clip may have several labels, else cross_entropy. `weight_decay` is adamw's.
     """
 
     epochs: int = Field(10, ge=1)
@@ -265,7 +265,8 @@ def _arguments(settings: Training, work: Path, seed: int, judge: str = "accuracy
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
         warmup_steps=settings.warmup_share,
-        weight_decay=settings.weight_decay,
+        # The Trainer hands it to any optimiser. Others than AdamW add it to the gradient, and Adam's steps blow it up.
+        weight_decay=settings.weight_decay if settings.optimizer == "adamw" else 0.0,
         max_grad_norm=settings.max_grad_norm,
         bf16=precision == "bf16",
         fp16=precision == "fp16",

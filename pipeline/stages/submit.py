@@ -20,7 +20,7 @@ from pipeline.stages import decide, score, validate
 
 COMPETITION = "tensorflow-speech-recognition-challenge"
 # Sources whose test clips are not those of a competition at Kaggle.
-ELSEWHERE = ("demo", "speech_commands", "superb")
+ELSEWHERE = ("demo", "speech_commands", "superb", "audiomnist", "audioset", "fsd50k")
 
 
 def main(layout: Layout, run: str, message: str = "", wait: bool = False, force: bool = False) -> None:

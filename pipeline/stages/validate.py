@@ -41,7 +41,7 @@ def inspect(
     labels = labels_of(layout, tree)
     run = path.resolve().parent.name
     expected = shares_of(decide.settings(tree).for_run(run).prior, labels).tolist()
-    sample = sample or layout.prepare / "sample.csv"
+    sample = sample or _sample_beside(layout, path)
     names = submission.read_sample(sample)
     if not names:
         raise PipelineError(f"{sample} names no clips, so there is nothing to submit.")
@@ -51,6 +51,12 @@ def inspect(
             f"{path} is no valid submission ({len(findings.problems)} problems; sample: {sample}):\n{findings.report()}"
         )
     return findings, labels, expected
+
+
+def _sample_beside(layout: Layout, path: Path) -> Path:
+    """Return the corpus's sample submission, or the one that a kernel's output brought, where there is no corpus."""
+    brought, own = path.parent / "sample.csv", layout.prepare / "sample.csv"
+    return brought if brought.exists() and not own.exists() else own
 
 
 def labels_of(layout: Layout, tree: dict[str, Any]) -> list[str]:

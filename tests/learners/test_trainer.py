@@ -403,3 +403,9 @@ def test_bf16_trains_and_predicts_on_the_processor(build, tmp_path):
 def test_bad_values_are_refused(bad):
     with pytest.raises(ValidationError, match=next(iter(bad))):
         Training(**bad)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", *sorted(set(trainer.OPTIMIZERS) - {"adamw"})])
+def test_weights_decay_under_adamw_alone(optimizer, tmp_path):
+    arguments = trainer._arguments(Training(optimizer=optimizer, weight_decay=0.05), tmp_path, seed=0)
+    assert arguments.weight_decay == (0.05 if optimizer == "adamw" else 0)

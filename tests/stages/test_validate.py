@@ -45,6 +45,13 @@ def test_no_invalid_file_is_uploaded(entrant, path, monkeypatch, name):
     assert not entrant.layout.ledger.exists()
 
 
+def test_without_a_corpus_the_sample_beside_the_file_counts(entrant, path, capsys):
+    """What `kernel pull` brings to a machine that has never prepared the data."""
+    (entrant.layout.prepare / "sample.csv").replace(path.parent / "sample.csv")
+    validate.main(entrant.layout, path)
+    assert "is valid: 60 clips" in capsys.readouterr().out
+
+
 def test_the_exit_status_tells(entrant, path):
     path.write_text(path.read_text().replace(CLIPS[3], CLIPS[2]))
     status, output = entrant.run("validate", str(path))

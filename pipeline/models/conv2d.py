@@ -1,0 +1,87 @@
+"""Convolutions over the frames stacked to an image, after the published net over AudioSet's embeddings."""
+
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.errors import PipelineError
+from pipeline.features.embedding_augment import EmbeddingAugment
+from pipeline.features.frames import BINS, FrameParams, Frames, frames_for, spread
+from pipeline.learners.classifier import Examples
+from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.trainer import Training
+
+__all__ = ["INPUTS", "Params", "Training", "build", "check", "restore"]
+
+INPUTS = ("samples", "embeddings")
+KERNEL = 2
+FEWEST_FRAMES = 6  # two convolutions, the pooling and the third leave one row of them
+
+
+class Params(FrameParams):
+    """`channels` of each convolution (published: 4), `hidden` units before the last layer."""
+
+    channels: int = Field(4, ge=1)
+    hidden: int = Field(64, ge=1)
+    dropout: float = Field(0.3, ge=0, lt=1)
+
+
+class Conv2d(nn.Module):
+    """Frames [clips, frames, 128] in 0..255 -> logits [clips, labels]."""
+
+    def __init__(self, frames: int, labels: int, channels: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.image = nn.Sequential(
+            nn.Conv2d(1, channels, KERNEL),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, KERNEL),
+            nn.MaxPool2d(KERNEL),
+            nn.Conv2d(channels, channels, KERNEL),
+            nn.Flatten(),
+        )
+        with torch.no_grad():
+            values = self.image(torch.zeros(1, 1, frames, BINS)).shape[1]
+        self.norm = nn.BatchNorm1d(values)
+        self.head = nn.Sequential(nn.Linear(values, hidden), nn.Dropout(dropout), nn.Linear(hidden, labels))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        values = self.image(spread(frames)[:, None])
+        if self.training and len(values) == 1:
+            # An epoch's last batch may be one clip, which has no variance: the running figures serve.
+            norm = self.norm
+            values = nn.functional.batch_norm(
+                values, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+            )
+        else:
+            values = self.norm(values)
+        logits: Tensor = self.head(values)
+        return logits
+
+
+def check(params: Params, store: Path) -> None:
+    """Nothing is needed."""
+
+
+def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
+    """Raise PipelineError for embeddings of fewer than six seconds, of which the convolutions leave nothing."""
+    front_end = frames_for(examples.read, examples.rows, params.frames)
+    if front_end.frames < FEWEST_FRAMES:
+        raise PipelineError(
+            f"conv2d needs at least {FEWEST_FRAMES} seconds a clip, and the corpus's have {front_end.frames}.\n"
+            "Change `model` of the run in params.yaml, to linear for instance."
+        )
+    net = params.model_dump(include={"channels", "hidden", "dropout"})
+    about = About(labels, examples.multi_label, {"front_end": front_end.options, "net": net})
+    return _classifier(about, training, EmbeddingAugment(params.embedding_augment, labels))
+
+
+def restore(folder: Path, training: Training) -> NetClassifier:
+    return _classifier(About.read(folder), training).load(folder)
+
+
+def _classifier(about: About, training: Training, masking: EmbeddingAugment | None = None) -> NetClassifier:
+    front_end = Frames(**about.options["front_end"])
+    net = Conv2d(front_end.frames, len(about.labels), **about.options["net"])
+    return NetClassifier(net, about, front_end, training, masking)

@@ -1,0 +1,71 @@
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.clips import listening
+from pipeline.errors import PipelineError
+
+HOP = 1_600
+
+
+def heard(path: Path, hop: int = HOP) -> np.ndarray:
+    with listening.open_audio(path) as file:
+        return np.concatenate(list(listening.windows(file, hop)))
+
+
+@pytest.mark.parametrize("samples", [1, HOP, HOP + 1, 16_000, 100_000])
+def test_window_k_has_its_middle_at_hop_k_and_silence_lies_beyond(tmp_path: Path, samples: int) -> None:
+    recording = np.random.default_rng(1).integers(-32_768, 32_767, samples, np.int16)
+    soundfile.write(tmp_path / "a.wav", recording, 16_000)
+    padded = np.pad(recording, 8_000)
+    windows = heard(tmp_path / "a.wav")
+    assert windows.dtype == np.int16
+    assert len(windows) == 1 + (samples - 1) // HOP  # one for every hop that lies in the recording
+    for k, window in enumerate(windows):
+        assert np.array_equal(window, np.pad(padded[k * HOP : k * HOP + 16_000], (0, 16_000))[:16_000]), k
+
+
+@pytest.mark.parametrize(("rate_hz", "channels", "kind"), [(44_100, 2, "wav"), (8_000, 1, "flac"), (48_000, 6, "wav")])
+def test_other_rates_and_channels_are_heard_at_the_same_times(
+    tmp_path: Path, rate_hz: int, channels: int, kind: str
+) -> None:
+    seconds = np.arange(3 * rate_hz) / rate_hz
+    tone = np.sin(2 * np.pi * 440 * seconds) * (np.abs(seconds - 1.5) < 0.25)
+    soundfile.write(tmp_path / f"a.{kind}", np.repeat(tone[:, None] / 2, channels, axis=1), rate_hz)
+    windows = heard(tmp_path / f"a.{kind}") / 32_768
+    assert len(windows) in (30, 31)  # the resampler may give a sample more
+    middle = windows[15]  # the tone lies in the middle of the window in the middle
+    assert np.sqrt(np.mean(middle[4_100:11_900] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
+    assert np.abs(middle[:3_900]).max() < 0.01
+    assert np.abs(middle[12_100:]).max() < 0.01
+
+
+def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    with soundfile.SoundFile(path, "w", 16_000, 1, subtype="PCM_16") as file:
+        for _ in range(120):
+            file.write(np.ones(160_000, np.int16))  # 20 minutes, 38 MB
+    tracemalloc.start()
+    with listening.open_audio(path) as file:
+        windows = sum(len(batch) for batch in listening.windows(file, 16_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert windows == 1_200
+    assert peak < 30e6
+
+
+def test_what_is_no_audio_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"There is no file .*none\.wav"):
+        listening.open_audio(tmp_path / "none.wav")
+    (tmp_path / "text.wav").write_text("no sound")
+    with pytest.raises(PipelineError, match=r"text\.wav is no audio that can be read"):
+        listening.open_audio(tmp_path / "text.wav")
+    soundfile.write(tmp_path / "empty.wav", np.empty(0, np.int16), 16_000)
+    with pytest.raises(PipelineError, match="0 samples"):
+        listening.open_audio(tmp_path / "empty.wav")
+    soundfile.write(tmp_path / "nan.wav", np.full(100, np.nan, np.float32), 16_000, subtype="FLOAT")
+    with pytest.raises(PipelineError, match="not finite"):
+        heard(tmp_path / "nan.wav")
