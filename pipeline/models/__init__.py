@@ -6,7 +6,8 @@ A model module offers
 - `Training`, a `Settings` class: the run's `training`;
 - `check(params, store)`: raises PipelineError if something that building needs is not there (a checkpoint);
 - `build(params, training, labels, examples, store) -> Classifier`: an unfitted classifier;
-- `restore(folder, training) -> Classifier`: the classifier that `save` wrote.
+- `restore(folder, training) -> Classifier`: the classifier that `save` wrote;
+- `INPUTS`, if it takes other clips than audio: which of samples, embeddings, hidden_states (of stage encode).
 """
 
 import importlib
@@ -30,6 +31,11 @@ class Model(Protocol):
     def build(self, params: Any, training: Any, labels: list[str], examples: Examples, store: Path) -> Classifier: ...
 
     def restore(self, folder: Path, training: Any) -> Classifier: ...
+
+
+def inputs_of(name: str) -> tuple[str, ...]:
+    """Return the kinds of input that the model takes."""
+    return getattr(find(name), "INPUTS", ("samples",))
 
 
 def names() -> list[str]:

@@ -19,7 +19,7 @@ from pipeline import models, params
 from pipeline.clips.augmentation import Augmentation, Augmenter
 from pipeline.clips.corpus import Corpus, Split
 from pipeline.clips.labels import Kind
-from pipeline.clips.rebalancing import Rebalancing, draw
+from pipeline.clips.rebalancing import Rebalancing, draw, draw_even
 from pipeline.clips.target import Target, target_of
 from pipeline.errors import PipelineError
 from pipeline.features.hidden_states import HiddenStates
@@ -44,7 +44,8 @@ class Run(Question):
     """One entry of `runs`; the section `train` holds what all runs share, an entry overrides it key by key.
 
     `target` is what is learnt: the word (as `vocabulary` names it), another fact of the clips, or their tags;
-    `presence` makes a yes-or-no question of it.
+    `presence` makes a yes-or-no question of it. `reported` is what the system's authors tell of it, for the table of
+    `compare`; it changes nothing.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Run(Question):
     augmentation: Augmentation = Augmentation()
     rebalancing: Rebalancing = Rebalancing()
     detector: Detector | None = None
+    reported: str = ""
 
 
 def main(layout: Layout, name: str) -> None:
@@ -260,12 +262,18 @@ def lesson_of(
     is_audio = read == corpus.samples and corpus.dtype == np.int16
     noises = [noise.samples for noise in corpus.noises("train")] if is_audio else []
     augmenter = Augmenter(run.augmentation, noises) if is_audio else None
+
+    def drawn(epoch: int) -> NDArray[np.int64]:
+        if run.is_submitted:
+            return draw(drawn_labels, words, run.rebalancing, epoch, seed)
+        if run.presence is not None and run.rebalancing.even:
+            return draw_even(train.targets, run.rebalancing, epoch, seed)
+        return np.arange(len(train.rows))
+
     return Lesson(
         train=train,
         validation=examples("validation"),
-        draw=lambda epoch: (
-            draw(drawn_labels, words, run.rebalancing, epoch, seed) if run.is_submitted else np.arange(len(train.rows))
-        ),
+        draw=drawn,
         augment=augmenter or (lambda inputs, generators: as_float(inputs)),
         seed=seed,
     )

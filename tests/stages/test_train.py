@@ -315,9 +315,9 @@ def with_detector(detector, **run):
 def test_the_shared_training_is_under_a_detector_s_too():
     run = train.read_run(with_detector({"model": "gru", "training": {"epochs": 9}}), "apart")
     assert run.detector.training == {"epochs": 9, "batch_size": 16}
-    own, detector = train.recipes_of(run, "apart")
+    own, detector = train.recipes_of(run, "runs.apart")
     assert (own.name, own.training.epochs, detector.name, detector.training.epochs) == ("ast", 3, "gru", 9)
-    assert [recipe.name for recipe in train.recipes_of(train.Run(model="ast"), "plain")] == ["ast"]
+    assert [recipe.name for recipe in train.recipes_of(train.Run(model="ast"), "runs.plain")] == ["ast"]
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_the_shared_training_is_under_a_detector_s_too():
 )
 def test_a_bad_detector_is_refused(detector, message):
     with pytest.raises(PipelineError, match=message):
-        train.recipes_of(train.read_run(with_detector(detector), "apart"), "apart")
+        train.recipes_of(train.read_run(with_detector(detector), "apart"), "runs.apart")
 
 
 def test_a_run_may_have_a_detector_of_its_own_for_silence_and_unknown(finished, tmp_path):

@@ -1,0 +1,130 @@
+"""Recurrent nets over the frames of a spectrogram: what the models `lstm` and `gru` share."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.clips.waveform import CLIP_SAMPLES
+from pipeline.features import log_mel
+from pipeline.features.log_mel import LogMel
+from pipeline.features.mel_amplitude import MelAmplitude
+from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
+from pipeline.learners.classifier import Examples
+from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.trainer import Training
+from pipeline.settings import Settings
+
+Cell = Literal["lstm", "gru"]
+Pooling = Literal["last", "mean_max", "attention"]
+CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
+STATISTICS_CLIPS = 2_000  # as many give mean and deviation to three digits
+
+
+class RecurrentParams(Settings):
+    """`spectrogram`: normalised log-mel, 98 frames a second, or the bare amplitude (librosa's frames, 32 a second).
+
+    `channels` of the convolutions over time and frequency that come before the recurrent layers; each halves the bins,
+    the first (5 x 5, the others 3 x 3) the frames too, so that a word spoken a little higher or later looks alike.
+    `pooling` over time: last state, mean and maximum, or attention.
+    """
+
+    spectrogram: Literal["log", "amplitude"] = "log"
+    num_mel_bins: int = Field(40, ge=8, le=128)
+    channels: list[Annotated[int, Field(ge=1)]] = Field([24, 48], max_length=3)
+    hidden: int = Field(96, ge=1)
+    layers: int = Field(2, ge=1)
+    bidirectional: bool = True
+    pooling: Pooling = "mean_max"
+    dropout: float = Field(0.3, ge=0, lt=1)
+    spec_augment: SpecAugmentParams = SpecAugmentParams(frequency_width=6, time_width=12)
+
+
+class RecurrentNet(nn.Module):
+    """[clips, frames, bins] -> logits [clips, labels]."""
+
+    def __init__(self, cell: Cell, params: RecurrentParams, labels: int) -> None:
+        super().__init__()
+        convolutions: list[nn.Module] = []
+        taken, bins = 1, params.num_mel_bins
+        for channels in params.channels:
+            kernel, stride = (5, (2, 2)) if not convolutions else (3, (1, 2))
+            convolutions += [
+                nn.Conv2d(taken, channels, kernel, stride, padding=kernel // 2, bias=False),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(),
+            ]
+            taken, bins = channels, -(-bins // 2)
+        self.convolutions = nn.Sequential(*convolutions)
+        self.recurrent = CELLS[cell](
+            taken * bins,
+            params.hidden,
+            params.layers,
+            batch_first=True,
+            bidirectional=params.bidirectional,
+            dropout=params.dropout if params.layers > 1 else 0.0,
+        )
+        width = params.hidden * (2 if params.bidirectional else 1)
+        self.pool = Pool(params.pooling, width)
+        self.dropout = nn.Dropout(params.dropout)
+        self.head = nn.Linear(width * (2 if params.pooling == "mean_max" else 1), labels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps = self.convolutions(features[:, None])  # [clips, channels, frames, bins]
+        states, _ = self.recurrent(self.dropout(maps.transpose(1, 2).flatten(2)))
+        logits: Tensor = self.head(self.dropout(self.pool(states)))
+        return logits
+
+
+class Pool(nn.Module):
+    """States of a recurrent layer [clips, frames, width] -> [clips, width]; mean and maximum: [clips, 2 x width].
+
+    Attention weighs the frames by the softmax of a learnt projection (Lin et al. 2017, equation 5 with one hop).
+    The last state is that of the last frame; of a net of both directions, each has read the whole clip by its own end.
+    """
+
+    def __init__(self, kind: Pooling, width: int) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "attention":
+            self.scores = nn.Sequential(nn.Linear(width, width // 2 or 1), nn.Tanh(), nn.Linear(width // 2 or 1, 1))
+
+    def forward(self, states: Tensor) -> Tensor:
+        if self.kind == "mean_max":
+            return torch.cat([states.mean(dim=1), states.amax(dim=1)], dim=-1)
+        if self.kind == "attention":
+            return (self.scores(states).softmax(dim=1) * states).sum(dim=1)
+        return states[:, -1]
+
+
+def build(
+    cell: Cell, params: RecurrentParams, training: Training, labels: list[str], examples: Examples
+) -> NetClassifier:
+    """Return an unfitted classifier; the log-mel is normalised to the training clips."""
+    mean, std = 0.0, 1.0
+    if params.spectrogram == "log":
+        step = max(1, len(examples.rows) // STATISTICS_CLIPS)
+        mean, std = log_mel.statistics(examples.read(examples.rows[::step]), num_mel_bins=params.num_mel_bins)
+    options = {"params": params.model_dump(), "mean": round(mean, 6), "std": round(std, 6)}
+    return _classifier(cell, About(labels, examples.multi_label, options), training)
+
+
+def restore(cell: Cell, folder: Path, training: Training) -> NetClassifier:
+    return _classifier(cell, About.read(folder), training).load(folder)
+
+
+def _classifier(cell: Cell, about: About, training: Training) -> NetClassifier:
+    options: dict[str, Any] = about.options
+    params = RecurrentParams(**options["params"])
+    front_end: nn.Module
+    if params.spectrogram == "log":
+        frames = log_mel.frames_of(CLIP_SAMPLES)
+        front_end = LogMel(
+            num_mel_bins=params.num_mel_bins, max_length=frames, mean=options["mean"], std=options["std"]
+        )
+    else:
+        front_end = MelAmplitude(num_mel_bins=params.num_mel_bins)
+    net = RecurrentNet(cell, params, len(about.labels))
+    return NetClassifier(net, about, front_end, training, SpecAugment(params.spec_augment))
