@@ -52,6 +52,12 @@ def prepare() -> None:
 
 
 @app.command()
+def encode() -> None:
+    """Store every clip's hidden states in a speech encoder's layers, for probes; section `encode`."""
+    _stage("encode")
+
+
+@app.command()
 def train(run: RunName) -> None:
     """Fit one run's model; resumes after a kill."""
     _stage("train", run)
@@ -82,6 +88,42 @@ def score() -> None:
 
 
 @app.command()
+def gate(
+    source: Annotated[Path, typer.Argument(help="A recording.", metavar="IN.WAV")],
+    target: Annotated[Path, typer.Argument(help="Where to write it, gated.", metavar="OUT.WAV")],
+    keep: Annotated[str, typer.Option(help="A label of the run, or several: yes,no. Of words, speech is any.")],
+    run: Annotated[str | None, typer.Option(help="By default the first trained run that knows the label.")] = None,
+    threshold: Annotated[float, typer.Option(help="Probability that opens it.", min=0.001, max=1)] = 0.5,
+    attack_ms: Annotated[float, typer.Option(help="From closed to open.", min=0)] = 10,
+    hold_ms: Annotated[float, typer.Option(help="Still open after the last that was heard.", min=0)] = 200,
+    release_ms: Annotated[float, typer.Option(help="From open to closed.", min=0)] = 150,
+    range_db: Annotated[float, typer.Option(help="Gain when closed.", max=0)] = -60,
+    lookahead_ms: Annotated[float, typer.Option(help="Open this long before the first.", min=0)] = 200,
+    hop_ms: Annotated[int, typer.Option(help="From one second heard to the next.", min=10, max=1000)] = 100,
+) -> None:
+    """Keep what a trained run hears in a recording, and turn down the rest."""
+    from pipeline.clips.gate import Gate
+
+    settings = Gate(
+        threshold=threshold,
+        attack_ms=attack_ms,
+        hold_ms=hold_ms,
+        release_ms=release_ms,
+        range_db=range_db,
+        lookahead_ms=lookahead_ms,
+    )
+    _stage("gate", source, target, keep, run, settings, hop_ms)
+
+
+@app.command()
+def compare(
+    into: Annotated[Path | None, typer.Option(help="A file to put the table into, between its marks.")] = None,
+) -> None:
+    """Set all runs side by side: cost, accuracy with its interval, the authors' figures."""
+    _stage("compare", into)
+
+
+@app.command()
 def bench(
     archives: Annotated[Path | None, typer.Option(help="A folder with train.7z and test.7z.")] = None,
     rounds: Annotated[int, typer.Option(help="How often each pair is timed.", min=1)] = 3,
@@ -89,6 +131,86 @@ def bench(
 ) -> None:
     """Measure the pipeline against its peers and limits on this machine, in one table."""
     _stage("bench", archives, rounds, quick)
+
+
+@app.command()
+def validate(
+    file: Annotated[Path, typer.Argument(help="A submission file.", metavar="FILE")],
+    sample: Annotated[Path | None, typer.Option(help="Another sample submission than the corpus's.")] = None,
+) -> None:
+    """Check a submission file line by line, as Kaggle would."""
+    _stage("validate", file, sample)
+
+
+@app.command()
+def submit(
+    run: RunName,
+    message: Annotated[str, typer.Option(help="For Kaggle's list, beside run and validation accuracy.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Until it is scored.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if the same file was submitted before.")] = False,
+) -> None:
+    """Submit a run's file to Kaggle, once; record its score."""
+    _stage("submit", run, message, wait, force)
+
+
+@app.command()
+def submissions() -> None:
+    """Show all submissions with scores and ranks."""
+    _stage("submissions")
+
+
+kaggle = typer.Typer(help="The account at Kaggle.", no_args_is_help=True)
+app.add_typer(kaggle, name="kaggle")
+
+
+@kaggle.command("check")
+def kaggle_check() -> None:
+    """Check credentials, rules, and the submissions left today."""
+    _stage("access")
+
+
+kernel = typer.Typer(help="Run the project as a notebook on Kaggle; section `kernel`.", no_args_is_help=True)
+app.add_typer(kernel, name="kernel")
+
+
+def _kernel(verb: str, *arguments: object) -> None:
+    getattr(importlib.import_module("pipeline.stages.kernel"), verb)(Layout(), *arguments)
+
+
+@kernel.command("build")
+def kernel_build() -> None:
+    """Pack the project into one notebook."""
+    _kernel("build")
+
+
+@kernel.command("dataset")
+def kernel_dataset(
+    upload: Annotated[bool, typer.Option(help="Upload it to Kaggle, or only make the folder.")] = True,
+) -> None:
+    """Make the dataset for a kernel without internet: packages and checkpoints."""
+    _kernel("dataset", upload)
+
+
+@kernel.command("push")
+def kernel_push() -> None:
+    """Build it and send it to Kaggle, which runs it."""
+    _kernel("push")
+
+
+@kernel.command("status")
+def kernel_status(
+    wait: Annotated[bool, typer.Option("--wait", help="Until it has ended.")] = False,
+    every_s: Annotated[float, typer.Option(help="Seconds between two questions.", min=0.1)] = 30,
+    limit_min: Annotated[float, typer.Option(help="Minutes after which to stop waiting.", min=0)] = 720,
+) -> None:
+    """Say how it is doing; exit status 1 if it failed."""
+    _kernel("status", wait, every_s, limit_min)
+
+
+@kernel.command("pull")
+def kernel_pull() -> None:
+    """Fetch its output, and its submission to submissions/kernel."""
+    _kernel("pull")
 
 
 def main() -> None:

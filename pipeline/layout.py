@@ -55,6 +55,11 @@ class Layout:
         """What is sent to Kaggle and comes back: bundle, dataset, output."""
         return self.artifacts / "kernel"
 
+    @property
+    def comparison(self) -> Path:
+        """Folder with table.md and table.csv: all runs side by side."""
+        return self.artifacts / "compare"
+
     def work(self, run: str) -> Path:
         """Checkpoints of an unfinished training; no DVC output, so they survive until the training has ended."""
         return self.artifacts / "work" / run

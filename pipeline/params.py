@@ -13,7 +13,7 @@ from pipeline.settings import Settings
 
 S = TypeVar("S", bound=Settings)
 
-SECTIONS = ("seed", "download", "prepare", "train", "runs", "decide", "ensemble")
+SECTIONS = ("seed", "download", "prepare", "encode", "train", "runs", "decide", "ensemble", "kernel", "submit")
 
 
 def read(path: Path) -> dict[str, Any]:

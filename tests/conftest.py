@@ -23,7 +23,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PARTS = ["pipeline", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"]
+PARTS = [
+    *("pipeline", "notebooks/kernel.ipynb", "requirements.txt", "dvc.yaml"),
+    *(".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"),
+]
 
 TINY_AST = {
     "num_mel_bins": 32,
@@ -63,6 +66,7 @@ TINY_PARAMS: dict[str, Any] = {
         "background_seconds": 3,
     },
     "prepare": {"splits": "auto"},
+    "encode": {},
     "train": {"training": {"epochs": 4, "batch_size": 16, "learning_rate": 0.003}},
     "runs": {
         "ast": {"model": "ast", "parameters": {"config": TINY_AST}},

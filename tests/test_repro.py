@@ -38,10 +38,11 @@ def tracked_by_nobody(project):
 def test_one_command_runs_every_stage_in_order(finished):
     ran = stages_run((finished.root.parent / "repro.log").read_text())
     of_runs = [f"{stage}@{run}" for stage in ("train", "predict", "decide") for run in RUNS]
-    assert sorted(ran) == sorted(["check", "download", "prepare", *of_runs, "ensemble", "score"])
+    assert sorted(ran) == sorted(["check", "download", "prepare", "encode", *of_runs, "ensemble", "score"])
     places = {stage: place for place, stage in enumerate(ran)}
     for run in RUNS:
-        flow = ["check", "download", "prepare", f"train@{run}", f"predict@{run}", f"decide@{run}", "ensemble", "score"]
+        of_run = [f"{stage}@{run}" for stage in ("train", "predict", "decide")]
+        flow = ["check", "download", "prepare", "encode", *of_run, "ensemble", "score"]
         assert [places[stage] for stage in flow] == sorted(places[stage] for stage in flow)
 
 

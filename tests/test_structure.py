@@ -17,8 +17,9 @@ from pipeline.stages.train import Run
 ROOT = Path(__file__).resolve().parents[1]
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
-# Sections that are no stage: the seed, and the runs that `train`, `predict` and `decide` are made for.
-OTHER_SECTIONS = {"seed", "runs"}
+# Sections that are no stage: the seed, the runs that `train`, `predict` and `decide` are made for, and those of verbs
+# outside the graph.
+OTHER_SECTIONS = {"seed", "runs", "submit", "kernel"}
 
 
 def test_imports_run_downwards() -> None:

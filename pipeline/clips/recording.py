@@ -31,8 +31,8 @@ class Recording:
     split: Literal["train", "validation", "testing"] | None = None
     is_noise: bool = False
     tags: tuple[str, ...] | None = None
-    facts: Mapping[str, str] = field(default_factory=dict)
-    embedding: NDArray[np.uint8] | None = None
+    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    embedding: NDArray[np.uint8] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
