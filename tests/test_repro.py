@@ -63,7 +63,9 @@ def test_each_run_and_the_ensemble_end_in_a_submission_that_is_scored(run, finis
     assert 0 <= json.loads((folder / "metrics.json").read_text())["accuracy"] <= 1
 
     (row,) = [row for row in ledger(finished) if row["run"] == run]
-    assert list(row) == ["time", "run", "scoreboard", "public", "private", "sha256", "commit", "params"]
+    ours = ["time", "run", "scoreboard", "public", "private", "sha256", "commit", "params"]
+    assert list(row) == [*ours, "ref", "status", "message", "reason"]  # the last four are of Kaggle
+    assert not any(row[column] for column in ("ref", "message", "reason"))
     kept = layout.submissions / f"{row['private']}_{run}.csv"
     assert kept.read_bytes() == (folder / "submission.csv").read_bytes()
     assert row["sha256"] == sha256_of(kept)
