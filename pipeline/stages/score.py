@@ -94,9 +94,10 @@ def report(scores: dict[str, dict[str, Any]], known: bool, synthetic: bool, layo
             f"kaggle competitions submit -c {COMPETITION} -f {layout.submission('<run>') / 'submission.csv'} -m <note>"
         )
         console.print(
-            "The answers of this test set are not known here, so nothing was scored. To learn a score, upload:"
+            "The answers of this test set are not known here, so nothing was scored. To learn a score, submit a run:"
         )
-        console.print(f"  {upload}", soft_wrap=True, markup=False, highlight=False)
+        for command in ("python -m pipeline submit <run> --wait", upload):
+            console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _five(value: float | None) -> str:
