@@ -7,10 +7,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.errors import PipelineError
-from pipeline.features.embedding_augment import EmbeddingAugment
-from pipeline.features.frames import BINS, FrameParams, Frames, frames_for, spread
+from pipeline.features.frames import BINS, FrameParams, spread
+from pipeline.learners import frame_net
 from pipeline.learners.classifier import Examples
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier
 from pipeline.learners.trainer import Training
 
 __all__ = ["INPUTS", "Params", "Training", "build", "check", "restore"]
@@ -29,10 +29,18 @@ class Params(FrameParams):
 
 
 class Conv2d(nn.Module):
-    """Frames [clips, frames, 128] in 0..255 -> logits [clips, labels]."""
+    """Frames [clips, frames, 128] in 0..255 -> logits [clips, labels].
+
+    Raises PipelineError for embeddings of fewer than six seconds, of which the convolutions leave nothing.
+    """
 
     def __init__(self, frames: int, labels: int, channels: int, hidden: int, dropout: float) -> None:
         super().__init__()
+        if frames < FEWEST_FRAMES:
+            raise PipelineError(
+                f"conv2d needs at least {FEWEST_FRAMES} seconds a clip, and the corpus's have {frames}.\n"
+                "Change `model` of the run in params.yaml, to linear for instance."
+            )
         self.image = nn.Sequential(
             nn.Conv2d(1, channels, KERNEL),
             nn.ReLU(),
@@ -65,23 +73,9 @@ def check(params: Params, store: Path) -> None:
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    """Raise PipelineError for embeddings of fewer than six seconds, of which the convolutions leave nothing."""
-    front_end = frames_for(examples.read, examples.rows, params.frames)
-    if front_end.frames < FEWEST_FRAMES:
-        raise PipelineError(
-            f"conv2d needs at least {FEWEST_FRAMES} seconds a clip, and the corpus's have {front_end.frames}.\n"
-            "Change `model` of the run in params.yaml, to linear for instance."
-        )
     net = params.model_dump(include={"channels", "hidden", "dropout"})
-    about = About(labels, examples.multi_label, {"front_end": front_end.options, "net": net})
-    return _classifier(about, training, EmbeddingAugment(params.embedding_augment, labels))
+    return frame_net.build(Conv2d, net, params, training, labels, examples)
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
-    return _classifier(About.read(folder), training).load(folder)
-
-
-def _classifier(about: About, training: Training, masking: EmbeddingAugment | None = None) -> NetClassifier:
-    front_end = Frames(**about.options["front_end"])
-    net = Conv2d(front_end.frames, len(about.labels), **about.options["net"])
-    return NetClassifier(net, about, front_end, training, masking)
+    return frame_net.restore(Conv2d, folder, training)

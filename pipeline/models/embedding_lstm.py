@@ -5,10 +5,10 @@ from pathlib import Path
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.features.embedding_augment import EmbeddingAugment
-from pipeline.features.frames import BINS, FrameParams, Frames, frames_for, spread
+from pipeline.features.frames import BINS, FrameParams, spread
+from pipeline.learners import frame_net
 from pipeline.learners.classifier import Examples
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier
 from pipeline.learners.trainer import Training
 
 __all__ = ["INPUTS", "Params", "Training", "build", "check", "restore"]
@@ -28,9 +28,10 @@ class EmbeddingLstm(nn.Module):
 
     A frame of -1 before the clip and one of -2 after it, on the scale of -2..2 that the net reads. The prediction is
     that of the last step, at the end's mark: all seconds are heard, and the net knows that no other follows.
+    It takes any number of `frames`.
     """
 
-    def __init__(self, labels: int, hidden: int, layers: int, dropout: float) -> None:
+    def __init__(self, frames: int, labels: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.lstm = nn.LSTM(BINS, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, labels))
@@ -47,16 +48,9 @@ def check(params: Params, store: Path) -> None:
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    front_end = frames_for(examples.read, examples.rows, params.frames)
     net = params.model_dump(include={"hidden", "layers", "dropout"})
-    about = About(labels, examples.multi_label, {"front_end": front_end.options, "net": net})
-    return _classifier(about, training, EmbeddingAugment(params.embedding_augment, labels))
+    return frame_net.build(EmbeddingLstm, net, params, training, labels, examples)
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
-    return _classifier(About.read(folder), training).load(folder)
-
-
-def _classifier(about: About, training: Training, masking: EmbeddingAugment | None = None) -> NetClassifier:
-    net = EmbeddingLstm(len(about.labels), **about.options["net"])
-    return NetClassifier(net, about, Frames(**about.options["front_end"]), training, masking)
+    return frame_net.restore(EmbeddingLstm, folder, training)

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.features.embedding_augment import EmbeddingAugment
-from pipeline.features.frames import BINS, FrameParams, Frames, frames_for, spread
+from pipeline.features.frames import BINS, FrameParams, spread
+from pipeline.learners import frame_net
 from pipeline.learners.classifier import Examples
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier
 from pipeline.learners.trainer import Training
 
 __all__ = ["INPUTS", "Params", "Training", "build", "check", "restore"]
@@ -68,18 +68,10 @@ def check(params: Params, store: Path) -> None:
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
     """A yes or no has one logit if `training.loss` is binary_cross_entropy, else two and cross-entropy."""
-    front_end = frames_for(examples.read, examples.rows, params.frames)
     one_logit = training.loss == "binary_cross_entropy" and len(labels) == 2 and not examples.multi_label
     net = {**params.model_dump(include={"layers", "heads", "feed_forward", "dropout"}), "one_logit": one_logit}
-    about = About(labels, examples.multi_label, {"front_end": front_end.options, "net": net})
-    return _classifier(about, training, EmbeddingAugment(params.embedding_augment, labels))
+    return frame_net.build(EmbeddingTransformer, net, params, training, labels, examples)
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
-    return _classifier(About.read(folder), training).load(folder)
-
-
-def _classifier(about: About, training: Training, masking: EmbeddingAugment | None = None) -> NetClassifier:
-    front_end = Frames(**about.options["front_end"])
-    net = EmbeddingTransformer(front_end.frames, len(about.labels), **about.options["net"])
-    return NetClassifier(net, about, front_end, training, masking)
+    return frame_net.restore(EmbeddingTransformer, folder, training)

@@ -1,0 +1,36 @@
+"""Nets over frames of 128 values, embeddings or audio: what their model files share around the net itself."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pipeline.features.embedding_augment import EmbeddingAugment
+from pipeline.features.frames import FrameParams, Frames, frames_for
+from pipeline.learners.classifier import Examples
+from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.trainer import Training
+
+# How many frames and labels, and options by their names -> the net.
+Make = Callable[..., nn.Module]
+
+
+def build(
+    make: Make, net: dict[str, Any], params: FrameParams, training: Training, labels: list[str], examples: Examples
+) -> NetClassifier:
+    """Return an unfitted classifier around `make(frames, labels, **net)`; its front end suits the clips."""
+    front_end = frames_for(examples.read, examples.rows, params.frames)
+    about = About(labels, examples.multi_label, {"front_end": front_end.options, "net": net})
+    return _classifier(make, about, training, EmbeddingAugment(params.embedding_augment, labels))
+
+
+def restore(make: Make, folder: Path, training: Training) -> NetClassifier:
+    """Return the classifier that `save` wrote."""
+    return _classifier(make, About.read(folder), training).load(folder)
+
+
+def _classifier(make: Make, about: About, training: Training, masking: EmbeddingAugment | None = None) -> NetClassifier:
+    front_end = Frames(**about.options["front_end"])
+    net = make(front_end.frames, len(about.labels), **about.options["net"])
+    return NetClassifier(net, about, front_end, training, masking)
