@@ -145,12 +145,13 @@ class CorpusWriter:
         Raises PipelineError if a command is among no training clips.
         """
         self._columns["split"] = [str(split) for split in splits]
-        rows = self.rows
+        table = self._table()
+        rows = table.to_pandas()
         vocabulary = Vocabulary(commands, tuple(rows["word"].dropna().unique()))
         self._flush()
         (self._audio or self._open()).close()
         self._noise.close()
-        parquet.write_table(self._table(), self._folder / "rows.parquet")
+        parquet.write_table(table, self._folder / "rows.parquet")
         self._digest.update(rows.to_csv(index=False).encode())
         self._digest.update(json.dumps([FORMAT, seed, commands]).encode())
         description = {

@@ -193,38 +193,33 @@ class Competition:
 
     def submissions(self) -> list[Submission]:
         """Return all submissions, newest first."""
+        from kagglesdk.competitions.types.competition_api_service import ApiListSubmissionsRequest
 
-        def page(token: str) -> tuple[list[Any], str]:
-            from kagglesdk.competitions.types.competition_api_service import ApiListSubmissionsRequest
-
-            request = ApiListSubmissionsRequest()
-            request.competition_name = self.slug
-            request.page_size = _PAGE_ROWS
-            if token:
-                request.page_token = token
-            with self.api.build_kaggle_client() as client:
-                answer = client.competitions.competition_api_client.list_submissions(request)
-            return answer.submissions, answer.next_page_token
-
+        page = self._listing(ApiListSubmissionsRequest, "list_submissions")
         return [_submission(one) for one in self._pages(page, "list the submissions")]
 
     def leaderboard(self) -> list[float]:
         """Return the scores of the leaderboard, best first: of the private one once the competition is over."""
+        from kagglesdk.competitions.types.competition_api_service import ApiGetLeaderboardRequest
+
+        page = self._listing(ApiGetLeaderboardRequest, "get_leaderboard")
+        scores = (_number(one.score or "") for one in self._pages(page, "show the leaderboard"))
+        return [score for score in scores if score is not None]
+
+    def _listing(self, kind: Any, method: str) -> Callable[[str], tuple[list[Any], str]]:
+        """Return what fetches one page of a listing: `kind` is the SDK's request, `method` its client's."""
 
         def page(token: str) -> tuple[list[Any], str]:
-            from kagglesdk.competitions.types.competition_api_service import ApiGetLeaderboardRequest
-
-            request = ApiGetLeaderboardRequest()
+            request = kind()
             request.competition_name = self.slug
             request.page_size = _PAGE_ROWS
             if token:
                 request.page_token = token
             with self.api.build_kaggle_client() as client:
-                answer = client.competitions.competition_api_client.get_leaderboard(request)
+                answer = getattr(client.competitions.competition_api_client, method)(request)
             return answer.submissions, answer.next_page_token
 
-        scores = (_number(one.score or "") for one in self._pages(page, "show the leaderboard"))
-        return [score for score in scores if score is not None]
+        return page
 
     def _pages(self, page: Callable[[str], tuple[list[Any], str]], what: str) -> Iterator[Any]:
         token = ""

@@ -10,14 +10,13 @@ from torch import Tensor, nn
 
 from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.features.embedding_augment import EmbeddingAugmentParams
-from pipeline.features.log_mel import LogMel, frames_of, statistics
+from pipeline.features.log_mel import LogMel, enough_for_statistics, frames_of, statistics
 from pipeline.settings import Settings
 
 BINS = 128
 # AudioSet clips its whitened embeddings to -2..2 and spreads that over the 256 values of a byte (Hershey et al., "CNN
 # architectures for large-scale audio classification", ICASSP 2017; VGGish's released postprocessor).
 REACH = 2.0
-STATISTICS_CLIPS = 2_000  # as many give mean and deviation to three digits
 
 
 class FrameParams(Settings):
@@ -59,7 +58,7 @@ def frames_for(read: Callable[[NDArray[np.int64]], NDArray[Any]], rows: NDArray[
 
     Of audio, `frames` frames are made, whose mean and deviation are those of at least 2,000 of the clips.
     """
-    clips = read(rows[:: max(1, len(rows) // STATISTICS_CLIPS)])
+    clips = read(enough_for_statistics(rows))
     if clips.dtype == np.uint8:
         return Frames("embeddings", clips.shape[1])
     mean, std = statistics(clips, num_mel_bins=BINS)

@@ -11,6 +11,7 @@ FRAME_SAMPLES = 400  # 25 ms at 16 kHz, Kaldi's default
 HOP_SAMPLES = 160  # 10 ms
 FFT_SAMPLES = 512
 PREEMPHASIS = 0.97
+STATISTICS_CLIPS = 2_000  # as many give mean and deviation to three digits
 MEL_FLOOR = 1.192092955078125e-07  # float32's epsilon, Kaldi's floor
 
 
@@ -74,6 +75,11 @@ class LogMel(nn.Module):
         log_mel = (power @ self.filters).clamp(min=MEL_FLOOR).log()
         log_mel = nn.functional.pad(log_mel, (0, 0, 0, self.max_length - log_mel.shape[1]))
         return (log_mel - self.mean) / (2 * self.std)  # twice the deviation, as AST's authors do
+
+
+def enough_for_statistics(rows: np.ndarray) -> np.ndarray:
+    """Return at least 2,000 of `rows` [clips], evenly spread over them; all where there are fewer."""
+    return rows[:: max(1, len(rows) // STATISTICS_CLIPS)]
 
 
 def statistics(waveforms: np.ndarray, *, num_mel_bins: int) -> tuple[float, float]:

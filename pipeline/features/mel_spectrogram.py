@@ -14,7 +14,6 @@ HOP_SAMPLES = 160  # 10 ms
 FFT_SAMPLES = 2048  # the lowest bands are 30 Hz apart: a shorter one would leave some of them without a line
 # librosa's floor, three nepers under the rounding noise of 16 bits: digital silence is low, but no outlier.
 POWER_FLOOR = 1e-10
-STATISTICS_CLIPS = 2_000  # as many give mean and deviation to three digits
 
 
 class MelSpectrogram(nn.Module):

@@ -20,7 +20,6 @@ from pipeline.settings import Settings
 Cell = Literal["lstm", "gru"]
 Pooling = Literal["last", "mean_max", "attention"]
 CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
-STATISTICS_CLIPS = 2_000  # as many give mean and deviation to three digits
 
 
 class RecurrentParams(Settings):
@@ -105,8 +104,8 @@ def build(
     """Return an unfitted classifier; the log-mel is normalised to the training clips."""
     mean, std = 0.0, 1.0
     if params.spectrogram == "log":
-        step = max(1, len(examples.rows) // STATISTICS_CLIPS)
-        mean, std = log_mel.statistics(examples.read(examples.rows[::step]), num_mel_bins=params.num_mel_bins)
+        clips = examples.read(log_mel.enough_for_statistics(examples.rows))
+        mean, std = log_mel.statistics(clips, num_mel_bins=params.num_mel_bins)
     options = {"params": params.model_dump(), "mean": round(mean, 6), "std": round(std, 6)}
     return _classifier(cell, About(labels, examples.multi_label, options), training)
 

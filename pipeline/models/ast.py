@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
-from pipeline.features.log_mel import LogMel, statistics
+from pipeline.features.log_mel import LogMel, enough_for_statistics, statistics
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.learners import checkpoints
 from pipeline.learners.classifier import Examples
@@ -15,8 +15,6 @@ from pipeline.learners.trainer import Training, TransformerClassifier
 from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "check", "restore"]
-
-STATISTICS_CLIPS = 2_000  # as many give mean and deviation to three digits
 
 
 class Params(Settings):
@@ -41,8 +39,8 @@ def build(
         model, extractor = checkpoints.load(ASTForAudioClassification, folder, config)
     else:
         model = ASTForAudioClassification(config)
-        step = max(1, len(examples.rows) // STATISTICS_CLIPS)
-        mean, std = statistics(examples.read(examples.rows[::step]), num_mel_bins=model.config.num_mel_bins)
+        clips = examples.read(enough_for_statistics(examples.rows))
+        mean, std = statistics(clips, num_mel_bins=model.config.num_mel_bins)
         extractor = ASTFeatureExtractor(
             num_mel_bins=model.config.num_mel_bins,
             max_length=model.config.max_length,

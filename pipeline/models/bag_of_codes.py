@@ -14,7 +14,8 @@ from torch import nn
 from pipeline.errors import PipelineError
 from pipeline.features.bag_of_codes import BagOfCodes
 from pipeline.features.code_masking import CodeMasking
-from pipeline.features.mel_spectrogram import STATISTICS_CLIPS, statistics
+from pipeline.features.log_mel import enough_for_statistics
+from pipeline.features.mel_spectrogram import statistics
 from pipeline.features.spectrogram_vectors import FAMILIES
 from pipeline.learners import trainer
 from pipeline.learners.classifier import Examples
@@ -58,7 +59,7 @@ def build(params: Params, training: Training, labels: list[str], examples: Examp
             f"{params.codes} codes cannot be learnt from {fewest} vectors.\n"
             "Lower `codes`, or raise `learning.vectors`, in the parameters of the run in params.yaml."
         )
-    rows = examples.rows[:: max(1, len(examples.rows) // STATISTICS_CLIPS)]
+    rows = enough_for_statistics(examples.rows)
     parts = np.array_split(rows, -(-len(rows) // CHUNK_CLIPS))
     mean, std = statistics(examples.read(part) for part in parts)
     options = {**params.model_dump(), "mean": round(mean, 6), "std": round(std, 6)}

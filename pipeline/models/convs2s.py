@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pipeline.clips.waveform import CLIP_SAMPLES
-from pipeline.features.log_mel import LogMel, frames_of, statistics
+from pipeline.features.log_mel import LogMel, enough_for_statistics, frames_of, statistics
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.learners.classifier import Examples
 from pipeline.learners.network import About, NetClassifier
@@ -16,7 +16,6 @@ from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "check", "restore"]
 
-STATISTICS_CLIPS = 2_000  # as many give mean and deviation to three digits
 SCALE = 0.5**0.5  # keeps the variance of a sum of two (section 3.4 of the paper)
 
 
@@ -88,8 +87,8 @@ def check(params: Params, store: Path) -> None:
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    step = max(1, len(examples.rows) // STATISTICS_CLIPS)
-    mean, std = statistics(examples.read(examples.rows[::step]), num_mel_bins=params.num_mel_bins)
+    clips = examples.read(enough_for_statistics(examples.rows))
+    mean, std = statistics(clips, num_mel_bins=params.num_mel_bins)
     options = {"params": params.model_dump(), "mean": round(mean, 6), "std": round(std, 6)}
     return _classifier(About(labels, examples.multi_label, options), training)
 

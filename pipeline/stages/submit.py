@@ -17,8 +17,8 @@ from pipeline.layout import Layout
 from pipeline.scoring import inspection, scoreboard
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 from pipeline.stages import decide, score, validate
+from pipeline.stages.score import COMPETITION
 
-COMPETITION = "tensorflow-speech-recognition-challenge"
 # Sources whose test clips are not those of a competition at Kaggle.
 ELSEWHERE = ("demo", "speech_commands", "superb", "audiomnist", "audioset", "fsd50k")
 
