@@ -9,34 +9,13 @@ from pydantic import ValidationError
 from torch import nn
 
 from pipeline.errors import PipelineError
-from pipeline.learners.classifier import Examples, Lesson
+from pipeline.learners.classifier import Examples
 from pipeline.learners.trainer import Training
 from pipeline.models import convs2s
 from pipeline.models.convs2s import ConvS2S, Params, attend
+from tests.models.tones import LABELS, LESSON, TRAIN, VALIDATION
 
-LABELS = ["low", "high", "noise"]
 SMALL = {"num_mel_bins": 16, "stack": 4, "blocks": 2, "channels": 16, "kernel": 3}
-
-
-def sounds(clips: int, seed: int) -> Examples:
-    """Low tones, high tones and noise, in turn."""
-    rng = np.random.default_rng(seed)
-    targets = np.arange(clips) % 3
-    hertz = np.where(targets == 0, rng.uniform(200, 400, clips), rng.uniform(2000, 3000, clips))
-    waveforms = np.sin(2 * np.pi * hertz[:, None] * np.arange(16_000) / 16_000)
-    waveforms[targets == 2] = rng.uniform(-1, 1, (np.sum(targets == 2), 16_000))
-    samples = (waveforms * 8000).astype(np.int16)
-    return Examples(read=lambda rows: samples[rows], rows=np.arange(clips), targets=targets)
-
-
-TRAIN, VALIDATION = sounds(48, seed=1), sounds(30, seed=2)
-LESSON = Lesson(
-    TRAIN,
-    VALIDATION,
-    draw=lambda epoch: np.arange(48),
-    augment=lambda samples, generators: samples.astype(np.float32) / 32_768,
-    seed=3,
-)
 
 
 def build(examples: Examples = TRAIN, params=SMALL, **training):
