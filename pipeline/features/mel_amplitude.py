@@ -2,7 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from transformers.audio_utils import mel_filter_bank, window_function
+from transformers.audio_utils import window_function
+
+from pipeline.features.mel_filters import mel_filters
 
 FRAME_SAMPLES = 2048  # 128 ms; this and the hop are librosa's defaults, and so are the filters
 HOP_SAMPLES = 512  # 32 ms
@@ -25,16 +27,8 @@ class MelAmplitude(nn.Module):
 
     def __init__(self, *, num_mel_bins: int = 128, sampling_rate: int = 16_000) -> None:
         super().__init__()
-        filters = mel_filter_bank(
-            num_frequency_bins=FRAME_SAMPLES // 2 + 1,
-            num_mel_filters=num_mel_bins,
-            min_frequency=0,
-            max_frequency=sampling_rate // 2,
-            sampling_rate=sampling_rate,
-            norm="slaney",
-            mel_scale="slaney",
-        )
-        self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)  # [bins, mels]
+        filters = mel_filters(FRAME_SAMPLES, num_mel_bins, sampling_rate)
+        self.register_buffer("filters", filters, persistent=False)  # [bins, mels]
         window = torch.from_numpy(window_function(FRAME_SAMPLES, "hann")).float()
         self.register_buffer("window", window, persistent=False)
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers.audio_utils import mel_filter_bank
+
+from pipeline.features.mel_filters import mel_filters
 
 SAMPLE_RATE_HZ = 16_000
 BANDS = 96  # up to 8 kHz
@@ -33,16 +34,8 @@ class MelSpectrogram(nn.Module):
             raise ValueError(f"std must be above 0, got {std}")
         self.mean = mean
         self.std = std
-        filters = mel_filter_bank(
-            num_frequency_bins=FFT_SAMPLES // 2 + 1,
-            num_mel_filters=BANDS,
-            min_frequency=0,
-            max_frequency=SAMPLE_RATE_HZ // 2,
-            sampling_rate=SAMPLE_RATE_HZ,
-            norm="slaney",
-            mel_scale="slaney",
-        )
-        self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)  # [lines, bands]
+        filters = mel_filters(FFT_SAMPLES, BANDS, SAMPLE_RATE_HZ)
+        self.register_buffer("filters", filters, persistent=False)  # [lines, bands]
         self.register_buffer("window", torch.hann_window(FRAME_SAMPLES), persistent=False)
 
     def forward(self, waveforms: Tensor) -> Tensor:
