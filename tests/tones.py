@@ -2,27 +2,39 @@
 
 import numpy as np
 
-from pipeline.learners.classifier import Examples, Lesson
+from pipeline.learners.classifier import Examples, Lesson, as_float
 
 LABELS = ["low", "high", "noise"]
 
 
-def sounds(clips: int, seed: int) -> Examples:
-    """Low tones, high tones and noise, in turn."""
+def sounds(clips: int, seed: int, multi_label: bool = False, noise: float = 1.0) -> Examples:
+    """Low tones, high tones and noise of that amplitude, in turn; with `multi_label`, any of them at once."""
     rng = np.random.default_rng(seed)
-    targets = np.arange(clips) % 3
-    hertz = np.where(targets == 0, rng.uniform(200, 400, clips), rng.uniform(2000, 3000, clips))
-    waveforms = np.sin(2 * np.pi * hertz[:, None] * np.arange(16_000) / 16_000)
-    waveforms[targets == 2] = rng.uniform(-1, 1, (np.sum(targets == 2), 16_000))
-    samples = (waveforms * 8000).astype(np.int16)
+    held = rng.random((clips, 3)) < 0.5 if multi_label else np.eye(3, dtype=bool)[np.arange(clips) % 3]
+    seconds = np.arange(16_000) / 16_000
+    parts = np.stack(
+        [
+            np.sin(2 * np.pi * rng.uniform(200, 400, (clips, 1)) * seconds),
+            np.sin(2 * np.pi * rng.uniform(2000, 3000, (clips, 1)) * seconds),
+            rng.uniform(-noise, noise, (clips, 16_000)),
+        ],
+        axis=1,
+    )
+    samples = ((parts * held[..., None]).sum(axis=1) * 8000).astype(np.int16)
+    targets = held.astype(np.float32) if multi_label else held.argmax(axis=1)
     return Examples(read=lambda rows: samples[rows], rows=np.arange(clips), targets=targets)
 
 
+def lesson_of(train: Examples, validation: Examples) -> Lesson:
+    """All clips, as they are, in every epoch."""
+    return Lesson(
+        train,
+        validation,
+        draw=lambda epoch: np.arange(len(train.rows)),
+        augment=lambda inputs, generators: as_float(inputs),
+        seed=3,
+    )
+
+
 TRAIN, VALIDATION = sounds(48, seed=1), sounds(30, seed=2)
-LESSON = Lesson(
-    TRAIN,
-    VALIDATION,
-    draw=lambda epoch: np.arange(48),
-    augment=lambda samples, generators: samples.astype(np.float32) / 32_768,
-    seed=3,
-)
+LESSON = lesson_of(TRAIN, VALIDATION)

@@ -11,34 +11,13 @@ from torch import nn
 from pipeline.errors import PipelineError
 from pipeline.features.log_mel import LogMel
 from pipeline.files import read_json
-from pipeline.learners.classifier import Examples, Lesson, as_float
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.trainer import Training, loss_of
-
-LABELS = ["low", "high", "noise"]
-
-
-def sounds(clips, seed, multi_label=False):
-    """Low tones, high tones and noise; with `multi_label`, any of them at once."""
-    rng = np.random.default_rng(seed)
-    held = rng.random((clips, 3)) < 0.5 if multi_label else np.eye(3, dtype=bool)[np.arange(clips) % 3]
-    seconds = np.arange(16_000) / 16_000
-    parts = np.stack(
-        [
-            np.sin(2 * np.pi * rng.uniform(200, 400, (clips, 1)) * seconds),
-            np.sin(2 * np.pi * rng.uniform(2000, 3000, (clips, 1)) * seconds),
-            rng.uniform(-1, 1, (clips, 16_000)),
-        ],
-        axis=1,
-    )
-    samples = ((parts * held[..., None]).sum(axis=1) * 8000).astype(np.int16)
-    targets = held.astype(np.float32) if multi_label else held.argmax(axis=1)
-    return Examples(read=lambda rows: samples[rows], rows=np.arange(clips), targets=targets)
+from tests.tones import LABELS, lesson_of, sounds
 
 
 def lesson(multi_label=False):
-    train, validation = sounds(48, 1, multi_label), sounds(30, 2, multi_label)
-    return Lesson(train, validation, lambda epoch: np.arange(48), lambda inputs, generators: as_float(inputs), 3)
+    return lesson_of(sounds(48, 1, multi_label), sounds(30, 2, multi_label))
 
 
 def classifier(multi_label=False, **training):

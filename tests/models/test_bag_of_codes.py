@@ -10,33 +10,15 @@ from pipeline.errors import PipelineError
 from pipeline.files import read_json
 from pipeline.learners.classifier import Examples, Lesson, as_float
 from pipeline.models import bag_of_codes
+from tests.tones import LABELS, lesson_of, sounds
 
-LABELS = ["low", "high", "noise"]
+NOISE = 0.1  # louder, it drowns the tones of a clip that holds both
 SMALL = {"codes": 8, "hidden": 32, "learning": {"width": 24, "vectors": 200, "epochs": 2, "batch_size": 32}}
-
-
-def sounds(clips: int, seed: int, multi_label: bool) -> Examples:
-    """Low tones, high tones and noise; with `multi_label`, any of them at once."""
-    rng = np.random.default_rng(seed)
-    held = rng.random((clips, 3)) < 0.5 if multi_label else np.eye(3, dtype=bool)[np.arange(clips) % 3]
-    seconds = np.arange(16_000) / 16_000
-    parts = np.stack(
-        [
-            np.sin(2 * np.pi * rng.uniform(200, 400, (clips, 1)) * seconds),
-            np.sin(2 * np.pi * rng.uniform(2000, 3000, (clips, 1)) * seconds),
-            rng.uniform(-0.1, 0.1, (clips, 16_000)),
-        ],
-        axis=1,
-    )
-    samples = ((parts * held[..., None]).sum(axis=1) * 8000).astype(np.int16)
-    targets = held.astype(np.float32) if multi_label else held.argmax(axis=1)
-    return Examples(read=lambda rows: samples[rows], rows=np.arange(clips), targets=targets)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["one label", "several labels"])
 def lesson(request) -> Lesson:
-    train, validation = sounds(96, 1, request.param), sounds(60, 2, request.param)
-    return Lesson(train, validation, lambda epoch: np.arange(96), lambda inputs, generators: as_float(inputs), 3)
+    return lesson_of(sounds(96, 1, request.param, NOISE), sounds(60, 2, request.param, NOISE))
 
 
 def build(examples: Examples, training=None, **params):
@@ -71,7 +53,7 @@ def test_it_learns_and_is_restored_to_the_same_probabilities(lesson, tmp_path):
 
 
 def test_the_published_sizes_are_the_defaults():
-    examples = sounds(300, 1, multi_label=True)
+    examples = sounds(300, 1, multi_label=True, noise=NOISE)
     classifier = bag_of_codes.build(bag_of_codes.Params(), bag_of_codes.Training(), LABELS, examples, store=None)
     assert classifier.loss == "huber"
     assert classifier.masking.share == 0.35
@@ -85,7 +67,7 @@ def test_the_published_sizes_are_the_defaults():
 
 
 def test_the_front_end_is_fitted_to_the_training_clips():
-    examples = sounds(24, 1, multi_label=False)
+    examples = sounds(24, 1, noise=NOISE)
     spectrogram = build(examples).front_end.spectrogram
     features = spectrogram(torch.from_numpy(as_float(examples.read(examples.rows))))
     assert (float(features.mean()), float(features.std())) == pytest.approx((0, 1), abs=1e-3)
@@ -94,7 +76,7 @@ def test_the_front_end_is_fitted_to_the_training_clips():
 @pytest.mark.parametrize("few", [{"codes": 25}, {"codes": 9, "learning": {"vectors": 8}}], ids=["clips", "vectors"])
 def test_more_codes_than_vectors_are_refused_before_the_work(few):
     with pytest.raises(PipelineError, match=r"codes cannot be learnt from (24|8) vectors.*\n.*params\.yaml"):
-        build(sounds(24, 1, multi_label=False), **few)
+        build(sounds(24, 1, noise=NOISE), **few)
 
 
 @pytest.mark.parametrize(

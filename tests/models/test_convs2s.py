@@ -13,7 +13,7 @@ from pipeline.learners.classifier import Examples
 from pipeline.learners.trainer import Training
 from pipeline.models import convs2s
 from pipeline.models.convs2s import ConvS2S, Params, attend
-from tests.models.tones import LABELS, LESSON, TRAIN, VALIDATION
+from tests.tones import LABELS, LESSON, TRAIN, VALIDATION
 
 SMALL = {"num_mel_bins": 16, "stack": 4, "blocks": 2, "channels": 16, "kernel": 3}
 
