@@ -58,6 +58,12 @@ def encode() -> None:
 
 
 @app.command()
+def inputs() -> None:
+    """Note which runs read hidden states: only these are trained again for another encoder."""
+    _stage("inputs")
+
+
+@app.command()
 def train(run: RunName) -> None:
     """Fit one run's model; resumes after a kill."""
     _stage("train", run)

@@ -42,6 +42,11 @@ class Layout:
         return self.artifacts / "encode"
 
     @property
+    def inputs(self) -> Path:
+        """<run>.json: what of `encode` a run reads."""
+        return self.artifacts / "inputs"
+
+    @property
     def encoding(self) -> Path:
         """What stage encode has not finished; hidden, so that no run has this name."""
         return self.artifacts / "work" / ".encode"

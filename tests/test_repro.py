@@ -38,11 +38,11 @@ def tracked_by_nobody(project):
 def test_one_command_runs_every_stage_in_order(finished):
     ran = stages_run((finished.root.parent / "repro.log").read_text())
     of_runs = [f"{stage}@{run}" for stage in ("train", "predict", "decide") for run in RUNS]
-    assert sorted(ran) == sorted(["check", "download", "prepare", "encode", *of_runs, "ensemble", "score"])
+    assert sorted(ran) == sorted(["check", "download", "prepare", "encode", "inputs", *of_runs, "ensemble", "score"])
     places = {stage: place for place, stage in enumerate(ran)}
     for run in RUNS:
         of_run = [f"{stage}@{run}" for stage in ("train", "predict", "decide")]
-        flow = ["check", "download", "prepare", "encode", *of_run, "ensemble", "score"]
+        flow = ["check", "download", "prepare", "encode", "inputs", *of_run, "ensemble", "score"]
         assert [places[stage] for stage in flow] == sorted(places[stage] for stage in flow)
 
 
@@ -115,7 +115,7 @@ def test_an_added_run_is_trained_alone_and_continues_when_dvc_is_killed(finished
     output = project.kill_when(
         project.start(*REPRO), lambda: list(layout.work("again").glob("*/checkpoint-*/trainer_state.json"))
     )
-    assert stages_run(output) == ["check", "train@again"]
+    assert stages_run(output) == ["check", "inputs", "train@again"]
     assert not layout.model("again").exists()
 
     output = project.run(*REPRO)
@@ -132,6 +132,20 @@ def test_an_added_run_is_trained_alone_and_continues_when_dvc_is_killed(finished
     assert set(json.loads((layout.submission("ensemble") / "metrics.json").read_text())["weights"]) == {"again", "ast"}
     assert set(json.loads(layout.scores.read_text())) == {"again", "ast", "ensemble"}
     assert stages_run(project.run(*REPRO)) == []
+
+
+def test_an_encoder_concerns_the_probes_and_no_other_run(finished, publish, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    encoder = publish("wav2vec2", tmp_path / "encoder")
+
+    def change(params):
+        params["encode"] = {"checkpoint": str(encoder)}
+        params["runs"]["probe"] = {"model": "probes"}
+
+    project.configure(change)
+    ran = stages_run(project.run(*REPRO))
+    assert ran[:3] == ["check", "encode", "inputs"]
+    assert sorted(ran[3:]) == ["decide@probe", "ensemble", "predict@probe", "score", "train@probe"]
 
 
 def test_a_run_that_cannot_be_built_stops_it_before_any_work(clone, tiny_params, publish, tmp_path):
@@ -164,3 +178,16 @@ def test_what_the_user_can_mend_ends_with_status_1_and_a_message(finished):
         1,
         "error: params.yaml lists no run 'asd'. Runs: ast, wav2vec2. Add it under 'runs:'.\n",
     )
+
+
+def test_a_full_disk_ends_with_a_message_and_leaves_what_was_finished(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    corpus = {path: sha256_of(path) for path in project.layout.prepare.rglob("*") if path.is_file()}
+    # No file may pass 64 KiB: the first thing that does not fit is met at the same call as on a full disk.
+    output, status = project.outcome("bash", "-c", f"ulimit -f 64; {sys.executable} -m pipeline prepare")
+    assert status == 1
+    assert re.search(r"^error: Cannot write: a file may not be so big\. It was: .*File too large", output, re.M), output
+    assert "Traceback" not in output
+    left = [path for path in project.layout.prepare.parent.rglob("*") if ".part" in path.name]
+    assert {path: sha256_of(path) for path in corpus} == corpus
+    assert not left
