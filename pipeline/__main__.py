@@ -3,6 +3,7 @@
 Stages are imported when called: torch and transformers take seconds, which `--help` and `decide` need not wait for.
 """
 
+import errno
 import importlib
 import os
 import sys
@@ -17,6 +18,8 @@ from pipeline.layout import Layout
 # Read when torch is loaded. Threads that wait at a barrier sleep instead of spinning: on a machine with anything else
 # to do, two spinning threads trained at a third to a tenth of the speed of two sleeping ones.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file may not be so big"}
 
 app = typer.Typer(
     help="From a speech competition's archives to scored submissions. `dvc repro` runs the stages in order; "
@@ -224,6 +227,13 @@ def main() -> None:
         app()
     except PipelineError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        sys.exit(
+            f"error: Cannot write: {FULL[error.errno]}. It was: {error}\n"
+            "Make room (`dvc gc -w` deletes the outputs of former runs) and run it again; what is finished is kept."
+        )
 
 
 if __name__ == "__main__":

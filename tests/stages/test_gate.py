@@ -1,5 +1,6 @@
 """A gate that has learnt tones against noise, on recordings made of both."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 import yaml
 
+from pipeline import __main__ as verbs
 from pipeline.clips.corpus import CorpusWriter
 from pipeline.clips.gate import Gate
 from pipeline.errors import PipelineError
@@ -129,6 +131,11 @@ def test_the_verb_keeps_speech_and_turns_down_the_rest(layout, recording, tmp_pa
     untouched = float((given == left).all(axis=1).mean())
     assert abs(untouched - float(found[1]) / 100) < 0.05
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_the_verb_s_defaults_are_those_of_the_gate():
+    defaults = {name: given.default for name, given in inspect.signature(verbs.gate).parameters.items()}
+    assert {name: defaults[name] for name in Gate.model_fields} == Gate().model_dump()
 
 
 @pytest.mark.parametrize(
