@@ -9,6 +9,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from pipeline.errors import PipelineError
+from pipeline.features.selection import FILE as SELECTION
 from pipeline.files import replacing
 
 BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
@@ -32,7 +33,7 @@ class Row:
     """One run; None is what was not measured, or does not apply.
 
     `judge` names the figure of `validation` and `test`: accuracy, or map (mean average precision, without interval).
-    `parameters` counts the fitted values, `train_seconds` includes what killed trainings took, `clips_a_second`
+    `parameters` counts the networks' values, `train_seconds` includes what killed trainings took, `clips_a_second`
     is the speed of `predict`. `reported` is what the system's authors told of their own data.
     """
 
@@ -66,12 +67,16 @@ HEADINGS = {
     "silence_recall": "recall of silence",
     "reported": "reported by the authors",
 }
+SHORT = ("run", "train_seconds", "judge", "validation", "test", "macro_f1")  # for a terminal
 _NUMBERS = {name for name in HEADINGS if name not in ("run", "model", "learns", "judge", "reported")}
 
 
 def parameters_in(folder: Path) -> int | None:
-    """Return how many values the safetensors files under `folder` hold, None where there is none."""
-    files = sorted(folder.rglob("*.safetensors"))
+    """Return how many values the networks under `folder` hold, None where there is none.
+
+    What selects a probe's features is no fitted value, and how many a forest or support vectors have is no such number.
+    """
+    files = [path for path in sorted(folder.rglob("*.safetensors")) if path.name != SELECTION]
     total = 0
     for path in files:
         with safe_open(path, "numpy") as weights:
@@ -83,10 +88,10 @@ def parameters_in(folder: Path) -> int | None:
     return total if files else None
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[Row], columns: Sequence[str] = tuple(HEADINGS)) -> str:
     """Return the table as Markdown, best validation first; columns that no run fills are left out."""
     texts = [_texts(row) for row in sorted(rows, key=lambda row: -row.validation.value)]
-    shown = [name for name in HEADINGS if any(text[name] for text in texts)]
+    shown = [name for name in columns if any(text[name] for text in texts)]
     if len({row.judge for row in rows}) == 1 and "judge" in shown:
         shown.remove("judge")
     lines = [" | ".join(HEADINGS[name] for name in shown), "|".join("--:" if n in _NUMBERS else "---" for n in shown)]

@@ -19,6 +19,7 @@ from pipeline.stages import decide
 def main(layout: Layout, into: Path | None = None) -> None:
     """Write artifacts/compare/table.md and table.csv, print the table, and put it into the file `into`, if given.
 
+    A terminal that is too narrow for all columns gets the most important ones.
     Runs that are not decided yet are left out by name. Raises PipelineError if none is decided.
     """
     tree = params.read(layout.params)
@@ -39,7 +40,11 @@ def main(layout: Layout, into: Path | None = None) -> None:
     if into is not None:
         comparison.put_into(into, table)
     console = Console()
-    console.print(Markdown(table))
+    if console.is_terminal:
+        fits = console.width >= max(map(len, table.splitlines()))
+        console.print(Markdown(table if fits else comparison.markdown(rows, comparison.SHORT)))
+    else:
+        print(table)
     if lacking:
         console.print(f"Not decided yet: {', '.join(lacking)}. Run: dvc repro", soft_wrap=True)
     console.print(f"{layout.comparison / 'table.md'} and table.csv", soft_wrap=True)

@@ -60,6 +60,7 @@ def test_parameters_are_counted_over_all_files_without_loading_them(tmp_path):
     (tmp_path / "detector").mkdir()
     save_file({"a": np.zeros((3, 4), np.float32), "b": np.zeros(5, np.float32)}, tmp_path / "model.safetensors")
     save_file({"c": np.zeros((2, 2, 2), np.float32)}, tmp_path / "detector" / "model.safetensors")
+    save_file({"kept": np.zeros(9, np.int64)}, tmp_path / "detector" / "selection.safetensors")  # a probe's features
     assert comparison.parameters_in(tmp_path) == 12 + 5 + 8
 
 

@@ -50,6 +50,22 @@ def test_without_a_decided_run_there_is_nothing_to_compare(finished, tmp_path):
         compare.main(Layout(tmp_path))
 
 
+@pytest.mark.parametrize(("columns", "is_whole"), [("80", False), ("300", True)])
+def test_a_terminal_gets_the_columns_that_it_has_room_for_and_a_pipe_gets_markdown(
+    columns, is_whole, finished, tmp_path, monkeypatch, capsys
+):
+    project = finished.copy(tmp_path / "project")
+    compare.main(project.layout)
+    assert capsys.readouterr().out.startswith((project.layout.comparison / "table.md").read_text())
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", columns)
+    compare.main(project.layout)
+    shown = capsys.readouterr().out
+    assert "macro F1" in shown
+    assert "ensemble" in shown
+    assert ("recall of unknown" in shown) == is_whole
+
+
 def test_other_questions_have_other_figures(finished, tmp_path):
     (tmp_path / "params.yaml").write_bytes(finished.layout.params.read_bytes())
     layout = Layout(tmp_path)
