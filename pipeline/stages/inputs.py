@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipeline import params
+from pipeline.errors import PipelineError
 from pipeline.features.hidden_states import ABOUT, VALUES
 from pipeline.files import replacing_folder, sha256_of, write_json
 from pipeline.layout import Layout
@@ -10,9 +11,14 @@ from pipeline.stages import decide, encode
 
 
 def main(layout: Layout) -> None:
-    """Write artifacts/inputs/<run>.json: SHA-256 of the hidden states for a run that reads them, null for another."""
+    """Write artifacts/inputs/<run>.json: SHA-256 of the hidden states for a run that reads them, null for another.
+
+    Raises PipelineError if stage encode has not run.
+    """
     tree = params.read(layout.params)
     is_empty = (layout.encode / encode.NOTHING).exists()
+    if absent := [name for name in (ABOUT, VALUES) if not is_empty and not (layout.encode / name).exists()]:
+        raise PipelineError(f"{layout.encode} has no {' and no '.join(absent)}. Run: dvc repro encode")
     states = None if is_empty else {name: sha256_of(layout.encode / name) for name in (ABOUT, VALUES)}
     with replacing_folder(layout.inputs) as folder:
         for run in decide.runs(tree):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.errors import PipelineError
 from pipeline.features.hidden_states import ABOUT, VALUES
 from pipeline.files import read_json
 from pipeline.layout import Layout
@@ -50,6 +51,12 @@ def test_a_run_that_is_gone_leaves_nothing(layout):
     written(layout)
     layout.params.write_text(yaml.safe_dump({"runs": {"net": RUNS["net"]}}))
     assert written(layout).keys() == {"net"}
+
+
+def test_before_encode_it_says_what_to_run(layout):
+    with pytest.raises(PipelineError, match=r"no hidden_states\.json and no hidden_states\.npy\. Run: dvc repro enc"):
+        inputs.main(layout)
+    assert not layout.inputs.exists()
 
 
 def test_without_states_no_run_reads_any_and_nobody_waits_for_torch(layout):
