@@ -111,7 +111,7 @@ def gate(
     hop_ms: Annotated[int, typer.Option(help="From one second heard to the next.", min=10, max=1000)] = 100,
 ) -> None:
     """Keep what a trained run hears in a recording, and turn down the rest."""
-    from pipeline.clips.gate import Gate
+    from pipeline.listening.gate import Gate
 
     settings = Gate(
         threshold=threshold,

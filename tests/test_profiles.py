@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline import models, params, sources
-from pipeline.clips.target import Presence
+from pipeline.examples.target import Presence
 from pipeline.scoring.ensemble import Ensemble
 from pipeline.stages import decide, encode, kernel, prepare, submit, train
 from pipeline.stages.ensemble import voters

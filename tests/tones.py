@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.learners.classifier import Examples, Lesson, as_float
+from pipeline.examples.training_data import Examples, TrainingData, as_float
 
 LABELS = ["low", "high", "noise"]
 
@@ -25,16 +25,16 @@ def sounds(clips: int, seed: int, multi_label: bool = False, noise: float = 1.0)
     return Examples(read=lambda rows: samples[rows], rows=np.arange(clips), targets=targets)
 
 
-def lesson_of(train: Examples, validation: Examples) -> Lesson:
+def training_data_of(train: Examples, validation: Examples) -> TrainingData:
     """All clips, as they are, in every epoch."""
-    return Lesson(
+    return TrainingData(
         train,
         validation,
-        draw=lambda epoch: np.arange(len(train.rows)),
+        epoch_indices=lambda epoch: np.arange(len(train.rows)),
         augment=lambda inputs, generators: as_float(inputs),
         seed=3,
     )
 
 
 TRAIN, VALIDATION = sounds(48, seed=1), sounds(30, seed=2)
-LESSON = lesson_of(TRAIN, VALIDATION)
+DATA = training_data_of(TRAIN, VALIDATION)

@@ -11,6 +11,7 @@ SILENCE = "silence"
 # The names that Speech Commands gives to the folders of clips that are no word of their own.
 UNKNOWN_WORD = "_unknown_"
 SILENCE_WORD = "_silence_"
+ABSENT = "other"  # the answer "no" to a yes-or-no question
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 

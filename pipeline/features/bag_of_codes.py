@@ -23,7 +23,7 @@ class BagOfCodes(nn.Module):
     """float32 waveforms in -1..1, [clips, 16000] -> float32 [clips, 4 x size], how often each code occurs.
 
     Each vector goes through its family's autoencoder, whose bottleneck is `shrink` times shorter; its code is the
-    nearest of `size` centres there. Autoencoders and centres are learnt elsewhere (pipeline.learners.code_classifier).
+    nearest of `size` centres there. Autoencoders and centres are learnt elsewhere (pipeline.models._code_classifier).
     """
 
     def __init__(self, *, size: int, shrink: int, width: int, dropout: float, mean: float, std: float) -> None:

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.clips.target import ABSENT
+from pipeline.clips.labels import ABSENT
 from pipeline.settings import Settings
 
 LOWEST, HIGHEST = 0, 255

@@ -1,44 +1,12 @@
-"""What a model file builds, and the clips that it learns from."""
+"""What a model file builds."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Examples:
-    """Labelled clips: `read(rows)` returns the inputs [clips, *shape] of those corpus rows.
-
-    Inputs are samples int16 [16000], embeddings uint8 [seconds, 128] or hidden states float32 [layers, hidden].
-    """
-
-    read: Callable[[NDArray[np.int64]], NDArray[Any]]
-    rows: NDArray[np.int64]  # [clips], row numbers of the corpus
-    targets: NDArray[Any]  # int64 [clips], index of the label; float32 [clips, labels], 0 or 1, where there are several
-    layers: tuple[int, ...] = ()  # of hidden states: the layers' numbers
-
-    def __post_init__(self) -> None:
-        if len(self.rows) != len(self.targets):
-            raise ValueError(f"{len(self.rows)} rows, but {len(self.targets)} targets")
-
-    @property
-    def multi_label(self) -> bool:
-        return self.targets.ndim == 2
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """All that a classifier learns from in one run."""
-
-    train: Examples
-    validation: Examples
-    draw: Callable[[int], NDArray[np.int64]]  # epoch -> positions in `train`, the same number each epoch
-    augment: Callable[[NDArray[Any], list[np.random.Generator]], NDArray[np.float32]]  # -> [clips, *shape], as_float
-    seed: int
+from pipeline.examples.training_data import TrainingData
 
 
 class Classifier(Protocol):
@@ -47,7 +15,7 @@ class Classifier(Protocol):
     labels: list[str]
     multi_label: bool
 
-    def fit(self, lesson: Lesson, work: Path, live: Path) -> None:
+    def fit(self, data: TrainingData, work: Path, live: Path) -> None:
         """Learn. Checkpoints go to `work`, from which a killed training resumes; curves go to `live` (DVCLive)."""
 
     def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
@@ -70,12 +38,3 @@ class Composite(Classifier, Protocol):
 
     def combine(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the vote [clips, labels] of [parts, clips, labels]: what `predict_proba` returns."""
-
-
-def as_float(inputs: Any) -> Any:
-    """Return an array's or tensor's values as float32: samples in -1..1, embeddings in 0..255, others as they are."""
-    kind = str(inputs.dtype).removeprefix("torch.")
-    if isinstance(inputs, np.ndarray):
-        floats = inputs.astype(np.float32, copy=False)
-        return floats / np.float32(32768) if kind == "int16" else floats
-    return inputs.float() / 32768 if kind == "int16" else inputs.float()

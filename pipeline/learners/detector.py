@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
-from pipeline.learners.classifier import Classifier, Examples, Lesson
+from pipeline.examples.training_data import Examples, TrainingData
+from pipeline.learners.classifier import Classifier
 
 WORD = "word"
 FOLDER = "detector"  # in the run's folders of weights, checkpoints and curves
@@ -50,13 +51,13 @@ class WithDetector:
         if detector.labels != groups:
             raise ValueError(f"the detector's labels are {detector.labels}, not {groups}")
 
-    def fit(self, lesson: Lesson, work: Path, live: Path) -> None:
+    def fit(self, data: TrainingData, work: Path, live: Path) -> None:
         """Fit one after the other on the same clips; each has its own checkpoints, so a killed training goes on."""
         for part in ("words", FOLDER):
             (work / part).mkdir(parents=True, exist_ok=True)
-        self.words.fit(lesson, work / "words", live)
+        self.words.fit(data, work / "words", live)
         coarse = replace(
-            lesson, train=in_groups(lesson.train, self._group), validation=in_groups(lesson.validation, self._group)
+            data, train=in_groups(data.train, self._group), validation=in_groups(data.validation, self._group)
         )
         self.detector.fit(coarse, work / FOLDER, live / FOLDER)
 

@@ -12,10 +12,10 @@ from transformers.utils import logging as transformers_logging
 
 from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
+from pipeline.examples.training_data import as_float
 from pipeline.features.normalise import UnitVariance
 from pipeline.files import read_json, sha256_of
 from pipeline.learners import checkpoints
-from pipeline.learners.classifier import as_float
 
 Pooling = Literal["mean", "mean_std"]
 UNUSED = ("masked_spec_embed",)  # fills masked frames while training; some publishers leave it out

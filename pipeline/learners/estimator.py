@@ -13,8 +13,8 @@ from scipy.special import log_softmax, softmax
 from skops import io as skops
 
 from pipeline.errors import PipelineError
+from pipeline.examples.training_data import TrainingData
 from pipeline.files import read_json, write_json
-from pipeline.learners.classifier import Lesson
 
 FILE, ABOUT = "estimator.skops", "estimator.json"
 # A pickle runs whatever code is in it. skops rebuilds arrays and scikit-learn's own types, and of others these alone.
@@ -43,19 +43,19 @@ class EstimatorClassifier:
         self.classes = classes  # int64 [learnt labels], their places in `labels`
         self.temperature = temperature
 
-    def fit(self, lesson: Lesson, work: Path, live: Path) -> None:
+    def fit(self, data: TrainingData, work: Path, live: Path) -> None:
         """Learn the clips of epoch 0. Raises PipelineError if all of them have the same label."""
-        drawn = lesson.draw(0)
-        self.classes, codes = np.unique(lesson.train.targets[drawn], return_inverse=True)
+        drawn = data.epoch_indices(0)
+        self.classes, codes = np.unique(data.train.targets[drawn], return_inverse=True)
         if len(self.classes) < 2:
             raise PipelineError(
                 f"All training clips have the label '{self.labels[self.classes[0]]}': there is nothing to tell apart."
             )
-        self.estimator.fit(lesson.train.read(lesson.train.rows[drawn]), codes)
+        self.estimator.fit(data.train.read(data.train.rows[drawn]), codes)
         if not hasattr(self.estimator, "predict_proba"):
-            judged = np.isin(lesson.validation.targets, self.classes)
-            scores = self._scores(lesson.validation.read(lesson.validation.rows[judged]))
-            truth = np.searchsorted(self.classes, lesson.validation.targets[judged])
+            judged = np.isin(data.validation.targets, self.classes)
+            scores = self._scores(data.validation.read(data.validation.rows[judged]))
+            truth = np.searchsorted(self.classes, data.validation.targets[judged])
             self.temperature = temperature_of(scores, truth)
 
     def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:

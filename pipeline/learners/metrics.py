@@ -1,7 +1,7 @@
 """The figures of `rates` as `evaluate.Metric` classes, which need no hub: `Accuracy().compute(predictions=...)`.
 
 Importing `evaluate` imports transformers and torch, seconds of work: the trainers do so anyway, the stages after
-`predict` call `pipeline.learners.rates` directly.
+`predict` call `pipeline.metrics` directly.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from pipeline.learners import rates
+from pipeline import metrics
 
 
 class LocalMetric(evaluate.Metric):
@@ -32,19 +32,19 @@ class Accuracy(LocalMetric):
     """Share of clips recognised; with `shares` [labels], as if the labels were that frequent."""
 
     def _compute(self, predictions: Any, references: Any, labels: int, shares: Any = None) -> dict[str, float]:
-        counts = rates.confusion(references, predictions, labels)
-        return {"accuracy": rates.accuracy(counts, None if shares is None else np.asarray(shares))}
+        counts = metrics.confusion(references, predictions, labels)
+        return {"accuracy": metrics.accuracy(counts, None if shares is None else np.asarray(shares))}
 
 
 class MacroF1(LocalMetric):
     """Mean F1 over the labels that occur."""
 
     def _compute(self, predictions: Any, references: Any, labels: int) -> dict[str, float]:
-        return {"macro_f1": rates.macro_f1(rates.confusion(references, predictions, labels))}
+        return {"macro_f1": metrics.macro_f1(metrics.confusion(references, predictions, labels))}
 
 
 class Recalls(LocalMetric):
     """Per label the share of its clips that were recognised, NaN where it has none."""
 
     def _compute(self, predictions: Any, references: Any, labels: int) -> dict[str, list[float]]:
-        return {"recalls": rates.recalls(rates.confusion(references, predictions, labels)).tolist()}
+        return {"recalls": metrics.recalls(metrics.confusion(references, predictions, labels)).tolist()}

@@ -33,9 +33,14 @@ class NetClassifier(NeuralClassifier):
     """
 
     def __init__(
-        self, model: nn.Module, about: About, front_end: nn.Module, training: Training, masking: nn.Module | None = None
+        self,
+        model: nn.Module,
+        about: About,
+        front_end: nn.Module,
+        training: Training,
+        feature_augment: nn.Module | None = None,
     ) -> None:
-        super().__init__(model, about.labels, front_end, training, masking, about.multi_label)
+        super().__init__(model, about.labels, front_end, training, feature_augment, about.multi_label)
         self.about = about
 
     def load(self, folder: Path) -> Self:

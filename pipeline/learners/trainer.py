@@ -26,11 +26,11 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
+from pipeline import metrics
 from pipeline.errors import PipelineError
+from pipeline.examples.training_data import TrainingData, as_float
 from pipeline.files import read_json
-from pipeline.learners import rates
 from pipeline.learners.checkpoints import is_whole
-from pipeline.learners.classifier import Lesson, as_float
 from pipeline.learners.metrics import Accuracy
 from pipeline.settings import Settings
 
@@ -75,7 +75,7 @@ class Training(Settings):
     optimizer: Literal["adamw", "adam", "adamax", "sgd", "rmsprop", "adagrad"] = "adamw"
     learning_rate: float = Field(3e-5, gt=0)
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
-    warmup_share: float = Field(0.1, ge=0, lt=1)
+    warmup_ratio: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -103,8 +103,8 @@ class NeuralClassifier:
     """A torch network behind `fit` and `predict_proba`; how it is saved is the subclass's.
 
     `front_end` turns float32 inputs (`as_float`: waveforms [clips, samples] in -1..1, embeddings [clips, seconds, 128],
-    hidden states [clips, layers, hidden]) into the network's input, on its device; `masking(features, targets)` follows
-    it while training (SpecAugment). The network returns logits [clips, labels], or an object that has them.
+    hidden states [clips, layers, hidden]) into the network's input, on its device; `feature_augment(features, targets)`
+    follows it while training (SpecAugment). The network returns logits [clips, labels], or an object that has them.
     With `multi_label`, a clip may have several labels: probabilities are independent, mean average precision judges.
 
     Raises PipelineError for a loss that does not fit.
@@ -116,14 +116,14 @@ class NeuralClassifier:
         labels: list[str],
         front_end: nn.Module,
         training: Training,
-        masking: nn.Module | None = None,
+        feature_augment: nn.Module | None = None,
         multi_label: bool = False,
     ) -> None:
         self.model = model
         self.labels = labels
         self.front_end = front_end
         self.training = training
-        self.masking = masking
+        self.feature_augment = feature_augment
         self.multi_label = multi_label
         if multi_label and training.loss in ("cross_entropy", "mse"):
             raise PipelineError(
@@ -137,7 +137,7 @@ class NeuralClassifier:
             return self.training.loss
         return "binary_cross_entropy" if self.multi_label else "cross_entropy"
 
-    def fit(self, lesson: Lesson, work: Path, live: Path) -> None:
+    def fit(self, data: TrainingData, work: Path, live: Path) -> None:
         """Train, and keep the weights of the epoch that does best on the validation clips.
 
         Killed at any moment, the next call with the same `work` goes on from the last finished epoch and ends with the
@@ -146,17 +146,17 @@ class NeuralClassifier:
         Raises PipelineError if `training` cannot be done on this device or with this many processes.
         """
         settings = self.training
-        sampler = _EpochSampler(lesson)
-        arguments = _arguments(settings, work, lesson.seed, "map" if self.multi_label else "accuracy")
+        sampler = _EpochSampler(data)
+        arguments = _arguments(settings, work, data.seed, "map" if self.multi_label else "accuracy")
         self.front_end.to(arguments.device)
         trainer = _Trainer(
             model=self.model,
             args=arguments,
-            train_dataset=_Positions(len(lesson.train.rows)),
-            eval_dataset=_Positions(len(lesson.validation.rows)),
-            data_collator=_Collator(lesson),
+            train_dataset=_Positions(len(data.train.rows)),
+            eval_dataset=_Positions(len(data.validation.rows)),
+            data_collator=_Collator(data),
             compute_metrics=_mean_average_precision if self.multi_label else _accuracy,
-            callbacks=[_StepSeeds(lesson.seed, sampler), _Curves(live)],
+            callbacks=[_StepSeeds(data.seed, sampler), _Curves(live)],
             classifier=self,
             sampler=sampler,
         )
@@ -216,14 +216,14 @@ class TransformerClassifier(NeuralClassifier):
         front_end: nn.Module,
         extractor: FeatureExtractionMixin,
         training: Training,
-        masking: nn.Module | None = None,
+        feature_augment: nn.Module | None = None,
         multi_label: bool | None = None,
     ) -> None:
         """`multi_label` None reads it from the model's configuration, where `save` leaves it."""
         if multi_label is not None:
             model.config.problem_type = MULTI_LABEL if multi_label else None
         labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
-        super().__init__(model, labels, front_end, training, masking, model.config.problem_type == MULTI_LABEL)
+        super().__init__(model, labels, front_end, training, feature_augment, model.config.problem_type == MULTI_LABEL)
         self.extractor = extractor
 
     def save(self, folder: Path) -> None:
@@ -264,7 +264,7 @@ def _arguments(settings: Training, work: Path, seed: int, judge: str = "accuracy
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
-        warmup_steps=settings.warmup_share,
+        warmup_steps=settings.warmup_ratio,
         # The Trainer hands it to any optimiser. Others than AdamW add it to the gradient, and Adam's steps blow it up.
         weight_decay=settings.weight_decay if settings.optimizer == "adamw" else 0.0,
         max_grad_norm=settings.max_grad_norm,
@@ -316,17 +316,17 @@ class _Positions(torch.utils.data.Dataset[tuple[int, int] | int]):
 class _EpochSampler(torch.utils.data.Sampler[tuple[int, int]]):
     """Yields (epoch, position) of an epoch's draw, shuffled by seed and epoch alone."""
 
-    def __init__(self, lesson: Lesson) -> None:
-        self.lesson = lesson
+    def __init__(self, data: TrainingData) -> None:
+        self.data = data
         self.epoch = 0
-        self.length = len(lesson.draw(0))
+        self.length = len(data.epoch_indices(0))
 
     def __len__(self) -> int:
         return self.length
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        drawn = self.lesson.draw(self.epoch)
-        for position in np.random.default_rng([self.lesson.seed, self.epoch]).permutation(drawn):
+        drawn = self.data.epoch_indices(self.epoch)
+        for position in np.random.default_rng([self.data.seed, self.epoch]).permutation(drawn):
             yield self.epoch, int(position)
 
 
@@ -336,19 +336,19 @@ class _Collator:
     (epoch, position) is a training clip, augmented by a draw of its own; a bare position is a validation clip.
     """
 
-    def __init__(self, lesson: Lesson) -> None:
-        self.lesson = lesson
+    def __init__(self, data: TrainingData) -> None:
+        self.data = data
 
     def __call__(self, items: list[tuple[int, int] | int]) -> dict[str, Tensor]:
         if isinstance(items[0], tuple):
             pairs = [item for item in items if isinstance(item, tuple)]
             at = np.array([position for _, position in pairs])
-            generators = [np.random.default_rng([self.lesson.seed, epoch, position]) for epoch, position in pairs]
-            examples = self.lesson.train
-            waveforms = self.lesson.augment(examples.read(examples.rows[at]), generators)
+            generators = [np.random.default_rng([self.data.seed, epoch, position]) for epoch, position in pairs]
+            examples = self.data.train
+            waveforms = self.data.augment(examples.read(examples.rows[at]), generators)
         else:
             at = np.array(items)
-            examples = self.lesson.validation
+            examples = self.data.validation
             waveforms = as_float(examples.read(examples.rows[at]))
         return {"input_values": torch.from_numpy(waveforms), "labels": torch.from_numpy(examples.targets[at])}
 
@@ -393,8 +393,8 @@ class _Trainer(Trainer):
             targets = share * targets + (1 - share) * targets[partner]
         with torch.no_grad():
             features = self.classifier.front_end(heard)
-            if self.classifier.masking is not None and self.model.training:
-                features = self.classifier.masking(features, targets)
+            if self.classifier.feature_augment is not None and self.model.training:
+                features = self.classifier.feature_augment(features, targets)
         return {"input_values": features, "labels": inputs["labels"], "targets": targets}
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, *_: Any, **__: Any) -> Any:
@@ -508,7 +508,7 @@ def _accuracy(prediction: Any) -> dict[str, float]:
 
 
 def _mean_average_precision(prediction: Any) -> dict[str, float]:
-    precisions = rates.average_precisions(prediction.label_ids > 0.5, prediction.predictions)
+    precisions = metrics.average_precisions(prediction.label_ids > 0.5, prediction.predictions)
     return {"map": float(np.nanmean(precisions)) if np.isfinite(precisions).any() else 0.0}
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from pipeline.errors import PipelineError
-from pipeline.learners.classifier import Classifier, Examples
+from pipeline.examples.training_data import Examples
+from pipeline.learners.classifier import Classifier
 from pipeline.settings import Settings
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from pydantic import Field
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
+from pipeline.examples.training_data import Examples
 from pipeline.features.log_mel import LogMel, enough_for_statistics, statistics
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.learners import checkpoints
-from pipeline.learners.classifier import Examples
 from pipeline.learners.trainer import Training, TransformerClassifier
 from pipeline.settings import Settings
 

@@ -12,16 +12,16 @@ from pydantic import Field
 from torch import nn
 
 from pipeline.errors import PipelineError
+from pipeline.examples.training_data import Examples
 from pipeline.features.bag_of_codes import BagOfCodes
 from pipeline.features.code_masking import CodeMasking
 from pipeline.features.log_mel import enough_for_statistics
 from pipeline.features.mel_spectrogram import statistics
 from pipeline.features.spectrogram_vectors import FAMILIES
 from pipeline.learners import trainer
-from pipeline.learners.classifier import Examples
-from pipeline.learners.code_classifier import CHUNK_CLIPS, CodeClassifier
-from pipeline.learners.codes import CodeLearning
 from pipeline.learners.network import About
+from pipeline.models._code_classifier import CHUNK_CLIPS, CodeClassifier
+from pipeline.models._codes import CodeLearning
 from pipeline.settings import Settings
 
 
@@ -87,5 +87,5 @@ def _classifier(about: About, training: Training) -> CodeClassifier:
         dropout=params.learning.dropout,
         **normalisation,
     )
-    masking = CodeMasking(params.masked_share)
-    return CodeClassifier(head, about, front_end, training, masking, params.learning, params.takes)
+    feature_augment = CodeMasking(params.masked_share)
+    return CodeClassifier(head, about, front_end, training, feature_augment, params.learning, params.takes)

@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pipeline.clips.waveform import CLIP_SAMPLES
+from pipeline.examples.training_data import Examples
 from pipeline.features.log_mel import LogMel, enough_for_statistics, frames_of, statistics
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
-from pipeline.learners.classifier import Examples
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.trainer import Training
 from pipeline.settings import Settings

@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from pipeline.examples.training_data import Examples
 from pipeline.features.frames import BINS, FrameParams, spread
-from pipeline.learners import frame_net
-from pipeline.learners.classifier import Examples
 from pipeline.learners.network import NetClassifier
 from pipeline.learners.trainer import Training
+from pipeline.models import _frame_net as frame_net
 
 __all__ = ["INPUTS", "Params", "Training", "build", "check", "restore"]
 

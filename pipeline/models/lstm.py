@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from pipeline.learners import recurrent
-from pipeline.learners.classifier import Examples
+from pipeline.examples.training_data import Examples
 from pipeline.learners.network import NetClassifier
-from pipeline.learners.recurrent import RecurrentParams as Params
 from pipeline.learners.trainer import Training
+from pipeline.models import _recurrent as recurrent
+from pipeline.models._recurrent import RecurrentParams as Params
 
 __all__ = ["Params", "Training", "build", "check", "restore"]
 

@@ -17,12 +17,13 @@ from torch import nn
 from xgboost import XGBClassifier
 
 from pipeline.errors import PipelineError
+from pipeline.examples.training_data import Examples
 from pipeline.features.selection import Selecting
 from pipeline.learners import trainer
-from pipeline.learners.classifier import Classifier, Examples
+from pipeline.learners.classifier import Classifier
 from pipeline.learners.estimator import EstimatorClassifier
-from pipeline.learners.layerwise import LayerwiseClassifier
 from pipeline.learners.network import ABOUT, About, NetClassifier
+from pipeline.models._layerwise import LayerwiseClassifier
 from pipeline.settings import Settings
 
 INPUTS = ("hidden_states",)
@@ -142,7 +143,7 @@ def _fitting(training: Training) -> trainer.Training:
         **training.model_dump(exclude={"jobs"}),
         optimizer="adam",
         schedule="constant_with_warmup",
-        warmup_share=0.0,
+        warmup_ratio=0.0,
         weight_decay=0.0,
     )
 

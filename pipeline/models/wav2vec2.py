@@ -11,9 +11,9 @@ from torch import nn
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
 from pipeline.clips.waveform import CLIP_SAMPLES
+from pipeline.examples.training_data import Examples
 from pipeline.features.normalise import UnitVariance
 from pipeline.learners import checkpoints
-from pipeline.learners.classifier import Examples
 from pipeline.learners.trainer import Training, TransformerClassifier
 from pipeline.settings import Settings
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from pipeline import metrics
 from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
-from pipeline.learners import rates
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.settings import Settings
 
@@ -159,7 +159,9 @@ class _Evidence:
     @classmethod
     def of(cls, judged: Probabilities, commands: Sequence[str]) -> "_Evidence":
         # float64, because 1 - best - silence of a sure clip drowns in float32's rounding
-        values = judged.onto(commands).values.astype(np.float64)  # [clips, commands + unknown + silence]
+        values = judged.to_submission_labels(commands).values.astype(
+            np.float64
+        )  # [clips, commands + unknown + silence]
         best, unknown, silence = values[:, :-2].max(axis=1), values[:, -2], values[:, -1]
         has_unknown = bool(set(judged.labels) - {*commands, SILENCE})
         rest = unknown if has_unknown else 1 - best - silence
@@ -199,7 +201,7 @@ def _tune(
     index = {label: place for place, label in enumerate(labels)}
     wanted = np.array([index[label] for label in truth])
     counts = np.bincount(wanted, minlength=len(labels))
-    shares = rates.weights(np.diag(counts), shares_of(rule.prior, labels))
+    shares = metrics.weights(np.diag(counts), shares_of(rule.prior, labels))
     weight = (shares / np.maximum(counts, 1))[wanted]  # [clips], sums to 1
     evidence = _Evidence.of(validation, commands)
     cells = _Cells.of(evidence, wanted, len(commands))

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from pipeline import metrics
 from pipeline.errors import PipelineError
-from pipeline.learners import rates
-from pipeline.scoring.metrics import count
+from pipeline.metrics import count
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.settings import Settings
 
@@ -100,7 +100,7 @@ def _aligned(tables: Mapping[str, Probabilities], commands: Sequence[str] | None
                 "Run `dvc repro` to predict both anew."
             )
         place = {clip: row for row, clip in enumerate(table.clips)}
-        table = table if commands is None else table.onto(commands)
+        table = table if commands is None else table.to_submission_labels(commands)
         if table.labels != first.labels and commands is None:
             raise PipelineError(
                 f"The runs '{first_run}' and '{run}' answer different questions ({len(first.labels)} and "
@@ -124,4 +124,4 @@ def _accuracy(table: Probabilities, truth: Sequence[str], shares: np.ndarray | N
     predicted = [table.labels[column] for column in table.values.argmax(axis=1)]
     known = [place for place, label in enumerate(truth) if label]
     counts = count([truth[place] for place in known], [predicted[place] for place in known], table.labels)
-    return rates.accuracy(counts, shares)
+    return metrics.accuracy(counts, shares)

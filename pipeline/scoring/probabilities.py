@@ -69,7 +69,7 @@ class Probabilities:
                 f"{path} holds no valid probabilities: {error}. Delete it and run `dvc repro`."
             ) from None
 
-    def onto(self, commands: Sequence[str]) -> "Probabilities":
+    def to_submission_labels(self, commands: Sequence[str]) -> "Probabilities":
         """Return the same clips over [*commands, unknown, silence]: words that are no command are summed into unknown.
 
         Raises PipelineError if a command has no column.

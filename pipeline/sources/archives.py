@@ -10,11 +10,11 @@ from typing import Literal
 import pandas
 from tqdm import tqdm
 
-from pipeline.clips import archive
 from pipeline.clips.recording import Recording, SplitList
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile
+from pipeline.sources import _archive as archive
 
 NOISE_FOLDER = "_background_noise_"
 

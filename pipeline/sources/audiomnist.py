@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas
 
-from pipeline.clips import archive
 from pipeline.clips.recording import Recording, Rejected
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives
+from pipeline.sources import _archive as archive
 
 METADATA = "audioMNIST_meta.txt"
 

@@ -14,12 +14,14 @@ import numpy as np
 import pandas
 from pydantic import Field
 
-from pipeline.clips import archive, sequence_example, tfrecord
-from pipeline.clips.csv_rows import csv_rows
 from pipeline.clips.recording import Recording, Rejected
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives
+from pipeline.sources import _archive as archive
+from pipeline.sources import _sequence_example as sequence_example
+from pipeline.sources import _tfrecord as tfrecord
+from pipeline.sources._csv_rows import csv_rows
 
 SECONDS, DIMENSIONS = 10, 128
 

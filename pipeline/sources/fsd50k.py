@@ -6,12 +6,12 @@ from typing import Literal
 
 import pandas
 
-from pipeline.clips import archive
-from pipeline.clips.csv_rows import csv_rows
 from pipeline.clips.recording import Recording, Rejected
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives
+from pipeline.sources import _archive as archive
+from pipeline.sources._csv_rows import csv_rows
 
 Split = Literal["train", "validation", "testing"]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas
 from tqdm import tqdm
 
-from pipeline.clips import archive
 from pipeline.clips.recording import Recording, SplitList
 from pipeline.delivery import access
 from pipeline.delivery.competition import Competition
@@ -14,6 +13,7 @@ from pipeline.delivery.kaggle_client import Patience
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives
+from pipeline.sources import _archive as archive
 
 _STEMS = ("train", "test", "sample_submission")
 

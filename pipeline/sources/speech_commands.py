@@ -12,11 +12,11 @@ import requests
 from pydantic import Field
 from tqdm import tqdm
 
-from pipeline.clips import archive
 from pipeline.clips.recording import Recording, SplitList
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives
+from pipeline.sources import _archive as archive
 
 _WAITS_S = (1, 2, 4, 8, 16, 32)  # before each further try; counted anew once bytes have come
 _TIMEOUT_S = 60

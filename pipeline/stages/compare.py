@@ -6,11 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.markdown import Markdown
 
-from pipeline import params
+from pipeline import metrics, params
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, replacing
 from pipeline.layout import Layout
-from pipeline.learners import rates
 from pipeline.reporting import comparison
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 from pipeline.stages import decide
@@ -92,7 +91,7 @@ def _scored(score: dict[str, Any]) -> comparison.Judged | None:
     if not clips:
         return None
     accuracy = sum(share * count for share, count in parts) / clips
-    return comparison.Judged(accuracy, *rates.wilson(accuracy, clips), clips)
+    return comparison.Judged(accuracy, *metrics.wilson(accuracy, clips), clips)
 
 
 def _timing(layout: Layout, run: str, stage: str) -> dict[str, Any] | None:

@@ -7,10 +7,11 @@ import numpy as np
 from pipeline import params
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.labels import Kind
-from pipeline.clips.target import WORD, Presence, is_submitted, target_of
 from pipeline.errors import PipelineError
+from pipeline.examples.target import WORD, Presence, is_submitted, target_of
 from pipeline.layout import Layout
-from pipeline.scoring import judgement, submission, verdict
+from pipeline.reporting import competition_report, target_report
+from pipeline.scoring import submission
 from pipeline.scoring.decision import Decide
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 from pipeline.scoring.probabilities import Probabilities
@@ -33,12 +34,12 @@ def main(layout: Layout, run: str) -> None:
     kind: Kind = "words" if validation.labels == corpus.vocabulary.labels("words") else "commands"
     target = target_of(corpus, question.target, kind, question.presence)
     about = question.model_dump()
-    if parts := judgement.judge_parts(folder, corpus, target):
+    if parts := target_report.judge_parts(folder, corpus, target):
         about["parts"] = parts
     if not question.is_submitted:
-        judgement.publish(layout.submission(run), corpus, target, validation, testing, about)
+        target_report.publish(layout.submission(run), corpus, target, validation, testing, about)
         return
-    verdict.publish(
+    competition_report.publish(
         layout.submission(run),
         rule,
         corpus,

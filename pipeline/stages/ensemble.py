@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from pipeline import params
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.target import target_of
+from pipeline.examples.target import target_of
 from pipeline.layout import Layout
-from pipeline.scoring import decision, ensemble, judgement, submission, verdict
+from pipeline.reporting import competition_report, target_report
+from pipeline.scoring import decision, ensemble, submission
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import decide
 
@@ -35,7 +36,7 @@ def main(layout: Layout) -> None:
     folder = layout.submission(ensemble.NAME)
     if not question.is_submitted:
         target = target_of(corpus, question.target, presence=question.presence)
-        values = judgement.truth_of(corpus, "validation", target, first)
+        values = target_report.truth_of(corpus, "validation", target, first)
         if target.multi_label:
             weights = _by_precision(settings, validation, values)
         else:
@@ -43,14 +44,14 @@ def main(layout: Layout) -> None:
             weights = ensemble.weigh(settings, validation, names, None, None)
         voted = ensemble.vote(validation, weights, None)
         testing = ensemble.vote(tables("testing"), weights, None) if held_out else None
-        judgement.publish(folder, corpus, target, voted, testing, {**question.model_dump(), **_told(weights)})
+        target_report.publish(folder, corpus, target, voted, testing, {**question.model_dump(), **_told(weights)})
         return
     commands = corpus.vocabulary.commands
-    truth = verdict.truth_of(corpus, "validation", first)
+    truth = competition_report.truth_of(corpus, "validation", first)
     rule = decide.settings(tree).for_run(ensemble.NAME)
     shares = decision.shares_of(rule.prior, corpus.vocabulary.submission_labels)
     weights = ensemble.weigh(settings, validation, truth, commands, shares)
-    verdict.publish(
+    competition_report.publish(
         folder,
         rule,
         corpus,
@@ -81,7 +82,7 @@ def _by_precision(
     """Return weights by mean average precision, where a clip may have several labels."""
     if settings.weights != "accuracy":
         return ensemble.weigh(settings, tables, [], None, None)
-    figures = {run: judgement.describe(truth, table)["map"] for run, table in tables.items()}
+    figures = {run: target_report.describe(truth, table)["map"] for run, table in tables.items()}
     return {run: figure / sum(figures.values()) for run, figure in figures.items()}
 
 

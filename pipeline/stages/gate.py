@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline import params
-from pipeline.clips import listening
-from pipeline.clips.gate import Envelope, Gate, openings, share_open
 from pipeline.clips.labels import SILENCE
-from pipeline.clips.target import WORD
 from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
+from pipeline.examples.target import WORD
 from pipeline.files import replacing
 from pipeline.layout import Layout
 from pipeline.learners.classifier import Classifier
+from pipeline.listening import windows
+from pipeline.listening.gate import Envelope, Gate, openings, share_open
 from pipeline.stages import decide
 from pipeline.stages.predict import restored, trained
 
@@ -51,7 +51,7 @@ def main(
         raise PipelineError(f"{source} would be replaced by what is left of it. Name another file to write.")
     if source.suffix.lower() != target.suffix.lower():
         raise PipelineError(f"{target} is written in the format of {source}: its name must end in {source.suffix}.")
-    with listening.open_audio(source) as file:
+    with windows.open_audio(source) as file:
         run, columns, classifier = _ear(layout, keep, run)
         heard = np.concatenate(list(_heard(file, classifier, columns, hop_ms)))
         stretches = openings(heard, gate, hop_ms / 1000)
@@ -110,7 +110,7 @@ def _heard(
     """Yield the probabilities, float32 [windows], that any of the labels is there."""
     hop_samples = round(hop_ms / 1000 * SAMPLE_RATE_HZ)
     with tqdm(total=round(file.frames / file.samplerate), desc="listening", unit=" s", file=sys.stderr) as progress:
-        for batch in listening.windows(file, hop_samples):
+        for batch in windows.windows(file, hop_samples):
             values = classifier.predict_proba(batch)[:, columns]
             # Labels that a clip may have side by side do not add up: the surest counts.
             yield values.max(axis=1) if classifier.multi_label else values.sum(axis=1)
@@ -123,7 +123,7 @@ def _write(file: soundfile.SoundFile, target: Path, envelope: Envelope) -> None:
     layout = {"samplerate": file.samplerate, "channels": file.channels, "format": file.format}
     with soundfile.SoundFile(target, "w", subtype=file.subtype, endian=file.endian, **layout) as out:
         at = 0
-        while len(block := file.read(listening.BLOCK_FRAMES, dtype=dtype, always_2d=True)):
+        while len(block := file.read(windows.BLOCK_FRAMES, dtype=dtype, always_2d=True)):
             gated = block * envelope.gain(at, at + len(block))[:, None]
             out.write(gated if dtype == "float64" else np.rint(gated).astype(dtype))
             at += len(block)

@@ -17,8 +17,8 @@ from pipeline.files import read_json, replacing_folder, write_json
 from pipeline.layout import Layout
 from pipeline.learners.classifier import Classifier, Composite
 from pipeline.learners.detector import FOLDER, WithDetector
+from pipeline.reporting.target_report import PARTS
 from pipeline.scoring import probabilities
-from pipeline.scoring.judgement import PARTS
 from pipeline.stages.train import read_run, reader_of
 
 SPLITS: tuple[Split, ...] = ("validation", "testing", "test")

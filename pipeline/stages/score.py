@@ -6,12 +6,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import params
+from pipeline import metrics, params
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
 from pipeline.files import read_json, sha256_of, write_json
 from pipeline.layout import Layout
-from pipeline.scoring import confusion, metrics, scoreboard, submission, verdict
+from pipeline.reporting import competition_report, confusion
+from pipeline.scoring import scoreboard, submission
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 from pipeline.stages import decide
 
@@ -28,7 +29,7 @@ def main(layout: Layout) -> None:
     sample = submission.read_sample(layout.prepare / "sample.csv")
     answers = scoreboard.read_answers(layout.prepare / "answers.csv", labels)
     commit = ledger.commit_of(layout.root)
-    synthetic = bool(verdict.caption_of(corpus))
+    synthetic = bool(competition_report.caption_of(corpus))
     scores: dict[str, dict[str, Any]] = {}
     for run in [*decide.runs(tree), ENSEMBLE]:
         path = layout.submission(run) / "submission.csv"
@@ -58,7 +59,7 @@ def main(layout: Layout) -> None:
         given = [predicted[name] for name in answers["fname"].tolist()]
         counts = metrics.count(answers["label"].tolist(), given, labels)
         title = f"{run}  ·  private {private or 'unknown'}, public {public or 'unknown'}"
-        confusion.draw(kept.with_suffix(".png"), counts, labels, title, verdict.caption_of(corpus))
+        confusion.draw(kept.with_suffix(".png"), counts, labels, title, competition_report.caption_of(corpus))
         ledger.append(layout.ledger, row)
     write_json(layout.scores, scores)
     report(scores, answers is not None or not sample, synthetic, layout)

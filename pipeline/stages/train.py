@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline import models, params
-from pipeline.clips.augmentation import Augmentation, Augmenter
 from pipeline.clips.corpus import Corpus, Split
 from pipeline.clips.labels import Kind
-from pipeline.clips.rebalancing import Rebalancing, draw, draw_even
-from pipeline.clips.target import Target, target_of
 from pipeline.errors import PipelineError
+from pipeline.examples.augmentation import Augmentation, Augmenter
+from pipeline.examples.rebalancing import Rebalancing, balanced_epoch_indices, epoch_indices
+from pipeline.examples.target import Target, target_of
+from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.features.hidden_states import HiddenStates
 from pipeline.files import replacing_folder, write_json
 from pipeline.layout import Layout
-from pipeline.learners.classifier import Classifier, Examples, Lesson, as_float
+from pipeline.learners.classifier import Classifier
 from pipeline.learners.clock import Clock
 from pipeline.learners.detector import WithDetector, groups_of, in_groups
 from pipeline.settings import Settings
@@ -90,7 +91,7 @@ def fit(layout: Layout, run: Run, name: str, seed: int, places: Places) -> None:
         groups_of(target.labels)  # refuses what a detector cannot tell
         reader_of(layout, corpus, detectors[0].name)  # and what it cannot read
     read = reader_of(layout, corpus, run.model)
-    lesson = lesson_of(corpus, run, target, read, seed)
+    data = training_data_of(corpus, run, target, read, seed)
     about = {
         "run": name,
         "model": run.model,
@@ -120,12 +121,12 @@ def fit(layout: Layout, run: Run, name: str, seed: int, places: Places) -> None:
         work.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(seed)
         with Clock(work / "seconds.json") as clock:
-            classifier: Classifier = recipe.build(target.labels, lesson.train, layout.checkpoints)
+            classifier: Classifier = recipe.build(target.labels, data.train, layout.checkpoints)
             for each in detectors:
                 groups, group = groups_of(target.labels)
-                detector = each.build(groups, in_groups(lesson.train, group), layout.checkpoints)
+                detector = each.build(groups, in_groups(data.train, group), layout.checkpoints)
                 classifier = WithDetector(classifier, detector)
-            classifier.fit(lesson, work, work / "live")
+            classifier.fit(data, work, work / "live")
         if not first:
             return
         with replacing_folder(places.model) as folder:
@@ -134,7 +135,7 @@ def fit(layout: Layout, run: Run, name: str, seed: int, places: Places) -> None:
         with replacing_folder(places.live) as folder:
             (work / "live").mkdir(exist_ok=True)
             shutil.copytree(work / "live", folder, dirs_exist_ok=True)
-        write_json(layout.timing(name, "train"), {"seconds": clock.seconds, "clips": len(lesson.train.rows)})
+        write_json(layout.timing(name, "train"), {"seconds": clock.seconds, "clips": len(data.train.rows)})
         _delete(work)
 
 
@@ -236,9 +237,9 @@ def inputs_of(corpus: Corpus, model: str) -> str:
     return held
 
 
-def lesson_of(
+def training_data_of(
     corpus: Corpus, run: Run, target: Target, read: Callable[[NDArray[np.int64]], NDArray[Any]], seed: int
-) -> Lesson:
+) -> TrainingData:
     """Return what the run learns from: the training and validation clips of the corpus whose target is known.
 
     Raises PipelineError if a split has no such clip.
@@ -265,15 +266,15 @@ def lesson_of(
 
     def drawn(epoch: int) -> NDArray[np.int64]:
         if run.is_submitted:
-            return draw(drawn_labels, words, run.rebalancing, epoch, seed)
+            return epoch_indices(drawn_labels, words, run.rebalancing, epoch, seed)
         if run.presence is not None and run.rebalancing.even:
-            return draw_even(train.targets, run.rebalancing, epoch, seed)
+            return balanced_epoch_indices(train.targets, run.rebalancing, epoch, seed)
         return np.arange(len(train.rows))
 
-    return Lesson(
+    return TrainingData(
         train=train,
         validation=examples("validation"),
-        draw=drawn,
+        epoch_indices=drawn,
         augment=augmenter or (lambda inputs, generators: as_float(inputs)),
         seed=seed,
     )

@@ -15,11 +15,11 @@ def test_the_share_is_missing_and_the_rest_is_as_it_was(share: float) -> None:
 
 
 def test_the_seed_decides_and_nothing_is_masked_when_judging() -> None:
-    masking, features = CodeMasking(0.5), torch.ones(4, 64)
+    feature_augment, features = CodeMasking(0.5), torch.ones(4, 64)
     draws = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        draws.append(masking(features))
+        draws.append(feature_augment(features))
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
-    assert torch.equal(masking.eval()(features), features)
+    assert torch.equal(feature_augment.eval()(features), features)

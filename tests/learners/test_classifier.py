@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.learners.classifier import Examples
+from pipeline.examples.training_data import Examples
 
 
 def test_every_row_has_a_target():

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import PipelineError
-from pipeline.learners.classifier import Examples, Lesson
+from pipeline.examples.training_data import Examples, TrainingData
 from pipeline.learners.detector import WithDetector, combine, groups_of, in_groups
 from pipeline.learners.trainer import Training
 from pipeline.models import gru
@@ -57,10 +57,10 @@ def sounds(clips: int, seed: int) -> Examples:
 
 
 TRAIN, VALIDATION = sounds(48, seed=1), sounds(24, seed=2)
-LESSON = Lesson(
+DATA = TrainingData(
     TRAIN,
     VALIDATION,
-    draw=lambda epoch: np.arange(48),
+    epoch_indices=lambda epoch: np.arange(48),
     augment=lambda samples, generators: samples.astype(np.float32) / 32_768,
     seed=3,
 )
@@ -81,7 +81,7 @@ class InterruptionError(Exception):
 
 def test_interrupted_in_either_part_it_ends_with_the_same_weights_and_restores(tmp_path) -> None:
     whole = pair()
-    whole.fit(LESSON, tmp_path / "work", tmp_path / "live")
+    whole.fit(DATA, tmp_path / "work", tmp_path / "live")
     probabilities = whole.predict_proba(VALIDATION.read(VALIDATION.rows))
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(24), abs=1e-5)
     assert (probabilities.argmax(axis=1) == VALIDATION.targets).mean() > 0.9
@@ -91,7 +91,7 @@ def test_interrupted_in_either_part_it_ends_with_the_same_weights_and_restores(t
 
     reads = 0
 
-    def interrupted_at(batch: int) -> Lesson:
+    def interrupted_at(batch: int) -> TrainingData:
         def read(rows: np.ndarray) -> np.ndarray:
             nonlocal reads
             reads += 1
@@ -99,14 +99,14 @@ def test_interrupted_in_either_part_it_ends_with_the_same_weights_and_restores(t
                 raise InterruptionError
             return TRAIN.read(rows)
 
-        return replace(LESSON, train=replace(TRAIN, read=read))
+        return replace(DATA, train=replace(TRAIN, read=read))
 
     for batch in (5, 12):  # of nine batches each: once in the words' part, then in the detector's
         with pytest.raises(InterruptionError):
             pair().fit(interrupted_at(batch), tmp_path / "torn", tmp_path / "again")
         assert (tmp_path / "torn" / "detector").exists()
     resumed = pair()
-    resumed.fit(LESSON, tmp_path / "torn", tmp_path / "again")
+    resumed.fit(DATA, tmp_path / "torn", tmp_path / "again")
     for folder, classifier in (("whole", whole), ("resumed", resumed)):
         (tmp_path / folder).mkdir()
         classifier.save(tmp_path / folder)

@@ -12,7 +12,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from xgboost import XGBClassifier
 
 from pipeline.errors import PipelineError
-from pipeline.learners.classifier import Examples, Lesson, as_float
+from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.learners.estimator import EstimatorClassifier, temperature_of
 
 LABELS = ["a", "b", "absent", "c"]
@@ -31,8 +31,8 @@ def examples(clips, seed, places=(0, 1, 3)):
     return Examples(features.__getitem__, np.arange(clips), targets)
 
 
-def lesson(places=(0, 1, 3)):
-    return Lesson(
+def data(places=(0, 1, 3)):
+    return TrainingData(
         examples(90, 1, places),
         examples(60, 2, places),
         lambda epoch: np.arange(90),
@@ -43,7 +43,7 @@ def lesson(places=(0, 1, 3)):
 
 def fitted(kind, tmp_path, places=(0, 1, 3)):
     classifier = EstimatorClassifier(MAKERS[kind](), LABELS)
-    classifier.fit(lesson(places), tmp_path / "work", tmp_path / "live")
+    classifier.fit(data(places), tmp_path / "work", tmp_path / "live")
     return classifier
 
 
@@ -51,7 +51,7 @@ def fitted(kind, tmp_path, places=(0, 1, 3)):
 @pytest.mark.parametrize("places", [(0, 1, 3), (1, 3)], ids=["three", "two"])
 def test_it_tells_labels_by_probabilities_and_comes_back_from_the_disk(kind, places, tmp_path):
     classifier = fitted(kind, tmp_path, places)
-    judged = lesson(places).validation
+    judged = data(places).validation
     features = judged.read(judged.rows)
     values = classifier.predict_proba(features)
     assert values.dtype == np.float32

@@ -3,8 +3,6 @@ import socket
 import numpy as np
 import pytest
 
-from pipeline.learners import rates
-
 
 @pytest.fixture
 def no_network(monkeypatch):
@@ -21,9 +19,9 @@ def test_metrics_give_the_figures_of_rates_without_a_network(no_network):
     rng = np.random.default_rng(0)
     truth, predicted = rng.integers(0, 4, 200), rng.integers(0, 4, 200)
     shares = np.array([0.4, 0.3, 0.2, 0.1])
-    counts = rates.confusion(truth, predicted, 4)
+    counts = metrics.confusion(truth, predicted, 4)
     pairs = {"references": truth, "predictions": predicted, "labels": 4}
     assert metrics.Accuracy().compute(**pairs) == {"accuracy": float((truth == predicted).mean())}
-    assert metrics.Accuracy().compute(**pairs, shares=shares) == {"accuracy": rates.accuracy(counts, shares)}
-    assert metrics.MacroF1().compute(**pairs) == {"macro_f1": rates.macro_f1(counts)}
-    assert metrics.Recalls().compute(**pairs) == {"recalls": rates.recalls(counts).tolist()}
+    assert metrics.Accuracy().compute(**pairs, shares=shares) == {"accuracy": metrics.accuracy(counts, shares)}
+    assert metrics.MacroF1().compute(**pairs) == {"macro_f1": metrics.macro_f1(counts)}
+    assert metrics.Recalls().compute(**pairs) == {"recalls": metrics.recalls(counts).tolist()}

@@ -13,11 +13,11 @@ from pipeline.features.log_mel import LogMel
 from pipeline.files import read_json
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.trainer import Training, loss_of
-from tests.tones import LABELS, lesson_of, sounds
+from tests.tones import LABELS, sounds, training_data_of
 
 
-def lesson(multi_label=False):
-    return lesson_of(sounds(48, 1, multi_label), sounds(30, 2, multi_label))
+def data(multi_label=False):
+    return training_data_of(sounds(48, 1, multi_label), sounds(30, 2, multi_label))
 
 
 def classifier(multi_label=False, **training):
@@ -35,9 +35,9 @@ def accuracy(fitted, examples):
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse", "huber", "binary_cross_entropy"])
 def test_it_learns_by_every_loss(loss, tmp_path):
     fitted = classifier(loss=loss, epochs=10)
-    fitted.fit(lesson(), tmp_path / "work", tmp_path / "live")
-    assert accuracy(fitted, lesson().validation) > 0.9
-    probabilities = fitted.predict_proba(lesson().validation.read(np.arange(30)))
+    fitted.fit(data(), tmp_path / "work", tmp_path / "live")
+    assert accuracy(fitted, data().validation) > 0.9
+    probabilities = fitted.predict_proba(data().validation.read(np.arange(30)))
     assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
@@ -46,16 +46,16 @@ def test_it_learns_by_every_loss(loss, tmp_path):
 )
 def test_it_learns_by_every_optimiser(optimizer, rate, tmp_path):
     fitted = classifier(optimizer=optimizer, learning_rate=rate, epochs=8)
-    fitted.fit(lesson(), tmp_path / "work", tmp_path / "live")
-    assert accuracy(fitted, lesson().validation) > 0.8
+    fitted.fit(data(), tmp_path / "work", tmp_path / "live")
+    assert accuracy(fitted, data().validation) > 0.8
 
 
 def test_the_optimiser_is_the_one_that_was_asked_for(tmp_path):
     changed = {}
     for optimizer in ("adam", "sgd"):
         before = classifier().model.state_dict()["1.weight"].clone()
-        fitted = classifier(optimizer=optimizer, epochs=1, batch_size=48, learning_rate=0.01, warmup_share=0)
-        fitted.fit(lesson(), tmp_path / optimizer, tmp_path / f"{optimizer}.live")
+        fitted = classifier(optimizer=optimizer, epochs=1, batch_size=48, learning_rate=0.01, warmup_ratio=0)
+        fitted.fit(data(), tmp_path / optimizer, tmp_path / f"{optimizer}.live")
         changed[optimizer] = (fitted.model.state_dict()["1.weight"] - before).abs()
     # One step of Adam moves nearly every weight by the learning rate, one of plain descent by its gradient.
     assert changed["adam"].max() == pytest.approx(0.01, rel=0.02)
@@ -64,8 +64,8 @@ def test_the_optimiser_is_the_one_that_was_asked_for(tmp_path):
 
 def test_several_labels_at_once_are_judged_by_average_precision(tmp_path):
     fitted = classifier(multi_label=True, epochs=20)
-    fitted.fit(lesson(multi_label=True), tmp_path / "work", tmp_path / "live")
-    validation = lesson(multi_label=True).validation
+    fitted.fit(data(multi_label=True), tmp_path / "work", tmp_path / "live")
+    validation = data(multi_label=True).validation
     probabilities = fitted.predict_proba(validation.read(validation.rows))
     chance = max(validation.targets.mean(), 1 - validation.targets.mean())
     assert np.mean((probabilities > 0.5) == validation.targets) > chance + 0.15
@@ -91,7 +91,7 @@ def test_what_is_saved_comes_back(tmp_path):
     torch.manual_seed(6)
     other = classifier()
     nn.init.zeros_(other.model[1].weight)
-    clips = lesson().validation.read(np.arange(30))
+    clips = data().validation.read(np.arange(30))
     assert np.array_equal(other.load(tmp_path).predict_proba(clips), fitted.predict_proba(clips))
 
 
@@ -100,8 +100,8 @@ def test_killed_it_ends_with_the_same_weights(tmp_path):
         pass
 
     expected = classifier()
-    expected.fit(lesson(), tmp_path / "undisturbed", tmp_path / "live")
-    whole, reads = lesson(), iter(range(100))
+    expected.fit(data(), tmp_path / "undisturbed", tmp_path / "live")
+    whole, reads = data(), iter(range(100))
 
     def read(rows):
         if next(reads) == 15:  # in the third epoch of six batches

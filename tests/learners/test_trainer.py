@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from pipeline import models
+from pipeline import metrics, models
 from pipeline.errors import PipelineError
+from pipeline.examples.training_data import Examples, TrainingData
 from pipeline.files import read_json
-from pipeline.learners import rates, trainer
-from pipeline.learners.classifier import Examples, Lesson
+from pipeline.learners import trainer
 from pipeline.learners.trainer import Training, precision_of
 
 LABELS = ["low", "high", "noise"]
@@ -48,11 +48,11 @@ def plain(samples: np.ndarray, generators: object = None) -> np.ndarray:
 
 
 TRAIN, VALIDATION = sounds(48, seed=1), sounds(30, seed=2)
-LESSON = Lesson(TRAIN, VALIDATION, draw=lambda epoch: np.arange(48), augment=louder, seed=3)
+DATA = TrainingData(TRAIN, VALIDATION, epoch_indices=lambda epoch: np.arange(48), augment=louder, seed=3)
 
 
-def interrupted_at(batch: int, lesson: Lesson = LESSON) -> Lesson:
-    """Return the lesson, interrupted when its training clips are read for the `batch`-th time."""
+def interrupted_at(batch: int, data: TrainingData = DATA) -> TrainingData:
+    """Return the data, interrupted when its training clips are read for the `batch`-th time."""
     reads = iter(range(1, 10_000))
 
     def read(rows: np.ndarray) -> np.ndarray:
@@ -60,7 +60,7 @@ def interrupted_at(batch: int, lesson: Lesson = LESSON) -> Lesson:
             raise InterruptionError
         return TRAIN.read(rows)
 
-    return replace(lesson, train=replace(lesson.train, read=read))
+    return replace(data, train=replace(data.train, read=read))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def uninterrupted(tmp_path_factory):
         if name not in done:
             folder = tmp_path_factory.mktemp(name)
             classifier = build(name, **TRICKS)
-            classifier.fit(LESSON, folder / "work", folder / "live")
+            classifier.fit(DATA, folder / "work", folder / "live")
             done[name] = weights(classifier), folder / "live"
         return done[name]
 
@@ -118,9 +118,9 @@ def test_interrupted_anywhere_it_ends_with_the_same_weights_and_curves(
     expected, live = uninterrupted(build, name)
     work, again = tmp_path / "work", tmp_path / "live"
 
-    def attempt(lesson):
+    def attempt(data):
         classifier = build(name, **TRICKS)
-        classifier.fit(lesson, work, again)
+        classifier.fit(data, work, again)
         return classifier
 
     with pytest.raises(InterruptionError):  # in the first epoch of three batches, before there is a checkpoint
@@ -137,7 +137,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_weights_and_curves(
     with monkeypatch.context() as patch:  # while the second checkpoint is written
         patch.setattr(trainer._Trainer, "_save_rng_state", save)
         with pytest.raises(InterruptionError):
-            attempt(LESSON)
+            attempt(DATA)
     assert {path.name for path in work.glob("checkpoint-*")} == {"checkpoint-3", "checkpoint-6"}
     assert (work / "checkpoint-6" / "model.safetensors").exists()
 
@@ -145,7 +145,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_weights_and_curves(
         attempt(interrupted_at(5))
     assert (work / "checkpoint-6" / "trainer_state.json").exists()
 
-    assert differing(weights(attempt(LESSON)), expected) == []
+    assert differing(weights(attempt(DATA)), expected) == []
     assert curves(again) == curves(live)
     assert points(live, "validation/accuracy")[0] == [1, 2, 3, 4]
 
@@ -164,15 +164,15 @@ def test_a_half_written_checkpoint_is_dropped(damage, build, uninterrupted, tmp_
     # Were it used, its optimiser would know nothing, and the weights would come out different or not at all.
     (checkpoint / "optimizer.pt").unlink()
     classifier = build("ast", **TRICKS)
-    classifier.fit(LESSON, tmp_path / "work", tmp_path / "live")
+    classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
     assert differing(weights(classifier), expected) == []
 
 
 def test_the_seed_decides(build, uninterrupted, tmp_path):
     expected, _ = uninterrupted(build, "ast")
-    for seed, same in ((LESSON.seed, True), (LESSON.seed + 1, False)):
+    for seed, same in ((DATA.seed, True), (DATA.seed + 1, False)):
         classifier = build("ast", **TRICKS)
-        classifier.fit(replace(LESSON, seed=seed), tmp_path / f"work-{seed}", tmp_path / f"live-{seed}")
+        classifier.fit(replace(DATA, seed=seed), tmp_path / f"work-{seed}", tmp_path / f"live-{seed}")
         changed = differing(weights(classifier), expected)
         assert (changed == []) is same
     assert len(changed) == len(expected)
@@ -181,7 +181,7 @@ def test_the_seed_decides(build, uninterrupted, tmp_path):
 def test_loader_processes_change_nothing(build, uninterrupted, tmp_path):
     expected, _ = uninterrupted(build, "ast")
     classifier = build("ast", workers=2, **TRICKS)
-    classifier.fit(LESSON, tmp_path / "work", tmp_path / "live")
+    classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
     assert differing(weights(classifier), expected) == []
 
 
@@ -189,13 +189,13 @@ def test_loader_processes_change_nothing(build, uninterrupted, tmp_path):
 def test_it_learns_and_reports_the_accuracy_that_it_reaches(name, build, tmp_path):
     classifier = build(name, epochs=12, learning_rate=0.01, label_smoothing=0.1)
     unbalanced = replace(VALIDATION, rows=VALIDATION.rows[:20], targets=VALIDATION.targets[:20])
-    classifier.fit(replace(LESSON, validation=unbalanced), tmp_path / "work", tmp_path / "live")
+    classifier.fit(replace(DATA, validation=unbalanced), tmp_path / "work", tmp_path / "live")
     probabilities = classifier.predict_proba(VALIDATION.read(unbalanced.rows))
-    recalls = rates.recalls(rates.confusion(unbalanced.targets, probabilities.argmax(axis=1), 3))
+    recalls = metrics.recalls(metrics.confusion(unbalanced.targets, probabilities.argmax(axis=1), 3))
     assert recalls.mean() > 0.8
-    metrics = read_json(tmp_path / "live" / "metrics.json")
-    assert metrics["best_accuracy"] == pytest.approx(recalls.mean())
-    assert metrics["step"] == 12
+    figures = read_json(tmp_path / "live" / "metrics.json")
+    assert figures["best_accuracy"] == pytest.approx(recalls.mean())
+    assert figures["step"] == 12
     steps, accuracies = points(tmp_path / "live", "validation/accuracy")
     assert steps == list(range(1, 13))
     # The first epoch to reach the best accuracy is kept; its loss, unsmoothed, is that of the weights we have.
@@ -204,11 +204,11 @@ def test_it_learns_and_reports_the_accuracy_that_it_reaches(name, build, tmp_pat
     assert points(tmp_path / "live", "validation/loss")[1][best] == pytest.approx(loss, rel=1e-3)
 
 
-def souring(epochs_of_truth: int) -> Lesson:
-    """A lesson whose later epochs teach wrong labels, so that the accuracy falls."""
+def souring(epochs_of_truth: int) -> TrainingData:
+    """A data whose later epochs teach wrong labels, so that the accuracy falls."""
     targets = np.concatenate([TRAIN.targets, (TRAIN.targets + 1) % 3])
     both = replace(TRAIN, rows=np.tile(TRAIN.rows, 2), targets=targets)
-    return replace(LESSON, train=both, draw=lambda epoch: np.arange(48) + 48 * (epoch >= epochs_of_truth))
+    return replace(DATA, train=both, epoch_indices=lambda epoch: np.arange(48) + 48 * (epoch >= epochs_of_truth))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -232,13 +232,13 @@ def test_patience_ends_it_and_every_tensor_of_the_best_epoch_comes_back(name, bu
     # Killed while patience was running out, it knows how much was left.
     with pytest.raises(InterruptionError):
         build(name, **settings).fit(interrupted_at(3 * best + 5, souring(4)), tmp_path / "torn", tmp_path / "again")
-    for work, lesson in (
+    for work, data in (
         ("torn", souring(4)),
         # Killed before the model was published, nothing is left to learn, and no clip is read.
         ("work", interrupted_at(1, souring(4))),
     ):
         resumed = build(name, **settings)
-        resumed.fit(lesson, tmp_path / work, tmp_path / "again")
+        resumed.fit(data, tmp_path / work, tmp_path / "again")
         assert differing(weights(resumed), weights(classifier)) == []
         assert curves(tmp_path / "again") == curves(tmp_path / "live")
 
@@ -253,8 +253,8 @@ def test_each_epoch_reads_its_own_draw_once_in_a_new_order(build, tmp_path):
     def draw(epoch):  # two thirds of the clips, others each time
         return np.sort((np.arange(32) + 16 * epoch) % 48)
 
-    lesson = replace(LESSON, train=replace(TRAIN, read=noting), draw=draw)
-    build("ast", epochs=3).fit(lesson, tmp_path / "work", tmp_path / "live")
+    data = replace(DATA, train=replace(TRAIN, read=noting), epoch_indices=draw)
+    build("ast", epochs=3).fit(data, tmp_path / "work", tmp_path / "live")
     epochs = np.reshape(read, (3, 32)) - 100
     for epoch, rows in enumerate(epochs):
         assert sorted(rows) == draw(epoch).tolist()
@@ -282,10 +282,10 @@ def test_mixup_mixes_sound_and_label_by_the_same_share(build, tmp_path, seen):
         replace(part, read=lambda rows, part=part: np.repeat(levels[part.targets[rows - 100], None], 16_000, 1))
         for part in (TRAIN, VALIDATION)
     ]
-    lesson = replace(LESSON, train=even[0], validation=even[1], augment=plain)
+    data = replace(DATA, train=even[0], validation=even[1], augment=plain)
     classifier = build("wav2vec2", epochs=1, mixup_alpha=0.5)
     classifier.front_end = nn.Identity()
-    classifier.fit(lesson, tmp_path / "work", tmp_path / "live")
+    classifier.fit(data, tmp_path / "work", tmp_path / "live")
     assert [training for training, _ in seen] == [True, True, True, False]
     for training, inputs in seen:
         heard = inputs["input_values"][:, 0]
@@ -299,7 +299,7 @@ def test_mixup_mixes_sound_and_label_by_the_same_share(build, tmp_path, seen):
 
 def test_spec_augment_masks_while_training_only(build, tmp_path, seen):
     classifier = build("ast", epochs=2)
-    classifier.fit(replace(LESSON, augment=plain), tmp_path / "work", tmp_path / "live")
+    classifier.fit(replace(DATA, augment=plain), tmp_path / "work", tmp_path / "live")
     everything, validation = (
         classifier.front_end(torch.from_numpy(plain(part.read(part.rows)))) for part in (TRAIN, VALIDATION)
     )
@@ -344,7 +344,7 @@ def test_what_is_saved_is_a_checkpoint_that_transformers_reads_alone(name, build
 def test_a_batch_is_shared_by_the_processes(build, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer.TrainingArguments, "world_size", property(lambda _: 3))
     with pytest.raises(PipelineError, match=r"batch of 16 clips cannot be shared evenly by 3 processes.*\n.*of 3"):
-        build("ast", batch_size=16).fit(LESSON, tmp_path / "work", tmp_path / "live")
+        build("ast", batch_size=16).fit(DATA, tmp_path / "work", tmp_path / "live")
     assert trainer._arguments(Training(batch_size=24), tmp_path, 0).per_device_train_batch_size == 8
 
 
@@ -373,7 +373,7 @@ def test_half_precision_without_a_device_for_it_is_refused():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks the processor")
 def test_bf16_trains_and_predicts_on_the_processor(build, tmp_path):
     classifier = build("ast", epochs=1, precision="bf16")
-    classifier.fit(LESSON, tmp_path / "work", tmp_path / "live")
+    classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
     half = classifier.predict_proba(VALIDATION.read(VALIDATION.rows))
     classifier.training = Training(precision="fp32")
     full = classifier.predict_proba(VALIDATION.read(VALIDATION.rows))
@@ -388,7 +388,7 @@ def test_bf16_trains_and_predicts_on_the_processor(build, tmp_path):
         {"eval_batch_size": 0},
         {"learning_rate": 0},
         {"schedule": "step"},
-        {"warmup_share": 1},
+        {"warmup_ratio": 1},
         {"weight_decay": -1},
         {"max_grad_norm": 0},
         {"label_smoothing": 1},

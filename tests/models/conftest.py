@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.learners.classifier import Examples, Lesson, as_float
+from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.learners.network import NetClassifier
 from pipeline.learners.trainer import Training
 from pipeline.models import Model
@@ -37,11 +37,13 @@ def sounds_of(clips: int, seed: int) -> Examples:
     return Examples(read=lambda rows: stored[rows], rows=np.arange(clips), targets=targets)
 
 
-def _lesson(make: Callable[..., Examples], clips: int) -> Lesson:
+def _lesson(make: Callable[..., Examples], clips: int) -> TrainingData:
     def as_is(inputs: Any, generators: list[np.random.Generator]) -> Any:
         return as_float(inputs)
 
-    return Lesson(make(clips, 1), make(60, 2), draw=lambda epoch: np.arange(clips), augment=as_is, seed=3)
+    return TrainingData(
+        make(clips, 1), make(60, 2), epoch_indices=lambda epoch: np.arange(clips), augment=as_is, seed=3
+    )
 
 
 class FrameNet:
@@ -62,19 +64,19 @@ class FrameNet:
         """Train on `kind`, save, restore, and return the restored net's accuracy on the validation clips."""
         embeddings = kind == "embeddings"
         # 193 leaves an epoch's last batch a single clip.
-        lesson = _lesson(embeddings_of, 193) if embeddings else _lesson(sounds_of, 97)
+        data = _lesson(embeddings_of, 193) if embeddings else _lesson(sounds_of, 97)
         labels = ["other", "speech"] if embeddings else ["up", "down", "silence"]
-        classifier = self.build(lesson.train, labels, {"epochs": epochs}, **params)
+        classifier = self.build(data.train, labels, {"epochs": epochs}, **params)
         (self.folder / "work").mkdir()
-        classifier.fit(lesson, self.folder / "work", self.folder / "live")
+        classifier.fit(data, self.folder / "work", self.folder / "live")
         (self.folder / "model").mkdir()
         classifier.save(self.folder / "model")
         restored = self.model.restore(self.folder / "model", classifier.training)
-        inputs = lesson.validation.read(lesson.validation.rows)
+        inputs = data.validation.read(data.validation.rows)
         expected, values = classifier.predict_proba(inputs), restored.predict_proba(inputs)
         np.testing.assert_array_equal(values, expected)
         assert values.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
-        return float((values.argmax(axis=1) == lesson.validation.targets).mean())
+        return float((values.argmax(axis=1) == data.validation.targets).mean())
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 from transformers import ASTFeatureExtractor
 
 from pipeline.errors import PipelineError
+from pipeline.examples.training_data import Examples
 from pipeline.features.log_mel import statistics
-from pipeline.learners.classifier import Examples
 from pipeline.learners.trainer import Training
 from pipeline.models import ast
 

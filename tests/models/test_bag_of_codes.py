@@ -7,18 +7,18 @@ from pydantic import ValidationError
 from torch import nn
 
 from pipeline.errors import PipelineError
+from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.files import read_json
-from pipeline.learners.classifier import Examples, Lesson, as_float
 from pipeline.models import bag_of_codes
-from tests.tones import LABELS, lesson_of, sounds
+from tests.tones import LABELS, sounds, training_data_of
 
 NOISE = 0.1  # louder, it drowns the tones of a clip that holds both
 SMALL = {"codes": 8, "hidden": 32, "learning": {"width": 24, "vectors": 200, "epochs": 2, "batch_size": 32}}
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["one label", "several labels"])
-def lesson(request) -> Lesson:
-    return lesson_of(sounds(96, 1, request.param, NOISE), sounds(60, 2, request.param, NOISE))
+def data(request) -> TrainingData:
+    return training_data_of(sounds(96, 1, request.param, NOISE), sounds(60, 2, request.param, NOISE))
 
 
 def build(examples: Examples, training=None, **params):
@@ -27,13 +27,13 @@ def build(examples: Examples, training=None, **params):
     return bag_of_codes.build(bag_of_codes.Params(**{**SMALL, **params}), settings, LABELS, examples, store=None)
 
 
-def test_it_learns_and_is_restored_to_the_same_probabilities(lesson, tmp_path):
-    classifier = build(lesson.train)
-    classifier.fit(lesson, tmp_path / "work", tmp_path / "live")
-    heard, targets = lesson.validation.read(lesson.validation.rows), lesson.validation.targets
+def test_it_learns_and_is_restored_to_the_same_probabilities(data, tmp_path):
+    classifier = build(data.train)
+    classifier.fit(data, tmp_path / "work", tmp_path / "live")
+    heard, targets = data.validation.read(data.validation.rows), data.validation.targets
     values = classifier.predict_proba(heard)
     assert (values.dtype, values.shape) == (np.float32, (60, 3))
-    if lesson.train.multi_label:
+    if data.train.multi_label:
         assert np.mean((values > 0.5) == (targets > 0.5)) > 0.85
     else:
         assert values.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
@@ -48,7 +48,7 @@ def test_it_learns_and_is_restored_to_the_same_probabilities(lesson, tmp_path):
     ]
     assert read_json(tmp_path / "model" / "network.json")["options"]["codes"] == 8
     restored = bag_of_codes.restore(tmp_path / "model", classifier.training)
-    assert (restored.labels, restored.multi_label) == (LABELS, lesson.train.multi_label)
+    assert (restored.labels, restored.multi_label) == (LABELS, data.train.multi_label)
     np.testing.assert_array_equal(restored.predict_proba(heard), values)
 
 
@@ -56,7 +56,7 @@ def test_the_published_sizes_are_the_defaults():
     examples = sounds(300, 1, multi_label=True, noise=NOISE)
     classifier = bag_of_codes.build(bag_of_codes.Params(), bag_of_codes.Training(), LABELS, examples, store=None)
     assert classifier.loss == "huber"
-    assert classifier.masking.share == 0.35
+    assert classifier.feature_augment.share == 0.35
     head = [layer for layer in classifier.model if isinstance(layer, nn.Linear)]
     assert [(layer.in_features, layer.out_features) for layer in head] == [(1024, 512), (512, 3)]
     for name, (length, bottleneck) in {"patches": (80, 8), "bands": (800, 80), "envelopes": (960, 96)}.items():

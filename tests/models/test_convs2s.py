@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from torch import nn
 
 from pipeline.errors import PipelineError
-from pipeline.learners.classifier import Examples
+from pipeline.examples.training_data import Examples
 from pipeline.learners.trainer import Training
 from pipeline.models import convs2s
 from pipeline.models.convs2s import ConvS2S, Params, attend
-from tests.tones import LABELS, LESSON, TRAIN, VALIDATION
+from tests.tones import DATA, LABELS, TRAIN, VALIDATION
 
 SMALL = {"num_mel_bins": 16, "stack": 4, "blocks": 2, "channels": 16, "kernel": 3}
 
@@ -65,7 +65,7 @@ def test_at_the_start_each_block_keeps_the_variance() -> None:
 
 def test_it_learns_and_what_is_saved_gives_the_same_probabilities(tmp_path) -> None:
     classifier = build(epochs=8)
-    classifier.fit(LESSON, tmp_path / "work", tmp_path / "live")
+    classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
     samples = VALIDATION.read(VALIDATION.rows)
     probabilities = classifier.predict_proba(samples)
     assert (probabilities.argmax(axis=1) == VALIDATION.targets).mean() > 0.9
@@ -80,7 +80,7 @@ def test_it_learns_and_what_is_saved_gives_the_same_probabilities(tmp_path) -> N
 def test_interrupted_it_ends_with_the_same_weights(variant, tmp_path) -> None:
     loss, optimizer = variant
     whole = build(loss=loss, optimizer=optimizer, learning_rate=0.001)
-    whole.fit(LESSON, tmp_path / "work", tmp_path / "live")
+    whole.fit(DATA, tmp_path / "work", tmp_path / "live")
     reads = iter(range(100))
 
     class InterruptionError(Exception):
@@ -93,9 +93,9 @@ def test_interrupted_it_ends_with_the_same_weights(variant, tmp_path) -> None:
 
     settings = {"loss": loss, "optimizer": optimizer, "learning_rate": 0.001}
     with pytest.raises(InterruptionError):
-        build(**settings).fit(replace(LESSON, train=replace(TRAIN, read=read)), tmp_path / "torn", tmp_path / "again")
+        build(**settings).fit(replace(DATA, train=replace(TRAIN, read=read)), tmp_path / "torn", tmp_path / "again")
     resumed = build(**settings)
-    resumed.fit(LESSON, tmp_path / "torn", tmp_path / "again")
+    resumed.fit(DATA, tmp_path / "torn", tmp_path / "again")
     expected = whole.model.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in resumed.model.state_dict().items())
 

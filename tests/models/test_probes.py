@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from pipeline.errors import PipelineError
-from pipeline.learners.classifier import Examples, Lesson, as_float
+from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.models import probes
 
 LABELS = ["a", "b", "c"]
@@ -21,10 +21,12 @@ def examples(clips, seed):
     return Examples(states.__getitem__, np.arange(clips), targets, layers=(7, 8))
 
 
-LESSON = Lesson(examples(120, 1), examples(60, 2), lambda epoch: np.arange(120), lambda inputs, _: as_float(inputs), 5)
+DATA = TrainingData(
+    examples(120, 1), examples(60, 2), lambda epoch: np.arange(120), lambda inputs, _: as_float(inputs), 5
+)
 
 
-def build(tmp_path, labelled=LESSON.train, training=None, **params):
+def build(tmp_path, labelled=DATA.train, training=None, **params):
     settings = probes.Params(**params)
     probes.check(settings, tmp_path)
     return probes.build(settings, probes.Training(jobs=1, **(training or {})), LABELS, labelled, tmp_path)
@@ -46,11 +48,11 @@ def build(tmp_path, labelled=LESSON.train, training=None, **params):
 def test_each_learns_and_comes_back_from_the_disk(classifier, params, tmp_path):
     (tmp_path / "work").mkdir()
     model = build(tmp_path, classifier=classifier, training={"epochs": 6}, **params)
-    model.fit(LESSON, tmp_path / "work", tmp_path / "live")
-    states = LESSON.validation.read(LESSON.validation.rows)
+    model.fit(DATA, tmp_path / "work", tmp_path / "live")
+    states = DATA.validation.read(DATA.validation.rows)
     values = model.predict_proba(states)
     np.testing.assert_allclose(values.sum(axis=1), 1, atol=1e-5)
-    assert np.mean(values.argmax(axis=1) == LESSON.validation.targets) > 0.85
+    assert np.mean(values.argmax(axis=1) == DATA.validation.targets) > 0.85
     (tmp_path / "model").mkdir()
     model.save(tmp_path / "model")
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".pkl", ".joblib", ".bin", ".pt")]

@@ -8,7 +8,7 @@ import torch
 
 from pipeline.learners.trainer import Training
 from pipeline.models import gru, lstm
-from tests.tones import LABELS, LESSON, TRAIN, VALIDATION
+from tests.tones import DATA, LABELS, TRAIN, VALIDATION
 
 MENDED = {"num_mel_bins": 16, "channels": [4], "hidden": 8, "layers": 1, "dropout": 0.1}
 ORIGINAL = {
@@ -37,7 +37,7 @@ def fitted(model, params, folder, epochs=8):
     torch.manual_seed(5)
     training = Training(epochs=epochs, batch_size=8, learning_rate=0.02)
     classifier = model.build(model.Params(**params), training, LABELS, TRAIN, store=None)
-    classifier.fit(LESSON, folder / "work", folder / "live")
+    classifier.fit(DATA, folder / "work", folder / "live")
     return classifier
 
 

@@ -9,8 +9,8 @@ from torch import nn
 from transformers import Wav2Vec2FeatureExtractor
 
 from pipeline.errors import PipelineError
+from pipeline.examples.training_data import Examples
 from pipeline.features.normalise import UnitVariance
-from pipeline.learners.classifier import Examples
 from pipeline.learners.trainer import Training
 from pipeline.models import wav2vec2
 

@@ -86,7 +86,7 @@ def test_a_missing_or_foreign_file_says_what_to_do(tmp_path):
 
 
 def test_words_are_summed_into_unknown():
-    table = Probabilities(["a.wav", "b.wav"], LABELS, VALUES, "words", "c").onto(["yes"])
+    table = Probabilities(["a.wav", "b.wav"], LABELS, VALUES, "words", "c").to_submission_labels(["yes"])
     assert table.labels == ["yes", "unknown", "silence"]
     assert table.values.tolist() == [[0.5, 0.5, 0.0], [0.0, 0.375, 0.625]]
     assert (table.run, table.corpus) == ("words", "c")
@@ -94,9 +94,12 @@ def test_words_are_summed_into_unknown():
 
 def test_columns_come_into_the_submissions_order_and_unknown_stays_unknown():
     table = Probabilities(["a.wav", "b.wav"], ["silence", "unknown", "no", "yes"], VALUES)
-    assert table.onto(["yes", "no"]).values.tolist() == [[0.0, 0.25, 0.25, 0.5], [0.625, 0.25, 0.125, 0.0]]
+    assert table.to_submission_labels(["yes", "no"]).values.tolist() == [
+        [0.0, 0.25, 0.25, 0.5],
+        [0.625, 0.25, 0.125, 0.0],
+    ]
 
 
 def test_a_command_without_column_is_refused():
     with pytest.raises(PipelineError, match="no column for no"):
-        Probabilities(["a.wav", "b.wav"], LABELS, VALUES).onto(["yes", "no"])
+        Probabilities(["a.wav", "b.wav"], LABELS, VALUES).to_submission_labels(["yes", "no"])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.clips import tfrecord
 from pipeline.clips.recording import Recording, Rejected
 from pipeline.errors import PipelineError
+from pipeline.sources import _tfrecord as tfrecord
 from pipeline.sources import audioset
 from pipeline.sources.audioset import Params, answers, fetch, read, sample
 

@@ -13,10 +13,10 @@ import yaml
 
 from pipeline import __main__ as verbs
 from pipeline.clips.corpus import CorpusWriter
-from pipeline.clips.gate import Gate
 from pipeline.errors import PipelineError
 from pipeline.files import write_json
 from pipeline.layout import Layout
+from pipeline.listening.gate import Gate
 from pipeline.stages import gate, train
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -12,13 +12,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForAudioClassification
 
-from pipeline import models
+from pipeline import metrics, models
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.target import target_of
 from pipeline.errors import PipelineError
+from pipeline.examples.target import target_of
 from pipeline.files import read_json, write_json
 from pipeline.layout import Layout
-from pipeline.learners import rates
 from pipeline.learners.trainer import Training
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import predict, train
@@ -35,9 +34,9 @@ def same(one, other):
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-def lesson_of(corpus, run):
+def training_data_of(corpus, run):
     target = target_of(corpus, run.target, run.vocabulary, run.presence)
-    return train.lesson_of(corpus, run, target, corpus.samples, seed=7)
+    return train.training_data_of(corpus, run, target, corpus.samples, seed=7)
 
 
 def files(folder):
@@ -68,10 +67,10 @@ def test_the_best_accuracy_is_that_of_the_published_weights(name, finished):
     layout = finished.layout
     corpus = Corpus.open(layout.prepare)
     labels = read_json(layout.model(name) / "run.json")["labels"]
-    lesson = lesson_of(corpus, train.read_run(finished.params, name))
+    data = training_data_of(corpus, train.read_run(finished.params, name))
     classifier = models.find(name).restore(layout.model(name), Training())
-    predicted = classifier.predict_proba(lesson.validation.read(lesson.validation.rows)).argmax(axis=1)
-    recalls = rates.recalls(rates.confusion(lesson.validation.targets, predicted, len(labels)))
+    predicted = classifier.predict_proba(data.validation.read(data.validation.rows)).argmax(axis=1)
+    recalls = metrics.recalls(metrics.confusion(data.validation.targets, predicted, len(labels)))
     assert read_json(layout.live(name) / "metrics.json")["best_accuracy"] == pytest.approx(np.nanmean(recalls))
     curve = (layout.live(name) / "plots" / "metrics" / "validation" / "accuracy.tsv").read_text().splitlines()[1:]
     assert [line.split("\t")[0] for line in curve] == ["1", "2", "3", "4"]
@@ -82,15 +81,15 @@ def test_the_best_accuracy_is_that_of_the_published_weights(name, finished):
 def test_a_lesson_holds_the_clips_of_the_splits_with_their_labels(vocabulary, finished):
     corpus = Corpus.open(finished.layout.prepare)
     labels = corpus.vocabulary.labels(vocabulary)
-    lesson = lesson_of(corpus, train.Run(model="ast", vocabulary=vocabulary))
-    for split, examples in (("train", lesson.train), ("validation", lesson.validation)):
+    data = training_data_of(corpus, train.Run(model="ast", vocabulary=vocabulary))
+    for split, examples in (("train", data.train), ("validation", data.validation)):
         rows = corpus.rows.iloc[examples.rows]
         assert set(rows["split"]) == {split}
         assert len(rows) == (corpus.rows["split"] == split).sum()
         expected = [corpus.vocabulary.label_of(word, vocabulary) for word in rows["word"]]
         assert [labels[target] for target in examples.targets] == expected
-    clips = lesson.train.read(lesson.train.rows[:3])
-    augmented = lesson.augment(clips, [np.random.default_rng(number) for number in range(3)])
+    clips = data.train.read(data.train.rows[:3])
+    augmented = data.augment(clips, [np.random.default_rng(number) for number in range(3)])
     assert (clips.dtype, augmented.dtype, augmented.shape) == (np.int16, np.float32, (3, 16_000))
 
 
@@ -98,14 +97,14 @@ def test_unknown_words_are_drawn_anew_each_epoch_where_they_are_one_label(finish
     corpus = Corpus.open(finished.layout.prepare)
     for vocabulary in ("commands", "words"):
         labels = corpus.vocabulary.labels(vocabulary)
-        lesson = lesson_of(corpus, train.Run(model="ast", vocabulary=vocabulary))
-        first, second = (lesson.draw(epoch).tolist() for epoch in (0, 1))
+        data = training_data_of(corpus, train.Run(model="ast", vocabulary=vocabulary))
+        first, second = (data.epoch_indices(epoch).tolist() for epoch in (0, 1))
         assert len(first) == len(second)
         if vocabulary == "words":
-            assert first == second == list(range(len(lesson.train.rows)))
+            assert first == second == list(range(len(data.train.rows)))
         else:
             changed = set(first) ^ set(second)
-            assert {labels[lesson.train.targets[position]] for position in changed} == {"unknown"}
+            assert {labels[data.train.targets[position]] for position in changed} == {"unknown"}
 
 
 def test_killed_before_and_after_a_checkpoint_it_ends_with_the_same_weights(finished, tmp_path):
@@ -161,13 +160,13 @@ def build(*arguments, ast=build):
     classifier = ast(*arguments)
     whole = classifier.fit
 
-    def fit(lesson, work, live):
+    def fit(data, work, live):
         def read(rows):
             with Path(f"seen-{os.environ['RANK']}-of-{os.environ['WORLD_SIZE']}").open("a") as file:
                 file.write(" ".join(map(str, rows)) + "\\n")
-            return lesson.train.read(rows)
+            return data.train.read(rows)
 
-        whole(replace(lesson, train=replace(lesson.train, read=read)), work, live)
+        whole(replace(data, train=replace(data.train, read=read)), work, live)
 
     classifier.fit = fit
     return classifier
@@ -184,7 +183,7 @@ def test_two_processes_share_each_epoch(finished, tmp_path):
     )
     run = train.Run(model="witness")  # what it learns from does not hang on the model
     corpus = Corpus.open(project.layout.prepare)
-    lesson = lesson_of(corpus, run)
+    data = training_data_of(corpus, run)
     output = project.run("torchrun", "--nproc_per_node", "2", "-m", "pipeline", "train", "witness")
     assert output.count("epoch   2 ") == 1  # one of them reports
 
@@ -192,12 +191,12 @@ def test_two_processes_share_each_epoch(finished, tmp_path):
         [[int(row) for row in line.split()] for line in (project.root / f"seen-{rank}-of-2").read_text().splitlines()]
         for rank in (0, 1)
     ]
-    steps = -(-len(lesson.draw(0)) // 8)
+    steps = -(-len(data.epoch_indices(0)) // 8)
     for epoch in (0, 1):
         batches = [batch for rank in (0, 1) for batch in seen[rank][epoch * steps : (epoch + 1) * steps]]
         assert [len(batch) for batch in batches] == [4] * (2 * steps)
         rows = [row for batch in batches for row in batch]
-        drawn = lesson.train.rows[lesson.draw(epoch)].tolist()
+        drawn = data.train.rows[data.epoch_indices(epoch)].tolist()
         assert set(rows) == set(drawn)
         # The last step is filled up, so that both have as much to do; no other clip comes twice.
         assert len(rows) - len(drawn) == steps * 8 - len(drawn) < 8
@@ -299,7 +298,7 @@ def test_a_split_without_clips_is_refused(finished, monkeypatch):
     corpus = Corpus.open(finished.layout.prepare)
     monkeypatch.setattr(corpus, "select", lambda split: np.arange(0 if split == "validation" else 9))
     with pytest.raises(PipelineError, match="no clip in the split 'validation'"):
-        lesson_of(corpus, train.Run(model="ast"))
+        training_data_of(corpus, train.Run(model="ast"))
 
 
 DETECTOR = {"channels": [2], "num_mel_bins": 8, "hidden": 4, "layers": 1}

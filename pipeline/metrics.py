@@ -1,10 +1,14 @@
-"""The figures that judge predicted labels, from a confusion matrix; NumPy only, so that no stage pays for more.
+"""The figures that judge predicted labels, from a confusion matrix: one module for trainers, stages and tables.
 
 `counts` is always int [labels, labels]: rows are the truth, columns the prediction.
 """
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 
+from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 
 
@@ -55,20 +59,16 @@ def macro_f1(counts: np.ndarray) -> float:
 def average_precisions(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return per label the area under its precision-recall steps, NaN where no clip has it.
 
-    `truth` is bool [clips, labels], `scores` float [clips, labels]. Clips of equal score count as one step, as
-    scikit-learn's `average_precision_score` does.
+    `truth` is bool [clips, labels], `scores` float [clips, labels].
     """
-    return np.array([_average_precision(truth[:, label], scores[:, label]) for label in range(truth.shape[1])])
+    from sklearn.metrics import average_precision_score  # here, since it takes a second that few need
 
-
-def _average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
-    if not truth.any():
-        return float("nan")
-    order = np.argsort(-scores, kind="stable")
-    last_of_step = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    found = np.cumsum(truth[order])[last_of_step]
-    recall = np.concatenate([[0.0], found / truth.sum()])
-    return float(np.sum(np.diff(recall) * found / (last_of_step + 1)))
+    return np.array(
+        [
+            average_precision_score(held, score) if held.any() else np.nan
+            for held, score in zip(truth.T, scores.T, strict=True)
+        ]
+    )
 
 
 def effective_clips(counts: np.ndarray, shares: np.ndarray) -> float:
@@ -83,3 +83,42 @@ def wilson(share: float, clips: float, z: float = 1.959964) -> tuple[float, floa
     spread = z * np.sqrt(share * (1 - share) / clips + z**2 / (4 * clips**2))
     scale = 1 + z**2 / clips
     return max(0.0, float((centre - spread) / scale)), min(1.0, float((centre + spread) / scale))
+
+
+def count(truth: Iterable[str], predicted: Iterable[str], labels: Sequence[str]) -> np.ndarray:
+    """Return int [labels, labels]: rows are the truth, columns the prediction. Raises KeyError for a strange label."""
+    index = {label: place for place, label in enumerate(labels)}
+    return confusion(
+        np.array([index[label] for label in truth], dtype=int),
+        np.array([index[label] for label in predicted], dtype=int),
+        len(labels),
+    )
+
+
+def describe(counts: np.ndarray, labels: Sequence[str], shares: np.ndarray | None = None) -> dict[str, Any]:
+    """Return the figures of a confusion matrix; a recall is None where the label has no clip.
+
+    `prior_accuracy` is the accuracy if the labels were as frequent as `shares` [labels] says, None for all alike: then
+    it is the mean recall. It has its 95 % interval. `accuracy` is the plain share of clips that were recognised.
+    """
+    prior = np.full(len(labels), 1 / len(labels)) if shares is None else shares
+    expected = accuracy(counts, prior)
+    low, high = wilson(expected, effective_clips(counts, prior))
+    by_label = {
+        label: None if np.isnan(recall) else _rounded(recall)
+        for label, recall in zip(labels, recalls(counts), strict=True)
+    }
+    return {
+        "prior_accuracy": _rounded(expected),
+        "prior_accuracy_low": _rounded(low),
+        "prior_accuracy_high": _rounded(high),
+        "accuracy": _rounded(accuracy(counts)),
+        "macro_f1": _rounded(macro_f1(counts)),
+        **{f"{label}_recall": by_label[label] for label in (UNKNOWN, SILENCE) if label in by_label},
+        "clips": int(counts.sum()),
+        "recalls": by_label,
+    }
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 5)

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.features.bag_of_codes import BagOfCodes
 from pipeline.features.code_masking import CodeMasking
 from pipeline.features.spectrogram_vectors import FAMILIES
-from pipeline.learners import code_classifier
-from pipeline.learners.classifier import Examples, Lesson, as_float
-from pipeline.learners.code_classifier import CodeClassifier
-from pipeline.learners.codes import CodeLearning
 from pipeline.learners.network import About
 from pipeline.learners.trainer import Training
+from pipeline.models import _code_classifier as code_classifier
+from pipeline.models._code_classifier import CodeClassifier
+from pipeline.models._codes import CodeLearning
 
 SIZE = 6
 CLIPS, JUDGED, CHUNK = 40, 20, 16
@@ -40,7 +40,7 @@ def louder(samples: np.ndarray, generators: list[np.random.Generator]) -> np.nda
     return as_float(samples) * np.array([[generator.uniform(0.3, 1)] for generator in generators], "f")
 
 
-LESSON = Lesson(sounds(CLIPS, 1), sounds(JUDGED, 2), lambda epoch: np.arange(CLIPS), louder, seed=3)
+DATA = TrainingData(sounds(CLIPS, 1), sounds(JUDGED, 2), lambda epoch: np.arange(CLIPS), louder, seed=3)
 
 
 def interrupted(examples: Examples, read: int) -> Examples:
@@ -89,25 +89,25 @@ def _small_chunks(monkeypatch):
 @pytest.fixture
 def uninterrupted(tmp_path) -> CodeClassifier:
     classifier = build()
-    classifier.fit(LESSON, tmp_path / "whole", tmp_path / "live")
+    classifier.fit(DATA, tmp_path / "whole", tmp_path / "live")
     return classifier
 
 
 def test_interrupted_in_each_step_it_ends_with_the_same_weights(uninterrupted, tmp_path, monkeypatch):
     work = tmp_path / "work"
 
-    def attempt(lesson: Lesson = LESSON) -> CodeClassifier:
+    def attempt(data: TrainingData = DATA) -> CodeClassifier:
         classifier = build()
         # A new process has other weights in its autoencoders until it has learnt or read them.
         nn.init.zeros_(classifier.front_end.autoencoders["bands"].encoder[0].weight)
-        classifier.fit(lesson, work, tmp_path / "again")
+        classifier.fit(data, work, tmp_path / "again")
         return classifier
 
-    def attempt_in_vain(lesson: Lesson = LESSON) -> None:
+    def attempt_in_vain(data: TrainingData = DATA) -> None:
         with pytest.raises(InterruptionError):
-            attempt(lesson)
+            attempt(data)
 
-    attempt_in_vain(replace(LESSON, train=interrupted(LESSON.train, 2)))
+    attempt_in_vain(replace(DATA, train=interrupted(DATA.train, 2)))
     assert not (work / "vectors").exists()
     for name in ("fit_autoencoder", "fit_codebook"):
         with monkeypatch.context() as patch:
@@ -117,17 +117,17 @@ def test_interrupted_in_each_step_it_ends_with_the_same_weights(uninterrupted, t
         *("autoencoder-patches", "autoencoder-bands", "autoencoder-envelopes"),
         *("centres-patches", "centres-bands"),
     }
-    attempt_in_vain(replace(LESSON, train=interrupted(LESSON.train, 4)))
+    attempt_in_vain(replace(DATA, train=interrupted(DATA.train, 4)))
     with (work / "train.part").open("ab") as file:
         file.write(b"half a chunk")
     # Two of three chunks are read again: the second, which was cut off, and the third.
-    attempt_in_vain(replace(LESSON, train=interrupted(LESSON.train, 5), validation=interrupted(LESSON.validation, 2)))
+    attempt_in_vain(replace(DATA, train=interrupted(DATA.train, 5), validation=interrupted(DATA.validation, 2)))
     with monkeypatch.context() as patch:
         patch.setattr(CodeClassifier, "_draw_takes", at_call(5, CodeClassifier._draw_takes))
         attempt_in_vain()
     assert [folder.name for folder in (work / "head").glob("checkpoint-*")] == ["checkpoint-3"]
     # Only the head is left to learn: no clip is read again.
-    last = attempt(replace(LESSON, train=interrupted(LESSON.train, 1), validation=interrupted(LESSON.validation, 1)))
+    last = attempt(replace(DATA, train=interrupted(DATA.train, 1), validation=interrupted(DATA.validation, 1)))
     expected, found = weights(uninterrupted), weights(last)
     assert expected.keys() == found.keys()
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
@@ -135,11 +135,11 @@ def test_interrupted_in_each_step_it_ends_with_the_same_weights(uninterrupted, t
 
 def test_every_epoch_draws_one_of_the_takes(tmp_path):
     classifier = build(takes=3)
-    classifier.fit(LESSON, tmp_path, tmp_path / "live")
+    classifier.fit(DATA, tmp_path, tmp_path / "live")
     codes = np.fromfile(tmp_path / "train.codes", np.uint16).reshape(CLIPS, 3, 143)
     for take in range(3):
         generators = [np.random.default_rng([3, take, position]) for position in range(CLIPS)]
-        heard = torch.from_numpy(louder(LESSON.train.read(LESSON.train.rows), generators))
+        heard = torch.from_numpy(louder(DATA.train.read(DATA.train.rows), generators))
         assert np.mean(codes[:, take] == classifier.front_end.codes(heard).numpy()) > 0.999
     assert 0 < np.mean(codes[:, 0] != codes[:, 1]) < 0.9
     drawn = [
@@ -153,7 +153,7 @@ def test_every_epoch_draws_one_of_the_takes(tmp_path):
 @pytest.mark.parametrize(("wanted", "clips", "each"), [(25, 25, 1), (90, CLIPS, 3), (10**6, CLIPS, 120)])
 def test_vectors_are_spread_over_the_clips(wanted, clips, each, tmp_path):
     classifier = build(vectors=wanted)
-    classifier._draw_vectors(LESSON, tmp_path)
+    classifier._draw_vectors(DATA, tmp_path)
     for name, (count, length) in FAMILIES.items():
         vectors = np.load(tmp_path / f"{name}.npy")
         assert vectors.shape == (clips * min(each, count), length), name

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.clips.gate import Envelope, Gate, openings, share_open
+from pipeline.listening.gate import Envelope, Gate, openings, share_open
 
 SHARP = Gate(attack_ms=0, hold_ms=0, release_ms=0, lookahead_ms=0, range_db=-20)
 RATE_HZ = 1_000  # a sample a millisecond

@@ -14,9 +14,9 @@ import numpy as np
 import py7zr
 import pytest
 
-from pipeline.clips import archive
-from pipeline.clips.archive import members
 from pipeline.errors import PipelineError
+from pipeline.sources import _archive as archive
+from pipeline.sources._archive import members
 
 FILES = {
     "train/audio/yes/a_nohash_0.wav": b"yes" * 9_000,

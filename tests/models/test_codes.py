@@ -4,7 +4,7 @@ import torch
 from pydantic import ValidationError
 
 from pipeline.features.autoencoder import Autoencoder
-from pipeline.learners.codes import CodeLearning, fit_autoencoder, fit_codebook
+from pipeline.models._codes import CodeLearning, fit_autoencoder, fit_codebook
 
 LEARNING = CodeLearning(width=32, dropout=0.0, vectors=300, epochs=8, batch_size=16, learning_rate=0.01)
 

@@ -7,10 +7,10 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from pipeline.clips.corpus import Corpus, CorpusWriter
-from pipeline.clips.target import Presence, target_of
 from pipeline.errors import PipelineError
+from pipeline.examples.target import Presence, target_of
 from pipeline.files import read_json
-from pipeline.scoring import judgement
+from pipeline.reporting import target_report
 from pipeline.scoring.probabilities import Probabilities
 
 # clip, recording, split, speaker, tags
@@ -50,7 +50,7 @@ def test_a_fact_is_judged_on_the_recordings_that_tell_it(corpus, tmp_path):
     target = target_of(corpus, "speaker")
     validation = table(corpus, ["ann", "bob"], [[0.9, 0.1], [0.8, 0.2], [0.5, 0.5]])
     testing = table(corpus, ["ann", "bob"], [[0.3, 0.7]], ["f"])
-    figures = judgement.publish(tmp_path / "run", corpus, target, validation, testing, {"target": "speaker"})
+    figures = target_report.publish(tmp_path / "run", corpus, target, validation, testing, {"target": "speaker"})
     assert figures["accuracy"] == 0.5  # d is taken for ann, c is known, of e nobody knows
     assert figures["clips"] == 2
     assert figures["recalls"] == {"ann": 1.0, "bob": 0.0}
@@ -66,7 +66,7 @@ def test_a_fact_is_judged_on_the_recordings_that_tell_it(corpus, tmp_path):
 def test_a_presence_is_judged_by_f1_too(corpus, tmp_path):
     target = target_of(corpus, "tags", presence=Presence(name="cat", of=["Cat"]))
     validation = table(corpus, ["other", "cat"], [[0.2, 0.8], [0.4, 0.6], [0.9, 0.1]])
-    figures = judgement.publish(tmp_path / "run", corpus, target, validation, None)
+    figures = target_report.publish(tmp_path / "run", corpus, target, validation, None)
     assert figures["f1"] == 0.5  # one found, one missed, one too many
     assert figures["accuracy"] == pytest.approx(1 / 3, abs=1e-5)
     assert figures["testing"] is None
@@ -75,7 +75,7 @@ def test_a_presence_is_judged_by_f1_too(corpus, tmp_path):
 def test_several_labels_are_judged_by_mean_average_precision(corpus, tmp_path):
     target = target_of(corpus, "tags")
     values = np.array([[0.2, 0.7], [0.6, 0.8], [0.9, 0.1]])  # of d, c, e
-    figures = judgement.publish(
+    figures = target_report.publish(
         tmp_path / "run", corpus, target, table(corpus, ["Cat", "Dog"], values, exclusive=False), None
     )
     truth = np.array([[1, 0], [0, 1], [1, 1]])
@@ -97,4 +97,4 @@ def test_tables_of_another_corpus_labels_or_clips_are_refused(corpus):
     fewer = table(corpus, ["ann", "bob"], good[:2], ["d", "c"])
     for bad in (strange, fewer, table(corpus, ["ann", "cid"], good)):
         with pytest.raises(PipelineError, match=r"not of the corpus.*predict anew"):
-            judgement.truth_of(corpus, "validation", target, bad)
+            target_report.truth_of(corpus, "validation", target, bad)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.clips.sequence_example import MalformedMessage, parse
-from pipeline.clips.tfrecord import records
+from pipeline.sources._sequence_example import MalformedMessage, parse
+from pipeline.sources._tfrecord import records
 
 MESSAGES = list(records(Path(__file__).parents[1] / "sources/audioset_by_tensorflow.tfrecord"))
 

@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
 
+from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.features.bag_of_codes import BagOfCodes, count_codes
 from pipeline.features.spectrogram_vectors import FAMILIES, VECTORS, vectors_of
 from pipeline.files import replacing, replacing_folder
-from pipeline.learners.classifier import Examples, Lesson, as_float
-from pipeline.learners.codes import CodeLearning, fit_autoencoder, fit_codebook
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.trainer import Training
+from pipeline.models._codes import CodeLearning, fit_autoencoder, fit_codebook
 
 CODES = "codes.safetensors"  # autoencoders and centres, beside the head's weights
 CHUNK_CLIPS = 64
@@ -46,31 +46,29 @@ class CodeClassifier(NetClassifier):
         about: About,
         front_end: BagOfCodes,
         training: Training,
-        masking: nn.Module | None,
+        feature_augment: nn.Module | None,
         learning: CodeLearning,
         takes: int,
     ) -> None:
-        super().__init__(head, about, front_end, training, masking)
+        super().__init__(head, about, front_end, training, feature_augment)
         self.learning = learning
         self.takes = takes
 
-    def fit(self, lesson: Lesson, work: Path, live: Path) -> None:
+    def fit(self, data: TrainingData, work: Path, live: Path) -> None:
         """Learn codes, then the head, as NeuralClassifier.fit does and with what it raises."""
         work.mkdir(parents=True, exist_ok=True)
         self.front_end.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         with FileLock(work / "codes.lock"):  # of several processes, the first learns the codes
-            self._learn_codes(lesson, work)
-            train = self._encoded(work / "train.codes", len(lesson.train.rows), self.takes, _augmented(lesson))
-            validation = self._encoded(
-                work / "validation.codes", len(lesson.validation.rows), 1, _plain(lesson.validation)
-            )
-        head = NetClassifier(self.model, self.about, nn.Identity(), self.training, self.masking)
+            self._learn_codes(data, work)
+            train = self._encoded(work / "train.codes", len(data.train.rows), self.takes, _augmented(data))
+            validation = self._encoded(work / "validation.codes", len(data.validation.rows), 1, _plain(data.validation))
+        head = NetClassifier(self.model, self.about, nn.Identity(), self.training, self.feature_augment)
         head.fit(
             replace(
-                lesson,
-                train=_stored(train, lesson.train),
+                data,
+                train=_stored(train, data.train),
                 validation=replace(
-                    _stored(validation, lesson.validation), read=lambda rows: self._counts(validation[rows, 0])
+                    _stored(validation, data.validation), read=lambda rows: self._counts(validation[rows, 0])
                 ),
                 augment=self._draw_takes,
             ),
@@ -91,18 +89,16 @@ class CodeClassifier(NetClassifier):
         self.front_end.load_state_dict(load_file(folder / CODES))
         return super().load(folder)
 
-    def _learn_codes(self, lesson: Lesson, work: Path) -> None:
+    def _learn_codes(self, data: TrainingData, work: Path) -> None:
         if not (work / "vectors").exists():
             with replacing_folder(work / "vectors") as folder:
-                self._draw_vectors(lesson, folder)
+                self._draw_vectors(data, folder)
         for place, name in enumerate(FAMILIES):
             vectors = np.load(work / "vectors" / f"{name}.npy", mmap_mode="r+")
             autoencoder: Any = self.front_end.autoencoders[name]
             stored = work / f"autoencoder-{name}.safetensors"
             if not stored.exists():
-                fit_autoencoder(
-                    autoencoder, vectors, self.learning, np.random.default_rng([lesson.seed, 1, place]), name
-                )
+                fit_autoencoder(autoencoder, vectors, self.learning, np.random.default_rng([data.seed, 1, place]), name)
                 with replacing(stored) as temporary:
                     save_file(autoencoder.state_dict(), temporary)
             autoencoder.load_state_dict(load_file(stored))
@@ -111,17 +107,17 @@ class CodeClassifier(NetClassifier):
                 centres = fit_codebook(
                     self._bottlenecks(name, vectors),
                     self.front_end.size,
-                    np.random.default_rng([lesson.seed, 2, place]),
+                    np.random.default_rng([data.seed, 2, place]),
                 )
                 with replacing(stored) as temporary:
                     save_file({"centres": torch.from_numpy(centres)}, temporary)
             self.front_end.centres(name).copy_(load_file(stored)["centres"])
 
     @torch.inference_mode()
-    def _draw_vectors(self, lesson: Lesson, folder: Path) -> None:
+    def _draw_vectors(self, data: TrainingData, folder: Path) -> None:
         """Write float32 [vectors, length] a family, of training clips as the head will hear them."""
-        rng = np.random.default_rng([lesson.seed, 0])
-        positions = np.arange(len(lesson.train.rows))
+        rng = np.random.default_rng([data.seed, 0])
+        positions = np.arange(len(data.train.rows))
         if len(positions) > self.learning.vectors:
             positions = np.sort(rng.choice(positions, self.learning.vectors, replace=False))
         shares = {
@@ -133,7 +129,7 @@ class CodeClassifier(NetClassifier):
             )
             for name, share in shares.items()
         }
-        read = _augmented(lesson)
+        read = _augmented(data)
         for start in tqdm(range(0, len(positions), CHUNK_CLIPS), desc="vectors", unit="chunk", mininterval=1):
             waveforms = torch.from_numpy(read(positions[start : start + CHUNK_CLIPS], 0)).to(self._device)
             for name, vectors in vectors_of(self.front_end.spectrogram(waveforms)).items():
@@ -187,12 +183,12 @@ class CodeClassifier(NetClassifier):
         return self.front_end.spectrogram.window.device
 
 
-def _augmented(lesson: Lesson) -> Callable[[NDArray[np.int64], int], NDArray[np.float32]]:
+def _augmented(data: TrainingData) -> Callable[[NDArray[np.int64], int], NDArray[np.float32]]:
     """Return what reads training clips by position, in the augmentation that epoch `take` would give them."""
 
     def read(positions: NDArray[np.int64], take: int) -> NDArray[np.float32]:
-        generators = [np.random.default_rng([lesson.seed, take, int(position)]) for position in positions]
-        return lesson.augment(lesson.train.read(lesson.train.rows[positions]), generators)
+        generators = [np.random.default_rng([data.seed, take, int(position)]) for position in positions]
+        return data.augment(data.train.read(data.train.rows[positions]), generators)
 
     return read
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas
 
-from pipeline.scoring import confusion
+from pipeline.reporting import confusion
 
 LABELS = ["yes", "unknown", "silence"]
 COUNTS = np.array([[1200, 1, 0], [8, 8, 0], [0, 0, 0]])

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.clips import listening
 from pipeline.errors import PipelineError
+from pipeline.listening import windows
 
 HOP = 1_600
 
 
 def heard(path: Path, hop: int = HOP) -> np.ndarray:
-    with listening.open_audio(path) as file:
-        return np.concatenate(list(listening.windows(file, hop)))
+    with windows.open_audio(path) as file:
+        return np.concatenate(list(windows.windows(file, hop)))
 
 
 @pytest.mark.parametrize("samples", [1, HOP, HOP + 1, 16_000, 100_000])
@@ -49,23 +49,23 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
         for _ in range(120):
             file.write(np.ones(160_000, np.int16))  # 20 minutes, 38 MB
     tracemalloc.start()
-    with listening.open_audio(path) as file:
-        windows = sum(len(batch) for batch in listening.windows(file, 16_000))
+    with windows.open_audio(path) as file:
+        heard = sum(len(batch) for batch in windows.windows(file, 16_000))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert windows == 1_200
+    assert heard == 1_200
     assert peak < 30e6
 
 
 def test_what_is_no_audio_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"There is no file .*none\.wav"):
-        listening.open_audio(tmp_path / "none.wav")
+        windows.open_audio(tmp_path / "none.wav")
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(PipelineError, match=r"text\.wav is no audio that can be read"):
-        listening.open_audio(tmp_path / "text.wav")
+        windows.open_audio(tmp_path / "text.wav")
     soundfile.write(tmp_path / "empty.wav", np.empty(0, np.int16), 16_000)
     with pytest.raises(PipelineError, match="0 samples"):
-        listening.open_audio(tmp_path / "empty.wav")
+        windows.open_audio(tmp_path / "empty.wav")
     soundfile.write(tmp_path / "nan.wav", np.full(100, np.nan, np.float32), 16_000, subtype="FLOAT")
     with pytest.raises(PipelineError, match="not finite"):
         heard(tmp_path / "nan.wav")

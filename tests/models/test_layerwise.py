@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.features.selection import Selecting
-from pipeline.learners.classifier import Classifier, Composite, Examples, Lesson, as_float
+from pipeline.learners.classifier import Classifier, Composite
 from pipeline.learners.estimator import EstimatorClassifier
-from pipeline.learners.layerwise import LayerwiseClassifier
+from pipeline.models._layerwise import LayerwiseClassifier
 
 LABELS = ["a", "b", "c"]
 LAYERS, PLACES = [7, 9, 12], [0, 2, 3]  # of five that are stored
@@ -26,9 +27,9 @@ def examples(clips, seed, rare=1):
     return Examples(states.__getitem__, np.arange(len(targets)), targets, layers=(7, 8, 9, 12, 13))
 
 
-def lesson(rare=1):
+def data(rare=1):
     train, validation = examples(300, 1, rare), examples(150, 2)
-    return Lesson(
+    return TrainingData(
         train, validation, lambda epoch: np.arange(len(train.rows)), lambda inputs, generators: as_float(inputs), 5
     )
 
@@ -45,7 +46,7 @@ def layerwise(oversampling=True, make=None):
 def fitted(tmp_path, **options):
     (tmp_path / "work").mkdir(exist_ok=True)
     classifier = layerwise(**options)
-    classifier.fit(lesson(), tmp_path / "work", tmp_path / "live")
+    classifier.fit(data(), tmp_path / "work", tmp_path / "live")
     return classifier
 
 
@@ -62,7 +63,7 @@ def test_per_label_it_sums_probabilities_times_the_layer_s_validation_accuracy(j
     assert isinstance(classifier, Composite)
     assert classifier.parts == ["layer-07", "layer-09", "layer-12"]
     assert parts.shape == (3, len(targets), 3)
-    held = lesson().validation
+    held = data().validation
     shares = [np.mean(part.argmax(axis=1) == held.targets) for part in classifier.predict_parts(held.read(held.rows))]
     assert classifier.accuracies == pytest.approx(shares)
     assert shares[0] > shares[1] > shares[2]
@@ -130,12 +131,12 @@ def test_rarer_labels_are_drawn_again_where_asked(oversampling, tmp_path):
     counts = []
 
     class Counting(EstimatorClassifier):
-        def fit(self, lesson, work, live):
-            counts.append(np.bincount(lesson.train.targets[lesson.draw(0)]).tolist())
-            super().fit(lesson, work, live)
+        def fit(self, data, work, live):
+            counts.append(np.bincount(data.train.targets[data.epoch_indices(0)]).tolist())
+            super().fit(data, work, live)
 
     def make(features, seed) -> Classifier:
         return Counting(LogisticRegression(), LABELS)
 
-    layerwise(oversampling, make).fit(lesson(rare=10), tmp_path, tmp_path / "live")
+    layerwise(oversampling, make).fit(data(rare=10), tmp_path, tmp_path / "live")
     assert counts == [[100, 100, 100 if oversampling else 10]] * 3

@@ -11,14 +11,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import metrics
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.target import ABSENT, Target
+from pipeline.clips.labels import ABSENT
 from pipeline.errors import PipelineError
+from pipeline.examples.target import Target
 from pipeline.files import replacing, write_json
-from pipeline.learners import rates
-from pipeline.scoring import confusion, metrics, submission
+from pipeline.reporting import confusion
+from pipeline.reporting.competition_report import caption_of
+from pipeline.scoring import submission
 from pipeline.scoring.probabilities import Probabilities
-from pipeline.scoring.verdict import caption_of
 
 PARTS = "parts"  # of a vote (layers of an encoder): a folder each of tables like the run's own
 BARS = 40  # labels that the picture of average precisions has room for
@@ -44,7 +46,7 @@ def publish(
     folder.mkdir(parents=True, exist_ok=True)
     if target.multi_label:
         known = ~np.isnan(truth).any(axis=1)
-        precisions = rates.average_precisions(truth[known] > 0.5, validation.values[known])
+        precisions = metrics.average_precisions(truth[known] > 0.5, validation.values[known])
         write_precisions(folder / "confusion.csv", target.labels, precisions, truth[known].sum(axis=0))
         title = f"{validation.run}  ·  validation mean average precision {figures['map']:.3f}"
         draw_precisions(folder / "confusion.png", target.labels, precisions, title, caption_of(corpus))
@@ -106,7 +108,7 @@ def describe(truth: NDArray[Any], judged: Probabilities) -> dict[str, Any]:
     if truth.ndim == 2:
         known = ~np.isnan(truth).any(axis=1)
         truth = truth[known]
-        precisions = rates.average_precisions(truth > 0.5, judged.values[known])
+        precisions = metrics.average_precisions(truth > 0.5, judged.values[known])
         return {
             "map": round(float(np.nanmean(precisions)), 5),
             "labels": len(judged.labels),
@@ -114,14 +116,14 @@ def describe(truth: NDArray[Any], judged: Probabilities) -> dict[str, Any]:
             "clips": len(truth),
         }
     counts = _counts(truth, judged)
-    figures = metrics.plain(counts, judged.labels)
+    figures = metrics.describe(counts, judged.labels)
     if judged.labels[0] == ABSENT and len(judged.labels) == 2:
-        figures["f1"] = round(rates.f1(counts)[1], 5)
+        figures["f1"] = round(metrics.f1(counts)[1], 5)
     return figures
 
 
 def _counts(truth: NDArray[np.int64], judged: Probabilities) -> np.ndarray:
-    return rates.confusion(truth[truth >= 0], judged.values.argmax(axis=1)[truth >= 0], len(judged.labels))
+    return metrics.confusion(truth[truth >= 0], judged.values.argmax(axis=1)[truth >= 0], len(judged.labels))
 
 
 def write_precisions(path: Path, labels: Sequence[str], precisions: np.ndarray, clips: np.ndarray) -> None:

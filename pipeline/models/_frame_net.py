@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
+from pipeline.examples.training_data import Examples
 from pipeline.features.embedding_augment import EmbeddingAugment
 from pipeline.features.frames import FrameParams, Frames, frames_for
-from pipeline.learners.classifier import Examples
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.trainer import Training
 
@@ -30,7 +30,9 @@ def restore(make: Make, folder: Path, training: Training) -> NetClassifier:
     return _classifier(make, About.read(folder), training).load(folder)
 
 
-def _classifier(make: Make, about: About, training: Training, masking: EmbeddingAugment | None = None) -> NetClassifier:
+def _classifier(
+    make: Make, about: About, training: Training, feature_augment: EmbeddingAugment | None = None
+) -> NetClassifier:
     front_end = Frames(**about.options["front_end"])
     net = make(front_end.frames, len(about.labels), **about.options["net"])
-    return NetClassifier(net, about, front_end, training, masking)
+    return NetClassifier(net, about, front_end, training, feature_augment)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.clips import tfrecord
-from pipeline.clips.tfrecord import DamagedRecord, masked_crc32c, records
 from pipeline.errors import PipelineError
+from pipeline.sources import _tfrecord as tfrecord
+from pipeline.sources._tfrecord import DamagedRecord, masked_crc32c, records
 
 STORED = Path(__file__).parents[1] / "sources/audioset_by_tensorflow.tfrecord"
 WHOLE = list(records(STORED))

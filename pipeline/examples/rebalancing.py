@@ -24,7 +24,7 @@ class Rebalancing(Settings):
     even: bool = False
 
 
-def draw(labels: np.ndarray, words: np.ndarray, settings: Rebalancing, epoch: int, seed: int) -> np.ndarray:
+def epoch_indices(labels: np.ndarray, words: np.ndarray, settings: Rebalancing, epoch: int, seed: int) -> np.ndarray:
     """Return the positions of the clips of one epoch, ascending; a function of its arguments alone.
 
     `labels` and `words` are str [clips], one entry a training clip. All clips of other labels than `unknown` are in.
@@ -34,7 +34,7 @@ def draw(labels: np.ndarray, words: np.ndarray, settings: Rebalancing, epoch: in
     labels, words = np.asarray(labels), np.asarray(words)
     if settings.share < 1:
         part = _stratified(words, settings.share, seed)
-        return part[draw(labels[part], words[part], settings.model_copy(update={"share": 1.0}), epoch, seed)]
+        return part[epoch_indices(labels[part], words[part], settings.model_copy(update={"share": 1.0}), epoch, seed)]
     unknown = np.flatnonzero(labels == UNKNOWN)
     known = np.flatnonzero(labels != UNKNOWN)
     commands, sizes = np.unique(labels[(labels != UNKNOWN) & (labels != SILENCE)], return_counts=True)
@@ -54,10 +54,10 @@ def draw(labels: np.ndarray, words: np.ndarray, settings: Rebalancing, epoch: in
     return np.sort(np.concatenate([known, *drawn]))
 
 
-def draw_even(answers: np.ndarray, settings: Rebalancing, epoch: int, seed: int) -> np.ndarray:
+def balanced_epoch_indices(answers: np.ndarray, settings: Rebalancing, epoch: int, seed: int) -> np.ndarray:
     """Return the positions of the clips of one epoch, ascending: equally many of each answer.
 
-    `answers` is int [clips]. Each epoch takes the next stretch of the shuffled clips of each answer, as `draw` does.
+    `answers` is int [clips]. Each epoch takes the next stretch of the shuffled clips of each answer.
     """
     generator = np.random.default_rng(seed)
     shuffled = [generator.permutation(np.flatnonzero(answers == answer)) for answer in np.unique(answers)]

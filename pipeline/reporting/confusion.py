@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import metrics
 from pipeline.files import replacing
-from pipeline.learners import rates
 
 CORNER = "truth \\ predicted"
 RIGHT = ["#ffffff", "#d6e6f2", "#7fb2d6", "#2f77ad", "#0f3d66"]
@@ -37,7 +37,7 @@ def draw(path: Path, counts: np.ndarray, labels: Sequence[str], title: str, capt
     from matplotlib.figure import Figure
 
     size = len(labels)
-    recalls = rates.recalls(counts)
+    recalls = metrics.recalls(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = max(5.0, 0.62 * size)
     figure = Figure(figsize=(side + 2.2, side + 1.9), dpi=130, facecolor="white")

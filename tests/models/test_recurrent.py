@@ -5,7 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.learners.recurrent import Pool, RecurrentNet, RecurrentParams
+from pipeline.models._recurrent import Pool, RecurrentNet, RecurrentParams
 
 STATES = torch.tensor([[[1.0, 4.0], [3.0, 0.0], [2.0, 2.0]]])  # [1, 3 frames, width 2]
 

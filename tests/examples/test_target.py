@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.clips.corpus import Corpus, CorpusWriter
-from pipeline.clips.target import Presence, is_submitted, target_of
 from pipeline.errors import PipelineError
+from pipeline.examples.target import Presence, is_submitted, target_of
 
 # word, speaker, split, facts, tags
 CLIPS = [

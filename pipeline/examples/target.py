@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.labels import SILENCE, SILENCE_WORD, Kind
+from pipeline.clips.labels import ABSENT, SILENCE, SILENCE_WORD, Kind
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
 WORD, TAGS = "word", "tags"
-ABSENT = "other"
 # Columns of every corpus that are no property of a clip to learn.
 _NOT_LEARNT = {"clip", "part", "split", "readable", "noise_source", "recording"}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.clips.augmentation import AddNoise, Augmentation, Augmenter, Speed
+from pipeline.examples.augmentation import AddNoise, Augmentation, Augmenter, Speed
 
 OFF = {"shift_share": 0, "gain_share": 0, "noise_share": 0, "speed_share": 0}
 

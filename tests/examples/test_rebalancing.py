@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.clips.rebalancing import Rebalancing, draw, draw_even, oversample
+from pipeline.examples.rebalancing import Rebalancing, balanced_epoch_indices, epoch_indices, oversample
 
 # Two commands of 40 and 20 clips (mean 30), unknown words of 100, 100 and 4 clips, some silence.
 WORDS = np.repeat(["yes", "no", "bed", "cat", "owl", "_silence_"], [40, 20, 100, 100, 4, 10])
@@ -11,7 +11,7 @@ IS_UNKNOWN = LABELS == "unknown"
 
 
 def drawn(epoch=0, seed=3, **settings):
-    return draw(LABELS, WORDS, Rebalancing(**settings), epoch, seed)
+    return epoch_indices(LABELS, WORDS, Rebalancing(**settings), epoch, seed)
 
 
 def test_unknown_is_drawn_to_the_mean_size_of_a_command_class():
@@ -51,12 +51,12 @@ def test_all_keeps_every_clip():
 
 def test_word_labels_have_no_unknown_to_draw():
     labels = np.where(WORDS == "_silence_", "silence", WORDS)
-    np.testing.assert_array_equal(draw(labels, WORDS, Rebalancing(), 0, 0), np.arange(len(WORDS)))
+    np.testing.assert_array_equal(epoch_indices(labels, WORDS, Rebalancing(), 0, 0), np.arange(len(WORDS)))
 
 
 def test_an_even_draw_takes_the_frequent_answer_in_stretches_as_long_as_the_rare_one():
     answers = np.repeat([1, 0, 1], [30, 20, 40])
-    epochs = [draw_even(answers, Rebalancing(even=True), epoch, seed=3) for epoch in range(3)]
+    epochs = [balanced_epoch_indices(answers, Rebalancing(even=True), epoch, seed=3) for epoch in range(3)]
     for rows in epochs:
         assert (rows == np.unique(rows)).all()
         assert set(np.flatnonzero(answers == 0)) <= set(rows)
@@ -64,7 +64,9 @@ def test_an_even_draw_takes_the_frequent_answer_in_stretches_as_long_as_the_rare
     yes = [row for rows in epochs for row in rows if answers[row]]
     assert len(yes) == 60 == len(set(yes))
     fixed = Rebalancing(even=True, redraw=False)
-    np.testing.assert_array_equal(draw_even(answers, fixed, 5, seed=3), draw_even(answers, fixed, 0, seed=3))
+    np.testing.assert_array_equal(
+        balanced_epoch_indices(answers, fixed, 5, seed=3), balanced_epoch_indices(answers, fixed, 0, seed=3)
+    )
 
 
 @pytest.mark.parametrize("unknown", [-0.1, "some"])
@@ -77,17 +79,17 @@ def test_a_share_is_the_same_part_of_each_word_in_every_epoch():
     words = np.array(["yes"] * 40 + ["no"] * 20 + ["cat"] * 10 + ["_silence_"] * 2)
     labels = np.where(words == "cat", "unknown", np.where(words == "_silence_", "silence", words))
     settings = Rebalancing(share=0.3, unknown="all")
-    part = draw(labels, words, settings, epoch=0, seed=1)
+    part = epoch_indices(labels, words, settings, epoch=0, seed=1)
     assert {word: int((words[part] == word).sum()) for word in np.unique(words)} == {
         "yes": 12,
         "no": 6,
         "cat": 3,
         "_silence_": 1,
     }
-    assert draw(labels, words, settings, epoch=5, seed=1).tolist() == part.tolist()
-    assert draw(labels, words, settings, epoch=0, seed=2).tolist() != part.tolist()
+    assert epoch_indices(labels, words, settings, epoch=5, seed=1).tolist() == part.tolist()
+    assert epoch_indices(labels, words, settings, epoch=0, seed=2).tolist() != part.tolist()
     # What is drawn anew each epoch comes out of that part alone.
-    reduced = [draw(labels, words, Rebalancing(share=0.3, unknown=0.1), epoch, seed=1) for epoch in range(4)]
+    reduced = [epoch_indices(labels, words, Rebalancing(share=0.3, unknown=0.1), epoch, seed=1) for epoch in range(4)]
     assert all(set(positions) <= set(part) for positions in reduced)
     assert len({tuple(positions) for positions in reduced}) > 1
 

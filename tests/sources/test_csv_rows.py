@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.clips.csv_rows import csv_rows
 from pipeline.errors import PipelineError
+from pipeline.sources._csv_rows import csv_rows
 
 
 def test_quotes_blank_lines_and_byte_order_mark(tmp_path):

@@ -9,10 +9,11 @@ import numpy as np
 from dvclive import Live
 from numpy.typing import NDArray
 
-from pipeline.clips.rebalancing import oversample
+from pipeline.examples.rebalancing import oversample
+from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.features.selection import Selecting, Selection
 from pipeline.files import read_json, replacing_folder, write_json
-from pipeline.learners.classifier import Classifier, Examples, Lesson, as_float
+from pipeline.learners.classifier import Classifier
 
 ABOUT = "layers.json"
 FIGURES, JUDGED = "figures.json", "validation.npy"
@@ -60,14 +61,14 @@ class LayerwiseClassifier:
         """The names of the layers, such as "layer-07"."""
         return [f"layer-{layer:02}" for layer in self.layers]
 
-    def fit(self, lesson: Lesson, work: Path, live: Path) -> None:
+    def fit(self, data: TrainingData, work: Path, live: Path) -> None:
         """Fit layer by layer; killed, the next call with the same `work` goes on with the layer that it was at."""
         self.accuracies, self._selections, self._voters = [], [], []
         judged, curves = [], _Curves(live)
         for layer, place, name in zip(self.layers, self.places, self.parts, strict=True):
             finished = work / name
             if not (finished / FIGURES).exists():
-                self._fit_layer(lesson, layer, place, finished, work / f"{name}-unfinished")
+                self._fit_layer(data, layer, place, finished, work / f"{name}-unfinished")
             figures = read_json(finished / FIGURES)
             self.accuracies.append(figures["accuracy"])
             self._selections.append(Selection.restore(finished))
@@ -75,7 +76,7 @@ class LayerwiseClassifier:
             judged.append(np.load(finished / JUDGED, allow_pickle=False))
             curves.add(layer, figures)
             print(f"{name}: {figures['features']} features, validation accuracy {figures['accuracy']:.4f}", flush=True)
-        vote = _accuracy(self.combine(np.stack(judged)), lesson.validation.targets)
+        vote = _accuracy(self.combine(np.stack(judged)), data.validation.targets)
         curves.end({"accuracy_of_the_vote": vote, "accuracy_of_the_mean_layer": float(np.mean(self.accuracies))})
         print(f"vote of the layers: validation accuracy {vote:.4f}", flush=True)
 
@@ -116,26 +117,26 @@ class LayerwiseClassifier:
         restored._voters = [restore(folder / name) for name in restored.parts]
         return restored
 
-    def _fit_layer(self, lesson: Lesson, layer: int, place: int, finished: Path, work: Path) -> None:
+    def _fit_layer(self, data: TrainingData, layer: int, place: int, finished: Path, work: Path) -> None:
         assert self._make is not None
-        seed = int(np.random.SeedSequence([lesson.seed, layer]).generate_state(1)[0])
-        train, validation = (_layer(examples, place) for examples in (lesson.train, lesson.validation))
-        drawn = lesson.draw(0)
-        selection = Selection.fit(train[drawn], lesson.train.targets[drawn], self.selecting)
+        seed = int(np.random.SeedSequence([data.seed, layer]).generate_state(1)[0])
+        train, validation = (_layer(examples, place) for examples in (data.train, data.validation))
+        drawn = data.epoch_indices(0)
+        selection = Selection.fit(train[drawn], data.train.targets[drawn], self.selecting)
         train, validation = selection(train), selection(validation)
 
         def draw(epoch: int) -> NDArray[np.int64]:
-            drawn = lesson.draw(epoch)
+            drawn = data.epoch_indices(epoch)
             if not self.oversampling:
                 return drawn
             generator = np.random.default_rng([seed, epoch])
-            balanced: NDArray[np.int64] = drawn[oversample(lesson.train.targets[drawn], generator)]
+            balanced: NDArray[np.int64] = drawn[oversample(data.train.targets[drawn], generator)]
             return balanced
 
-        part = Lesson(
-            train=Examples(train.__getitem__, np.arange(len(train)), lesson.train.targets),
-            validation=Examples(validation.__getitem__, np.arange(len(validation)), lesson.validation.targets),
-            draw=draw,
+        part = TrainingData(
+            train=Examples(train.__getitem__, np.arange(len(train)), data.train.targets),
+            validation=Examples(validation.__getitem__, np.arange(len(validation)), data.validation.targets),
+            epoch_indices=draw,
             augment=lambda inputs, generators: as_float(inputs),
             seed=seed,
         )
@@ -143,7 +144,7 @@ class LayerwiseClassifier:
         voter = self._make(len(selection.kept), seed)
         voter.fit(part, work, work / "live")
         values = voter.predict_proba(validation)
-        accuracy = _accuracy(values, lesson.validation.targets)
+        accuracy = _accuracy(values, data.validation.targets)
         with replacing_folder(finished) as folder:
             selection.save(folder)
             voter.save(folder)

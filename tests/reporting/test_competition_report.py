@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.clips.labels import Vocabulary
 from pipeline.errors import PipelineError
-from pipeline.scoring import verdict
+from pipeline.reporting import competition_report
 from pipeline.scoring.probabilities import Probabilities
 
 ROWS = pandas.DataFrame(
@@ -36,9 +36,9 @@ def judged(clips, fingerprint="c"):
 
 def test_truth_is_in_the_tables_order_and_damaged_clips_need_no_row():
     table = judged(["silence/1", "cat/1", "yes/1"])
-    assert verdict.truth_of(corpus(), "validation", table) == ["silence", "unknown", "yes"]
+    assert competition_report.truth_of(corpus(), "validation", table) == ["silence", "unknown", "yes"]
     with_damaged = judged(["cat/2", "silence/1", "cat/1", "yes/1"])
-    assert verdict.truth_of(corpus(), "validation", with_damaged)[0] == "unknown"
+    assert competition_report.truth_of(corpus(), "validation", with_damaged)[0] == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_truth_is_in_the_tables_order_and_damaged_clips_need_no_row():
 )
 def test_tables_of_another_corpus_are_refused(table):
     with pytest.raises(PipelineError, match="run 'ast' are not of the corpus in prepare"):
-        verdict.truth_of(corpus(), "validation", table)
+        competition_report.truth_of(corpus(), "validation", table)
 
 
 def test_only_the_demo_is_called_synthetic():
-    assert verdict.caption_of(corpus("demo")) == "synthetic speech: says nothing of the leaderboard"
-    assert verdict.caption_of(corpus("archives")) == ""
+    assert competition_report.caption_of(corpus("demo")) == "synthetic speech: says nothing of the leaderboard"
+    assert competition_report.caption_of(corpus("archives")) == ""

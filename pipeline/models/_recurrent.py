@@ -8,11 +8,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.clips.waveform import CLIP_SAMPLES
+from pipeline.examples.training_data import Examples
 from pipeline.features import log_mel
 from pipeline.features.log_mel import LogMel
 from pipeline.features.mel_amplitude import MelAmplitude
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
-from pipeline.learners.classifier import Examples
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.trainer import Training
 from pipeline.settings import Settings

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline import metrics
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.files import write_json
-from pipeline.learners import rates
-from pipeline.scoring import confusion, decision, metrics, submission
+from pipeline.reporting import confusion
+from pipeline.scoring import decision, submission
 from pipeline.scoring.probabilities import Probabilities
 
 SYNTHETIC = "synthetic speech: says nothing of the leaderboard"
@@ -65,7 +66,7 @@ def publish(
     figures = {
         "run": run,
         **metrics.describe(counts, labels, shares),
-        "accuracy_argmax": round(rates.accuracy(undecided, shares), 5),
+        "accuracy_argmax": round(metrics.accuracy(undecided, shares), 5),
         "rule": rule.rule,
         "thresholds": decider.thresholds,
         "prior": rule.prior,

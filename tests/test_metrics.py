@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from pipeline import metrics
+from pipeline.errors import PipelineError
+
+COUNTS = np.array([[8, 2, 0], [5, 5, 0], [0, 0, 0]])
+
+
+def test_confusion_has_truth_in_rows():
+    assert metrics.confusion(np.array([0, 0, 1]), np.array([1, 1, 0]), 3).tolist() == [[0, 2, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_recall_is_nan_without_clips():
+    assert metrics.recalls(COUNTS)[:2].tolist() == [0.8, 0.5]
+    assert np.isnan(metrics.recalls(COUNTS)[2])
+
+
+def test_accuracy_under_a_prior_weighs_the_recalls():
+    assert metrics.accuracy(COUNTS) == 0.65
+    assert metrics.accuracy(COUNTS, np.array([0.9, 0.1, 0.0])) == pytest.approx(0.77)
+    # The third label has no clip: its share falls to the others.
+    assert metrics.accuracy(COUNTS, np.array([0.45, 0.05, 0.5])) == pytest.approx(0.77)
+
+
+def test_a_prior_without_any_judged_label_is_refused():
+    with pytest.raises(PipelineError, match="None of the labels"):
+        metrics.accuracy(COUNTS, np.array([0.0, 0.0, 1.0]))
+
+
+def test_macro_f1_leaves_out_labels_that_do_not_occur():
+    assert metrics.macro_f1(COUNTS) == pytest.approx((16 / 23 + 10 / 17) / 2)
+
+
+def test_effective_clips_are_the_clips_when_all_weigh_the_same():
+    assert metrics.effective_clips(COUNTS, np.array([0.5, 0.5, 0.0])) == pytest.approx(20)
+    assert metrics.effective_clips(COUNTS, np.array([0.9, 0.1, 0.0])) == pytest.approx(1 / (0.081 + 0.001))
+
+
+def test_wilson_interval_of_a_textbook_case():
+    assert metrics.wilson(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    low, high = metrics.wilson(1.0, 50)
+    assert high == pytest.approx(1)
+    assert low == pytest.approx(0.9287, abs=1e-4)
+
+
+LABELS = ["yes", "unknown", "silence"]
+
+
+def test_figures_of_a_small_matrix():
+    truth = ["yes"] * 4 + ["unknown"] * 16
+    predicted = ["yes"] * 3 + ["unknown"] + ["unknown"] * 8 + ["yes"] * 8
+    counts = metrics.count(truth, predicted, LABELS)
+    assert counts.tolist() == [[3, 1, 0], [8, 8, 0], [0, 0, 0]]
+    figures = metrics.describe(counts, LABELS, np.array([0.5, 0.5, 0.0]))
+    assert figures["prior_accuracy"] == 0.625  # the mean of recalls 0.75 and 0.5
+    assert figures["accuracy"] == 0.55
+    # 1 / (0.25 / 4 + 0.25 / 16) = 12.8 clips count
+    assert (figures["prior_accuracy_low"], figures["prior_accuracy_high"]) == pytest.approx(
+        (0.36176, 0.83053), abs=1e-5
+    )
+    assert figures["macro_f1"] == pytest.approx((6 / 15 + 16 / 25) / 2, abs=1e-5)
+    assert figures["recalls"] == {"yes": 0.75, "unknown": 0.5, "silence": None}
+    assert (figures["unknown_recall"], figures["silence_recall"], figures["clips"]) == (0.5, None, 20)
+
+
+def test_a_strange_label_is_an_error():
+    with pytest.raises(KeyError):
+        metrics.count(["yes"], ["no"], LABELS)
