@@ -43,7 +43,7 @@ class Layout:
 
     @property
     def resolved(self) -> Path:
-        """params.yaml as the stages see it: `like` and shared sections filled in, with a digest of each stage's code."""
+        """params.yaml as the stages see it, and a digest of each stage's code."""
         return self.artifacts / "params.json"
 
     @property
@@ -72,7 +72,7 @@ class Layout:
 
     @property
     def second(self) -> Path:
-        """The second round: vote, pseudo_label, train, predict. The first never reads it, so the graph has no circle."""
+        """The second round: vote, pseudo_label, train, predict. The first never reads it: the graph has no circle."""
         return self.artifacts / "second_round"
 
     @property

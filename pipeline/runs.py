@@ -93,9 +93,7 @@ def _names(tree: dict[str, Any], section: str) -> list[str]:
                 "Take letters, digits, - and _; put a number or a word such as null in quotes."
             )
         if name in RESERVED:
-            raise PipelineError(
-                f"params.yaml: a run cannot be called '{name}': submissions/{name} is another's folder."
-            )
+            raise PipelineError(f"params.yaml: a run cannot be called '{name}': submissions/{name} is not a run's.")
     return list(listed)
 
 

@@ -1,6 +1,7 @@
 """Background recordings, cut so that the noise which judges a model never trains it."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,5 +50,5 @@ def cut(noise: Noise, position: int, folds: int = 1) -> list[tuple[int, Noise]]:
     starts = [round(fold * (length + GAP_SAMPLES) / folds) for fold in range(folds + 1)]
     return [
         (fold, Noise(noise.name, noise.samples[start : end - GAP_SAMPLES]))
-        for fold, (start, end) in enumerate(zip(starts, starts[1:], strict=False))
+        for fold, (start, end) in enumerate(pairwise(starts))
     ]

@@ -127,9 +127,10 @@ def _refuse_labels_without_clips(counts: dict[str, int], settings: Prepare) -> N
         SILENCE: "prepare.silence.train is 0, or there are too few clips of the commands",
     }
     told = "; ".join(f"{label}: {causes[label]}" for label in lacking if label in causes)
+    told = f" ({told})" if told else ""
     meant = [label for label in lacking if label in causes]
     raise PipelineError(
-        f"No training clip is {', '.join(lacking)}, so it can be neither learnt nor judged{f' ({told})' if told else ''}."
+        f"No training clip is {', '.join(lacking)}, so it can be neither learnt nor judged{told}."
         "\nChange prepare.splits, prepare.commands or prepare.silence in params.yaml"
         + (f", or say that it is meant: prepare.without: [{', '.join(meant)}]." if meant else ".")
     )

@@ -33,9 +33,9 @@ def assign(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return str [rows], what becomes of each row, and int [rows], the fold whose nets it judges; -1 judges none.
 
-    Rows of part test are "test". Of the others, with one fold, "validation" rows judge fold 0 and "train" rows train it;
-    "holdout" rows do neither. With more, all rows that would train or validate are "train": each judges its own fold
-    and trains the others; speakers are kept together, and the folds are alike in words.
+    Rows of part test are "test". Of the others, with one fold, "validation" rows judge fold 0 and "train" rows train
+    it; "holdout" rows do neither. With more, all rows that would train or validate are "train": each judges its own
+    fold and trains the others; speakers are kept together, and the folds are alike in words.
 
     `rows` has the columns clip, part, split, word, speaker, recording; a split that is already there wins. Methods:
     "lists" takes the archive's lists; "hash" takes `which_set`; "grouped" takes scikit-learn's StratifiedGroupKFold
@@ -45,7 +45,8 @@ def assign(
     says what becomes of the clips that the method calls testing; "holdout" leaves them out of training and validation.
 
     Raises PipelineError if a method cannot be applied, if nothing is left to train or to judge a fold with, if a
-    speaker is in two splits or folds, or if clips that are also the test set (`SplitList.is_test_set`) are not held out.
+    speaker is in two splits or folds, or if clips that are also the test set (`SplitList.is_test_set`) are not held
+    out.
     """
     splits = rows["split"].to_numpy(dtype=object, na_value=None, copy=True)
     splits[rows["part"].to_numpy() == "test"] = "test"

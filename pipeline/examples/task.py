@@ -44,4 +44,4 @@ class Task(Settings):
     @property
     def question(self) -> tuple[str, str | None]:
         """What runs must have in common to vote together; 30 words or ten commands answer the same question."""
-        return self.target, self.presence and self.presence.model_dump_json()
+        return self.target, self.presence.model_dump_json() if self.presence else None

@@ -7,6 +7,7 @@ clips, and that epoch's probabilities judge the block.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from pipeline.examples.from_corpus import judged_labels
 from pipeline.examples.target import Target
 from pipeline.examples.task import Task
 from pipeline.jobs.prediction import by_recording
-from pipeline.learners import epochs
+from pipeline.learners import epochs, judging
 from pipeline.scoring.nested import FILE, FOLDER, blocks_by_clip
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.truth import names_of
@@ -52,13 +53,14 @@ def nested_tables(folder: Path, corpus: Corpus, target: Target, task: Task, mode
 
 
 def _best(
-    values: NDArray[np.float32],
-    truth: NDArray[np.float32],
+    values: NDArray[np.float16],
+    truth: NDArray[Any],
     counted: NDArray[np.bool_],
     judged: NDArray[np.int64] | None,
 ) -> int:
     """Return the first epoch that does best on the counted clips, the last where there are none."""
     if not counted.any():
         return len(values) - 1
-    scores = [epochs.score(epoch[counted], truth[counted], judged) for epoch in values]
-    return int(np.argmax(scores))
+    if truth.ndim == 2:
+        return int(np.argmax([judging.mean_average_precision(epoch[counted], truth[counted]) for epoch in values]))
+    return int(np.argmax([judging.balanced_accuracy(epoch[counted], truth[counted], judged) for epoch in values]))

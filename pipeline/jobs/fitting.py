@@ -19,7 +19,7 @@ from pipeline.examples.from_corpus import SoftLabels, training_data_of
 from pipeline.examples.target import Target, target_of
 from pipeline.features.hidden_states import HiddenStates
 from pipeline.files import replacing_folder, write_json
-from pipeline.jobs.recipes import Reader, Recipe, Run, build, reader_of, recipes_of
+from pipeline.jobs.recipes import Reader, Recipe, Run, build, input_kind, reader_of, recipes_of
 from pipeline.learners import epochs
 from pipeline.learners.clock import Clock
 from pipeline.learners.detector import groups_of
@@ -110,6 +110,7 @@ def _about(
         "run": where.removeprefix("runs."),
         "fold": fold,
         "model": run.model,
+        "inputs": input_kind(corpus, run.model),
         "target": run.target,
         "vocabulary": run.vocabulary,
         "presence": run.presence and run.presence.model_dump(),

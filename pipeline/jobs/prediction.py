@@ -14,7 +14,7 @@ from pipeline.clips.corpus import Corpus
 from pipeline.jobs.recipes import Reader
 from pipeline.learners.classifier import Classifier, Composite
 from pipeline.scoring import probabilities
-from pipeline.scoring.nested import OUT_OF_FOLD
+from pipeline.scoring.nested import FILE
 from pipeline.scoring.probabilities import Probabilities, Table
 from pipeline.scoring.truth import PARTS, names_of
 
@@ -46,7 +46,7 @@ class Predictor:
         """Add the clips that judge a fold to out_of_fold.parquet, and to that of each part."""
         if not self._judged:
             folders = [self.folder, *(self.folder / PARTS / part for part in _parts(classifier))]
-            self._judged = [self._open(self._stack, folder / OUT_OF_FOLD) for folder in folders]
+            self._judged = [self._open(self._stack, folder / FILE) for folder in folders]
         self._write(self._judged, classifier, read, rows, f"fold {fold}")
 
     def write(self, classifier: Classifier, read: Reader, rows: NDArray[np.int64], split: str, fold: int) -> None:
@@ -81,13 +81,13 @@ def average(folder: Path, split: str) -> None:
             (each / split).rmdir()
         elif tables:
             first = tables[0]
-            mean = np.mean([table.values for table in tables], axis=0, dtype=np.float64)
+            mean = np.asarray(np.mean([table.values for table in tables], axis=0, dtype=np.float64))
             Probabilities(first.clips, first.labels, mean, first.run, first.corpus, first.exclusive).write(
                 each / f"{split}.parquet"
             )
 
 
-def by_recording(names: NDArray[Any], values: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float32]]:
+def by_recording(names: NDArray[Any], values: NDArray[np.float32]) -> tuple[list[str], NDArray[Any]]:
     """Return each name once, and the mean of its rows: a recording in segments is judged by what its segments are.
 
     Rows of one name lie side by side.

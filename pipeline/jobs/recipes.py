@@ -141,16 +141,23 @@ def reader_of(encoded: Path, corpus: Corpus, model: str) -> Reader:
 
     Raises PipelineError if the corpus holds what the model cannot take, or there are no hidden states of this corpus.
     """
+    if input_kind(corpus, model) == "hidden_states":
+        return HiddenStates.open(encoded, corpus.fingerprint)
+    return corpus.samples
+
+
+def input_kind(corpus: Corpus, model: str) -> str:
+    """Return what `model` takes of the corpus: samples, embeddings or hidden_states. Raises as `reader_of`."""
     taken = models.inputs_of(model)
     held = "samples" if corpus.dtype == np.int16 else "embeddings"
     if "hidden_states" in taken:
-        return HiddenStates.open(encoded, corpus.fingerprint)
+        return "hidden_states"
     if held not in taken:
         raise PipelineError(
             f"The corpus in {corpus.folder} holds {held}; the model '{model}' takes {' or '.join(taken)}.\n"
             "Change `model` of the run, or download.source, in params.yaml."
         )
-    return corpus.samples
+    return held
 
 
 def _validated(merged: dict[str, Any], own: dict[str, Any], shared: Any, where: str) -> Run:

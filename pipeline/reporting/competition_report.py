@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline import metrics
 from pipeline.clips.corpus import Corpus
 from pipeline.examples.target import target_of
+from pipeline.examples.task import Task
 from pipeline.files import write_json
 from pipeline.reporting import confusion
 from pipeline.scoring import decision, nested, submission, truth
@@ -27,7 +28,7 @@ def caption_of(corpus: Corpus, figures: Mapping[str, Any]) -> str:
     if "prior_accuracy_low" in figures:
         interval = f"95 % interval {figures['prior_accuracy_low']:.3f} to {figures['prior_accuracy_high']:.3f}"
     synthetic = SYNTHETIC if corpus.description["source"] == "demo" else ""
-    return "  ·  ".join(filter(None, (interval, NESTED, synthetic)))
+    return "  ·  ".join(filter(None, (interval, NESTED if figures else "", synthetic)))
 
 
 def publish(
@@ -51,7 +52,7 @@ def publish(
     Raises PipelineError as `truth.truth_of`, `decision.fit_rule` and `submission.write` do.
     """
     commands, labels = corpus.vocabulary.commands, corpus.vocabulary.submission_labels
-    shares, target, table = decision.shares_of(rule.prior, labels), target_of(corpus), out_of_fold.table
+    shares, target, table = decision.shares_of(rule.prior, labels), target_of(corpus, Task()), out_of_fold.table
     wanted = truth.truth_of(corpus, "out_of_fold", table, target)
 
     def fit(probabilities: Probabilities, clips: NDArray[np.int64]) -> decision.FittedRule:

@@ -33,6 +33,4 @@ def main(layout: Layout, run: str) -> None:
     sample = submission.read_sample(layout.prepare / "sample.csv")
     test = Probabilities.read(folder / "test.parquet")
     rng = np.random.default_rng(params.seed(tree))
-    competition_report.publish(
-        layout.submission(run), rule, corpus, sample, out_of_fold, test, holdout, rng, about
-    )
+    competition_report.publish(layout.submission(run), rule, corpus, sample, out_of_fold, test, holdout, rng, about)

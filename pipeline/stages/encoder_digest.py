@@ -1,4 +1,4 @@
-"""encoder_digest: what each run reads of stage encode, so that another encoder trains the probes again, and no other run."""
+"""encoder_digest: what each run reads of stage encode, so that another encoder trains only these again."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""predict: one run's probabilities, as Parquet: out of fold for the training archive, the mean over folds for the test."""
+"""predict: one run's probabilities: out of fold for the training archive, the mean over folds for the test clips."""
 
 from pipeline import params, runs
 from pipeline.clips.corpus import Corpus, Split

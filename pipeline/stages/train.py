@@ -23,10 +23,9 @@ def main(layout: Layout, name: str, fold: int = 0) -> None:
     paths = layout.run(name, is_student)
     corpus = Corpus.open(layout.prepare)
     soft = _soft_labels(layout, corpus, run, name, fold) if is_student else None
-    publication = Publication(
-        paths.work(fold), paths.model(fold), paths.live(fold), layout.timing(name, f"train-{fold}")
-    )
-    fit(run, f"runs.{name}", corpus, fold, params.seed(tree), layout.encode, layout.checkpoints, publication, soft)
+    timing = layout.timing(name, f"train-{fold}")
+    to = Publication(paths.work(fold), paths.model(fold), paths.live(fold), timing)
+    fit(run, f"runs.{name}", corpus, fold, params.seed(tree), layout.encode, layout.checkpoints, to, soft)
 
 
 def _soft_labels(layout: Layout, corpus: Corpus, run: Run, name: str, fold: int) -> SoftLabels:
