@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline import metrics
 from pipeline.clips.corpus import Corpus
 from pipeline.examples.target import target_of
+from pipeline.examples.task import Task
 from pipeline.files import write_json
 from pipeline.reporting import confusion
 from pipeline.scoring import decision, nested, submission, truth
@@ -55,7 +56,7 @@ def publish(
     Raises PipelineError as `truth.truth_of`, `decision.fit_rule` and `submission.write` do.
     """
     commands, labels = corpus.vocabulary.commands, corpus.vocabulary.submission_labels
-    shares, target, table = decision.shares_of(rule.prior, labels), target_of(corpus), out_of_fold.table
+    shares, target, table = decision.shares_of(rule.prior, labels), target_of(corpus, Task()), out_of_fold.table
     wanted = truth.truth_of(corpus, "out_of_fold", table, target)
 
     def fit(probabilities: Probabilities, clips: NDArray[np.int64]) -> decision.FittedRule:

@@ -22,8 +22,8 @@ from pipeline.reporting.competition_report import caption_of_estimate
 from pipeline.scoring import submission, truth
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
+from pipeline.scoring.truth import PARTS
 
-PARTS = "parts"  # of a vote (layers of an encoder): a folder each of tables like the run's own
 BARS = 40  # labels that the picture of average precisions has room for
 
 
@@ -54,7 +54,7 @@ def publish(
     }
     folder.mkdir(parents=True, exist_ok=True)
     caption = caption_of_estimate(corpus, estimate)
-    if target.multi_label:
+    if not target.exclusive:
         known = ~np.isnan(values).any(axis=1)
         precisions = metrics.average_precisions(values[known] > 0.5, nested.values[known])
         write_precisions(folder / "confusion.csv", target.labels, precisions, values[known].sum(axis=0))

@@ -12,17 +12,23 @@ from pipeline.scoring.probabilities import Probabilities
 
 # The two kinds of clips that are judged: each by a net that never heard its speaker, or held out from all nets.
 Judged = Literal["out_of_fold", "holdout"]
+PARTS = "parts"  # of a vote (layers of an encoder): a folder each of tables like the run's own
+
+
+def names_of(corpus: Corpus) -> NDArray[Any]:
+    """Return what each row is called in the tables, str [rows]: a segment by its recording's name."""
+    return corpus.rows["recording"].fillna(corpus.rows["clip"]).to_numpy()
 
 
 def judged_rows(corpus: Corpus, judged: Judged) -> dict[str, int]:
     """Return the row of each clip that is judged, by its name in the tables, in the corpus's order.
 
-    A recording that was cut into pieces is judged once, by its own name; the row is that of one of its pieces, which
-    all have the recording's speaker and labels.
+    A recording that was cut into segments is judged once, by its own name; the row is that of one of its segments,
+    which all have the recording's speaker and labels.
     """
     rows = corpus.rows
     is_judged = rows["fold"] >= 0 if judged == "out_of_fold" else rows["split"] == "holdout"
-    names = rows["recording"].fillna(rows["clip"]).to_numpy()
+    names = names_of(corpus)
     return {names[row]: int(row) for row in np.flatnonzero(is_judged.to_numpy())}
 
 
@@ -57,7 +63,7 @@ def truth_of(corpus: Corpus, judged: Judged, probabilities: Probabilities, targe
             f"The target of run '{probabilities.run}' is known of none of the {judged} clips. See prepare.splits."
         )
     values = target.values[rows]
-    return np.where(known[:, None], values, np.nan) if target.multi_label else np.where(known, values, -1)
+    return np.where(known[:, None], values, np.nan) if not target.exclusive else np.where(known, values, -1)
 
 
 def speakers_of(corpus: Corpus, rows: NDArray[np.int64]) -> list[str]:
