@@ -90,11 +90,6 @@ def read(files: list[SourceFile]) -> Iterator[Recording | SplitList]:
             yield Recording("train", name, data, word, speaker, split)
 
 
-def sample(files: list[SourceFile]) -> list[str] | None:
-    """Return None: there is no sample submission."""
-    return None
-
-
 def answers(files: list[SourceFile]) -> pandas.DataFrame | None:
     """Return fname, label, usage of the test split, sorted by fname."""
     tests = [Path(file.path) for file in files if file.role == "test"]
