@@ -1,25 +1,20 @@
 """Data sources, found by file name: `download.source: demo` is `pipeline/sources/demo.py`.
 
-A source module offers
-
-- `Params`, a `Settings` class: the `download` section of params.yaml without its `source` key;
-- `fetch(params, seed) -> list[SourceFile]`: makes sure that the files are there and whole, downloads or makes them
-  where needed (resumable, progress shown), and lists them;
-- `read(files) -> Iterator[Recording | SplitList | Rejected]`: streams what the files hold, each recording once, memory
-  flat; what cannot be made a recording of is rejected by name and reason;
-- `sample(files) -> list[str] | None`: names of the test clips in the order of the sample submission, None where
-  there is no such file;
-- `answers(files) -> pandas.DataFrame | None`: columns fname, label, usage (Public or Private), None where unknown.
+What a file offers: `Source`.
 """
 
-import importlib
-import pkgutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+<<<<<<< HEAD
 from typing import Any, Literal, Protocol, cast
+=======
+from typing import Any, Literal
+>>>>>>> adding
 
 import pandas
 
+from pipeline import modules
 from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
@@ -35,35 +30,46 @@ class SourceFile:
     sha256: str
 
 
-class Source(Protocol):
-    """What each module in this package offers."""
+def _none(files: list[SourceFile]) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What each module in this package offers; the last two need not be there.
+
+    - `Params`: the `download` section of params.yaml without its `source` key.
+    - `fetch(params, seed)`: makes sure that the files are there and whole, downloads or makes them where needed
+      (resumable, progress shown), and lists them.
+    - `read(files)`: streams what the files hold, each recording once, memory flat; what cannot be made a recording of
+      is rejected by name and reason.
+    - `sample(files)`: names of the test clips in the order of the sample submission, None where there is no such file.
+    - `answers(files)`: columns fname, label, usage (Public or Private), None where unknown.
+    """
 
     Params: type[Settings]
-
-    def fetch(self, params: Settings, seed: int) -> list[SourceFile]: ...
-
-    def read(self, files: list[SourceFile]) -> Iterator[Recording | SplitList | Rejected]: ...
-
-    def sample(self, files: list[SourceFile]) -> list[str] | None: ...
-
-    def answers(self, files: list[SourceFile]) -> pandas.DataFrame | None: ...
+    fetch: Callable[[Any, int], list[SourceFile]]
+    read: Callable[[list[SourceFile]], Iterator[Recording | SplitList | Rejected]]
+    sample: Callable[[list[SourceFile]], list[str] | None] = _none
+    answers: Callable[[list[SourceFile]], pandas.DataFrame | None] = _none
 
 
 def names() -> list[str]:
     """Return the names of all sources, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return modules.names(sys.modules[__name__])
 
 
 def find(name: str) -> Source:
     """Return the source called `name`.
 
-    Raises PipelineError with the known names if there is none.
+    Raises PipelineError with the known names if there is none, or if its file lacks what a source has to offer.
     """
     if name not in names():
         raise PipelineError(
             f"download.source is '{name}', but there is no pipeline/sources/{name}.py.\n"
             f"Known sources: {', '.join(names())}. Change download.source in params.yaml."
         )
+<<<<<<< HEAD
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
 
 
@@ -78,3 +84,6 @@ def named(section: Any) -> tuple[Source, dict[str, Any]]:
             f"Known sources: {', '.join(names())}."
         )
     return find(section["source"]), {key: value for key, value in section.items() if key != "source"}
+=======
+    return modules.offered(sys.modules[__name__], name, Source)
+>>>>>>> adding

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas
-
 from pipeline.clips.recording import Recording, Rejected
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
@@ -56,16 +54,6 @@ def read(files: list[SourceFile]) -> Iterator[Recording | Rejected]:
     for file in files:
         if Path(file.path).name != METADATA:
             yield from _clips(Path(file.path))
-
-
-def sample(files: list[SourceFile]) -> list[str] | None:
-    """Return None: there is no sample submission."""
-    return None
-
-
-def answers(files: list[SourceFile]) -> pandas.DataFrame | None:
-    """Return None: there is no test set."""
-    return None
 
 
 def _clips(path: Path) -> Iterator[Recording | Rejected]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import pandas
 from pydantic import Field
 
 from pipeline.clips.recording import Recording, Rejected
@@ -86,16 +85,6 @@ def read(files: list[SourceFile]) -> Iterator[Recording | Rejected]:
                     yield _recording(record, names, folder.name)
                 except (_UnusableRecord, sequence_example.MalformedMessage) as error:
                     yield Rejected("train", f"{folder.name}/{name}, record {number}", str(error))
-
-
-def sample(files: list[SourceFile]) -> list[str] | None:
-    """Return None: there is no sample submission."""
-    return None
-
-
-def answers(files: list[SourceFile]) -> pandas.DataFrame | None:
-    """Return None: the evaluation set is labelled."""
-    return None
 
 
 def _display_names(path: Path) -> dict[int, str]:

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import pandas
-
 from pipeline.clips.recording import Recording, Rejected
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
@@ -52,16 +50,6 @@ def read(files: list[SourceFile]) -> Iterator[Recording | Rejected]:
         folder = paths.get(f"FSD50K.{part}_audio")
         if folder is not None:
             yield from _clips(part, folder, paths[f"{part}.csv"], vocabulary)
-
-
-def sample(files: list[SourceFile]) -> list[str] | None:
-    """Return None: there is no sample submission."""
-    return None
-
-
-def answers(files: list[SourceFile]) -> pandas.DataFrame | None:
-    """Return None: the evaluation set is labelled."""
-    return None
 
 
 def _clips(part: str, folder: Path, table: Path, vocabulary: frozenset[str]) -> Iterator[Recording | Rejected]:

@@ -14,7 +14,7 @@ from pipeline.clips.recording import Recording, Rejected
 from pipeline.errors import PipelineError
 from pipeline.sources import _tfrecord as tfrecord
 from pipeline.sources import audioset
-from pipeline.sources.audioset import Params, answers, fetch, read, sample
+from pipeline.sources.audioset import Params, fetch, read
 
 STORED = Path(__file__).with_name("audioset_by_tensorflow.tfrecord")
 LABELS = 'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/m/05zppz,"Male speech, man speaking"\n137,/m/04rlf,"Music"\n'
@@ -128,8 +128,6 @@ def test_sets_and_splits(tmp_path):
     files = fetch(Params(folder=folder), seed=0)
     assert [Path(file.path).name for file in files] == ["class_labels_indices.csv", "bal_train", "eval"]
     assert {file.role for file in files} == {"train"}
-    assert sample(files) is None
-    assert answers(files) is None
 
     def splits(name):
         return {clip.name: clip.split for clip in clips_of(folder, name) if isinstance(clip, Recording)}
