@@ -6,11 +6,7 @@ What a file offers: `Source`.
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-<<<<<<< HEAD
-from typing import Any, Literal, Protocol, cast
-=======
 from typing import Any, Literal
->>>>>>> adding
 
 import pandas
 
@@ -69,8 +65,7 @@ def find(name: str) -> Source:
             f"download.source is '{name}', but there is no pipeline/sources/{name}.py.\n"
             f"Known sources: {', '.join(names())}. Change download.source in params.yaml."
         )
-<<<<<<< HEAD
-    return cast(Source, importlib.import_module(f"{__name__}.{name}"))
+    return modules.offered(sys.modules[__name__], name, Source)
 
 
 def named(section: Any) -> tuple[Source, dict[str, Any]]:
@@ -84,6 +79,3 @@ def named(section: Any) -> tuple[Source, dict[str, Any]]:
             f"Known sources: {', '.join(names())}."
         )
     return find(section["source"]), {key: value for key, value in section.items() if key != "source"}
-=======
-    return modules.offered(sys.modules[__name__], name, Source)
->>>>>>> adding
