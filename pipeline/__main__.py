@@ -37,6 +37,12 @@ def _stage(name: str, *arguments: object) -> None:
 
 
 @app.command()
+def resolve() -> None:
+    """Write params.yaml as each stage sees it, with digests of their code: what `dvc repro` watches."""
+    _stage("resolve")
+
+
+@app.command()
 def check() -> None:
     """Check that every run can be built; fetch the checkpoints that it needs."""
     _stage("check")
@@ -60,22 +66,36 @@ def encode() -> None:
     _stage("encode")
 
 
-@app.command()
-def inputs() -> None:
+@app.command("encoder_digest")
+def encoder_digest() -> None:
     """Note which runs read hidden states: only these are trained again for another encoder."""
-    _stage("inputs")
+    _stage("encoder_digest")
 
 
 @app.command()
-def train(run: RunName) -> None:
-    """Fit one run's model; resumes after a kill."""
-    _stage("train", run)
+def train(
+    run: RunName, fold: Annotated[int, typer.Argument(help="Its speakers judge; the others' train.", min=0)] = 0
+) -> None:
+    """Fit one run's model for one fold; resumes after a kill."""
+    _stage("train", run, fold)
 
 
 @app.command()
 def predict(run: RunName) -> None:
-    """Write one run's probabilities of the validation and test clips."""
+    """Write one run's probabilities: out of fold for the training archive, the mean over folds for the test clips."""
     _stage("predict", run)
+
+
+@app.command()
+def vote() -> None:
+    """What the teachers say together, of the clips out of fold and of the test clips."""
+    _stage("vote")
+
+
+@app.command("pseudo_label")
+def pseudo_label(run: RunName) -> None:
+    """Turn the teachers' vote on the test clips into soft labels for a student."""
+    _stage("pseudo_label", run)
 
 
 @app.command()

@@ -28,7 +28,7 @@ class Recording:
     data: bytes = b""
     word: str | None = None
     speaker: str | None = None
-    split: Literal["train", "validation", "testing"] | None = None
+    split: Literal["train", "validation", "holdout"] | None = None
     is_noise: bool = False
     tags: tuple[str, ...] | None = None
     facts: Mapping[str, str] = field(default_factory=dict, hash=False)

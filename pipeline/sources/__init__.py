@@ -66,3 +66,16 @@ def find(name: str) -> Source:
             f"Known sources: {', '.join(names())}. Change download.source in params.yaml."
         )
     return modules.offered(sys.modules[__name__], name, Source)
+
+
+def named(section: Any) -> tuple[Source, dict[str, Any]]:
+    """Return the source that the section `download` of params.yaml names, and the rest of the section.
+
+    Raises PipelineError with the known sources if it names none.
+    """
+    if not isinstance(section, dict) or not isinstance(section.get("source"), str):
+        raise PipelineError(
+            f"params.yaml, section download: 'source' must name a data source; found {section!r}.\n"
+            f"Known sources: {', '.join(names())}."
+        )
+    return find(section["source"]), {key: value for key, value in section.items() if key != "source"}

@@ -123,7 +123,7 @@ def _recording(record: bytes | tfrecord.DamagedRecord, names: dict[int, str], se
     return Recording(
         "train",
         f"{video}_{start}",
-        split="testing" if set_name == "eval" else _split_of(video),
+        split="holdout" if set_name == "eval" else _split_of(video),
         tags=tuple(names[index] for index in indices),
         facts={"seconds": str(len(frames))},
         embedding=_ten_seconds(np.frombuffer(b"".join(values[0] for values in frames), np.uint8)),

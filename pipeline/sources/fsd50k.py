@@ -11,7 +11,7 @@ from pipeline.sources import SourceFile, archives
 from pipeline.sources import _archive as archive
 from pipeline.sources._csv_rows import csv_rows
 
-Split = Literal["train", "validation", "testing"]
+Split = Literal["train", "validation", "holdout"]
 
 _SPLITS: dict[str, Split] = {"train": "train", "val": "validation"}
 _COLUMNS = {"dev": ["fname", "labels", "mids", "split"], "eval": ["fname", "labels", "mids"]}
@@ -65,7 +65,7 @@ def _clips(part: str, folder: Path, table: Path, vocabulary: frozenset[str]) -> 
         name = f"{row[0]}.wav"
         listed.add(name)
         # eval.csv has no split.
-        split = "testing" if part == "eval" else _SPLITS.get(row[-1])
+        split = "holdout" if part == "eval" else _SPLITS.get(row[-1])
         tags = tuple(dict.fromkeys(label for label in row[1].split(",") if label)) if len(row) > 1 else ()
         unknown = [tag for tag in tags if tag not in vocabulary]
         if len(row) != len(header):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field
 
-from pipeline import params
+from pipeline import params, runs
 from pipeline.clips.labels import COMMANDS, Vocabulary
 from pipeline.delivery import bundle, kernel, kernel_dataset
 from pipeline.delivery.kaggle_client import Patience
@@ -18,7 +18,7 @@ from pipeline.layout import Layout
 from pipeline.scoring import submission
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 from pipeline.settings import Settings
-from pipeline.stages import decide, submit
+from pipeline.stages import submit
 from pipeline.stages.score import AFTER
 
 TEMPLATE = Path("notebooks") / bundle.NOTEBOOK
@@ -52,9 +52,9 @@ def build(layout: Layout) -> Path:
     Raises PipelineError for bad parameters, and for a kernel that could not run.
     """
     tree, settings = _read(layout)
-    runs = [*decide.runs(tree), ENSEMBLE]
-    if settings.run not in runs:
-        raise PipelineError(f"params.yaml: kernel.run is '{settings.run}', which is none of: {', '.join(runs)}.")
+    names = [*runs.names(tree), ENSEMBLE]
+    if settings.run not in names:
+        raise PipelineError(f"params.yaml: kernel.run is '{settings.run}', which is none of: {', '.join(names)}.")
     if not settings.dataset:
         names = sorted({name for name, _ in _checkpoints(tree)})
         if absent := [name for name in names if not settings.internet or (layout.root / name).is_dir()]:
@@ -180,7 +180,7 @@ def _read(layout: Layout) -> tuple[dict[str, Any], Params]:
         raise PipelineError(
             "params.yaml has no section kernel with your Kaggle user name. Add at least:\nkernel:\n  user: <name>"
         )
-    if "kernel" in decide.runs(tree):
+    if "kernel" in runs.names(tree):
         raise PipelineError("params.yaml: a run cannot be called 'kernel', since that is what `kernel pull` fetches.")
     return tree, params.section(tree, "kernel", Params)
 

@@ -6,15 +6,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import metrics, params
+from pipeline import metrics, params, runs, sections
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
+from pipeline.examples.task import Task
 from pipeline.files import read_json, sha256_of, write_json
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report, confusion
 from pipeline.scoring import scoreboard, submission
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
-from pipeline.stages import decide
 
 COMPETITION = "tensorflow-speech-recognition-challenge"
 # Sections that come after a submission or outside the graph, and so have no part in what a file says.
@@ -29,15 +29,16 @@ def main(layout: Layout) -> None:
     sample = submission.read_sample(layout.prepare / "sample.csv")
     answers = scoreboard.read_answers(layout.prepare / "answers.csv", labels)
     commit = ledger.commit_of(layout.root)
-    synthetic = bool(competition_report.caption_of(corpus))
+    synthetic = corpus.description["source"] == "demo"
     scores: dict[str, dict[str, Any]] = {}
-    for run in [*decide.runs(tree), ENSEMBLE]:
+    for run in [*runs.names(tree), ENSEMBLE]:
         path = layout.submission(run) / "submission.csv"
         figures = read_json(layout.submission(run) / "metrics.json")
-        validation, testing = (part and part.get("accuracy", part.get("map")) for part in (figures, figures["testing"]))
+        figure = figures["estimate"], figures["holdout"]
+        validation, holdout = (part and part.get("prior_accuracy", part.get("map")) for part in figure)
         scores[run] = {"public": None, "private": None, "validation": validation, "n_public": 0, "n_private": 0}
-        scores[run]["testing"] = testing
-        if not decide.Question(target=figures["target"], presence=figures["presence"]).is_submitted:
+        scores[run]["holdout"] = holdout
+        if not Task(target=figures["target"], presence=figures["presence"]).is_submitted:
             continue
         predicted = submission.check(path, sample, labels)
         if answers is None:
@@ -59,7 +60,7 @@ def main(layout: Layout) -> None:
         given = [predicted[name] for name in answers["fname"].tolist()]
         counts = metrics.count(answers["label"].tolist(), given, labels)
         title = f"{run}  ·  private {private or 'unknown'}, public {public or 'unknown'}"
-        confusion.draw(kept.with_suffix(".png"), counts, labels, title, competition_report.caption_of(corpus))
+        confusion.draw(kept.with_suffix(".png"), counts, labels, title, competition_report.caption_of(corpus, {}))
         ledger.append(layout.ledger, row)
     write_json(layout.scores, scores)
     report(scores, answers is not None or not sample, synthetic, layout)
@@ -67,9 +68,9 @@ def main(layout: Layout) -> None:
 
 def makers(tree: dict[str, Any], run: str) -> dict[str, Any]:
     """Return the parameters that made a run's submission, for their digest; other runs' have no part in it."""
-    members = decide.runs(tree)
+    members = runs.names(tree)
     made: dict[str, Any] = {key: value for key, value in tree.items() if key not in AFTER | {"runs", "decide"}}
-    made["decide"] = decide.settings(tree).for_run(run).model_dump()
+    made["decide"] = sections.decide(tree).for_run(run).model_dump()
     if run == ENSEMBLE:
         made["ensemble"] = tree.get("ensemble")
         members = (made["ensemble"] or {}).get("runs") or members
@@ -82,7 +83,7 @@ def makers(tree: dict[str, Any], run: str) -> dict[str, Any]:
 def report(scores: dict[str, dict[str, Any]], known: bool, synthetic: bool, layout: Layout) -> None:
     """Print one line a run, best private score first."""
     # Parts that no run was judged on have no column.
-    parts = [part for part in ("private", "public", "testing", "validation") if any(s[part] for s in scores.values())]
+    parts = [part for part in ("private", "public", "holdout", "validation") if any(s[part] for s in scores.values())]
     table = Table("run", *parts)
     for run, score in sorted(scores.items(), key=lambda item: -(item[1]["private"] or item[1]["validation"])):
         table.add_row(run, *(_five(score[part]) or "-" for part in parts))

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import params
+from pipeline import params, runs
 from pipeline.delivery import access, ledger
 from pipeline.delivery.competition import Competition
 from pipeline.delivery.journal import Journal
@@ -16,7 +16,7 @@ from pipeline.files import read_json
 from pipeline.layout import Layout
 from pipeline.scoring import inspection, scoreboard
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
-from pipeline.stages import decide, score, validate
+from pipeline.stages import score, validate
 from pipeline.stages.score import COMPETITION
 
 # Sources whose test clips are not those of a competition at Kaggle.
@@ -87,13 +87,13 @@ def desk_of(layout: Layout, tree: dict[str, Any], competition: Competition) -> D
 
 def _data(layout: Layout, tree: dict[str, Any], run: str, path: Path) -> bytes:
     if not (path.exists() or _is_listed(tree, run)):
-        there = [*decide.runs(tree), ENSEMBLE]
+        there = [*runs.names(tree), ENSEMBLE]
         raise PipelineError(f"There is no run '{run}'. Runs: {', '.join(there)}. Names of files are for `validate`.")
     return inspection.read(path)
 
 
 def _is_listed(tree: dict[str, Any], run: str) -> bool:
-    return run in (*decide.runs(tree), ENSEMBLE)
+    return run in (*runs.names(tree), ENSEMBLE)
 
 
 def _refuse_elsewhere(layout: Layout, path: Path) -> None:

@@ -7,14 +7,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import params
+from pipeline import params, sections
 from pipeline.clips.labels import COMMANDS, Vocabulary
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
 from pipeline.layout import Layout
 from pipeline.scoring import inspection, submission
 from pipeline.scoring.decision import shares_of
-from pipeline.stages import decide
 
 
 def main(layout: Layout, path: Path, sample: Path | None = None) -> None:
@@ -40,7 +39,7 @@ def inspect(
     """
     labels = labels_of(layout, tree)
     run = path.resolve().parent.name
-    expected = shares_of(decide.settings(tree).for_run(run).prior, labels).tolist()
+    expected = shares_of(sections.decide(tree).for_run(run).prior, labels).tolist()
     sample = sample or _sample_beside(layout, path)
     names = submission.read_sample(sample)
     if not names:
