@@ -22,13 +22,17 @@ SYNTHETIC = "synthetic speech: says nothing of the leaderboard"
 NESTED = "out of fold, judged by choices made on other speakers"
 
 
-def caption_of(corpus: Corpus, figures: Mapping[str, Any]) -> str:
-    """Return what a picture must say: the interval, which clips and choices were judged, where the clips come from."""
+def caption_of(corpus: Corpus) -> str:
+    """Return what a picture must say of where the clips come from."""
+    return SYNTHETIC if corpus.description["source"] == "demo" else ""
+
+
+def caption_of_estimate(corpus: Corpus, figures: Mapping[str, Any]) -> str:
+    """Return what a picture of an estimate must say: its interval, what it was judged on, where the clips come from."""
     interval = ""
     if "prior_accuracy_low" in figures:
         interval = f"95 % interval {figures['prior_accuracy_low']:.3f} to {figures['prior_accuracy_high']:.3f}"
-    synthetic = SYNTHETIC if corpus.description["source"] == "demo" else ""
-    return "  ·  ".join(filter(None, (interval, NESTED if figures else "", synthetic)))
+    return "  ·  ".join(filter(None, (interval, NESTED, caption_of(corpus))))
 
 
 def publish(
@@ -92,6 +96,6 @@ def publish(
     submission.write(folder / "submission.csv", dict(zip(test.clips, predicted, strict=True)), sample, labels)
     counts = metrics.confusion(wanted, decided["estimate"], len(labels))
     title = f"{table.run}  ·  estimated accuracy {estimate['prior_accuracy']:.3f}"
-    confusion.publish(folder, counts, labels, title, caption_of(corpus, estimate))
+    confusion.publish(folder, counts, labels, title, caption_of_estimate(corpus, estimate))
     write_json(folder / "metrics.json", figures)
     return figures

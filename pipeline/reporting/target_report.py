@@ -18,7 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples.target import Target
 from pipeline.files import replacing, write_json
 from pipeline.reporting import confusion
-from pipeline.reporting.competition_report import caption_of
+from pipeline.reporting.competition_report import caption_of_estimate
 from pipeline.scoring import submission, truth
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
@@ -53,7 +53,7 @@ def publish(
         "holdout": _judge_holdout(corpus, target, holdout),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    caption = caption_of(corpus, estimate)
+    caption = caption_of_estimate(corpus, estimate)
     if not target.exclusive:
         known = ~np.isnan(values).any(axis=1)
         precisions = metrics.average_precisions(values[known] > 0.5, nested.values[known])

@@ -16,7 +16,7 @@ GRID = np.arange(-8, 8.01, 0.25)
 RESAMPLES = 100
 BUNDLES = 50  # of speakers; resamples draw bundles, so that their cost does not grow with the clips
 FITS = 5  # cross-fitting: thresholds chosen on four fifths of the bundles are judged on the fifth that is left
-STANDARD_ERRORS = 1.0  # by which the cross-fitted gain over the argmax must be above zero
+STANDARD_ERRORS = 1.5  # by which the cross-fitted gain over the argmax must be above zero; see `tune`
 TINY = 1e-9
 
 

@@ -60,7 +60,7 @@ def main(layout: Layout) -> None:
         given = [predicted[name] for name in answers["fname"].tolist()]
         counts = metrics.count(answers["label"].tolist(), given, labels)
         title = f"{run}  ·  private {private or 'unknown'}, public {public or 'unknown'}"
-        confusion.draw(kept.with_suffix(".png"), counts, labels, title, competition_report.caption_of(corpus, {}))
+        confusion.draw(kept.with_suffix(".png"), counts, labels, title, competition_report.caption_of(corpus))
         ledger.append(layout.ledger, row)
     write_json(layout.scores, scores)
     report(scores, answers is not None or not sample, synthetic, layout)
