@@ -247,7 +247,7 @@ class Corpus:
     def training_rows(self, fold: int) -> np.ndarray:
         """Return the row numbers, ascending, that the nets of a fold learn from."""
         splits, folds = self.rows["split"].to_numpy(), self.rows["fold"].to_numpy()
-        return np.flatnonzero(np.isin(splits, ("train", "validation")) & (folds != fold))
+        return np.flatnonzero((splits == "train") & (folds != fold))
 
     def judged_rows(self, fold: int) -> np.ndarray:
         """Return the row numbers, ascending, that judge the nets of a fold. Their speakers are in no training row."""
