@@ -7,8 +7,9 @@ import yaml
 
 from pipeline import models, params, sources
 from pipeline.clips.target import Presence
+from pipeline.delivery.settings import Kernel, Submit
 from pipeline.scoring.ensemble import Ensemble
-from pipeline.stages import decide, encode, kernel, prepare, submit, train
+from pipeline.stages import decide, encode, prepare, train
 from pipeline.stages.ensemble import voters
 
 PROFILES = sorted((Path(__file__).resolve().parents[1] / "profiles").glob("*.yaml"))
@@ -27,9 +28,9 @@ def test_every_section_is_valid(tree):
     params.section(tree, "prepare", prepare.Params)
     params.section(tree, "encode", encode.Params)
     decide.settings(tree)
-    submit.settings_of(tree)
+    params.section(tree, "submit", Submit)
     if "kernel" in tree:
-        params.section(tree, "kernel", kernel.Params)
+        params.section(tree, "kernel", Kernel)
     assert voters(tree, params.section(tree, "ensemble", Ensemble))[0]
 
 

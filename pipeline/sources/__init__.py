@@ -9,7 +9,8 @@ A source module offers
   flat; what cannot be made a recording of is rejected by name and reason;
 - `sample(files) -> list[str] | None`: names of the test clips in the order of the sample submission, None where
   there is no such file;
-- `answers(files) -> pandas.DataFrame | None`: columns fname, label, usage (Public or Private), None where unknown.
+- `answers(files) -> pandas.DataFrame | None`: columns fname, label, usage (Public or Private), None where unknown;
+- `KAGGLE = True`, if its test clips are those of a competition at Kaggle, so that they may be submitted there.
 """
 
 import importlib
@@ -65,3 +66,8 @@ def find(name: str) -> Source:
             f"Known sources: {', '.join(names())}. Change download.source in params.yaml."
         )
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
+
+
+def is_kaggle(name: str) -> bool:
+    """Say whether the test clips of the source are those of a competition at Kaggle; no, unless it says so itself."""
+    return name in names() and bool(getattr(find(name), "KAGGLE", False))

@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives
 
+KAGGLE = True  # its test clips are the competition's
 _STEMS = ("train", "test", "sample_submission")
 
 

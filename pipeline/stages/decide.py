@@ -8,9 +8,10 @@ from pipeline import params
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.labels import Kind
 from pipeline.clips.target import WORD, Presence, is_submitted, target_of
+from pipeline.delivery.commit import commit_of
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout
-from pipeline.scoring import judgement, submission, verdict
+from pipeline.scoring import judgement, provenance, submission, verdict
 from pipeline.scoring.decision import Decide
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 from pipeline.scoring.probabilities import Probabilities
@@ -38,6 +39,7 @@ def main(layout: Layout, run: str) -> None:
     if not question.is_submitted:
         judgement.publish(layout.submission(run), corpus, target, validation, testing, about)
         return
+    provenance.keep_aside(layout.submission(run))
     verdict.publish(
         layout.submission(run),
         rule,
@@ -49,6 +51,8 @@ def main(layout: Layout, run: str) -> None:
         np.random.default_rng(params.seed(tree)),
         about,
     )
+    made = params.digest(provenance.makers(tree, run, rule.model_dump()))
+    provenance.note(layout.submission(run), commit_of(layout.root), made)
 
 
 class Question(Settings):

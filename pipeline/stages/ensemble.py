@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from pipeline import params
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.target import target_of
+from pipeline.delivery.commit import commit_of
 from pipeline.layout import Layout
-from pipeline.scoring import decision, ensemble, judgement, submission, verdict
+from pipeline.scoring import decision, ensemble, judgement, provenance, submission, verdict
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import decide
 
@@ -50,6 +51,7 @@ def main(layout: Layout) -> None:
     rule = decide.settings(tree).for_run(ensemble.NAME)
     shares = decision.shares_of(rule.prior, corpus.vocabulary.submission_labels)
     weights = ensemble.weigh(settings, validation, truth, commands, shares)
+    provenance.keep_aside(folder)
     verdict.publish(
         folder,
         rule,
@@ -61,6 +63,8 @@ def main(layout: Layout) -> None:
         np.random.default_rng(params.seed(tree)),
         {**question.model_dump(), **_told(weights)},
     )
+    made = params.digest(provenance.makers(tree, ensemble.NAME, rule.model_dump()))
+    provenance.note(folder, commit_of(layout.root), made)
 
 
 def voters(tree: dict[str, Any], settings: ensemble.Ensemble) -> tuple[list[str], decide.Question]:

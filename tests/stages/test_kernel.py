@@ -13,6 +13,7 @@ import py7zr
 import pytest
 import yaml
 
+from pipeline.delivery import bundle
 from pipeline.errors import PipelineError
 from pipeline.files import sha256_of
 from pipeline.layout import Layout
@@ -228,7 +229,7 @@ def test_the_parameters_on_kaggle_are_those_of_the_flow_with_the_mounted_data():
         "submit": {"competition": "words"},
         "kernel": USER,
     }
-    made = kernel.on_kaggle(tree)
+    made = bundle.on_kaggle(tree)
     assert list(made) == ["seed", "download", "runs", "ensemble"]
     assert made["download"] == {"source": "archives", "folder": "to-be-found-on-kaggle"}
 

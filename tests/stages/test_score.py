@@ -3,6 +3,8 @@ import pytest
 
 from pipeline.delivery import ledger
 from pipeline.files import read_json, sha256_of, write_json
+from pipeline.scoring import provenance
+from pipeline.scoring.decision import Decide
 from pipeline.stages import decide, ensemble, score
 
 
@@ -114,7 +116,9 @@ def test_only_parameters_that_made_a_submission_are_in_its_digest():
     }
 
     def made(run, **changes):
-        return score.makers({**tree, **changes}, run)
+        return provenance.makers(
+            {**tree, **changes}, run, Decide(**changes.get("decide", tree["decide"])).for_run(run).model_dump()
+        )
 
     assert made("ast") == made("ast", report={"clips": 20}, ensemble={"weights": "equal"})
     assert made("ast") == made("ast", runs={"ast": {"epochs": 1}, "words": {"epochs": 2}})

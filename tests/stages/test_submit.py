@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import sources
 from pipeline.delivery import ledger
+from pipeline.delivery.settings import Submit
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
 from pipeline.layout import Layout
@@ -394,7 +396,7 @@ def test_a_run_that_is_not_there(here):
         submit_here(here, "words")
 
 
-@pytest.mark.parametrize("source", submit.ELSEWHERE)
+@pytest.mark.parametrize("source", [*sorted({*sources.names()} - {"archives", "kaggle"}), "one that is not there"])
 def test_clips_of_no_competition_are_not_submitted(here, server, source):
     description = here.layout.prepare / "corpus.json"
     write_json(description, {**read_json(description), "source": source})
@@ -405,10 +407,10 @@ def test_clips_of_no_competition_are_not_submitted(here, server, source):
 
 def test_the_competition_is_that_of_the_source():
     own = {"source": "kaggle", "competition": "own"}
-    assert submit.competition_of({"download": own}) == "own"
-    assert submit.competition_of({"download": own, "submit": {"competition": "other"}}) == "other"
-    assert submit.competition_of({"download": {**own, "source": "archives"}}) == COMPETITION
-    assert submit.competition_of({}) == COMPETITION
+    assert Submit().slug(own) == "own"
+    assert Submit(competition="other").slug(own) == "other"
+    assert Submit().slug({**own, "source": "archives"}) == COMPETITION
+    assert Submit().slug(None) == COMPETITION
 
 
 # kill -9
