@@ -89,9 +89,10 @@ def explained(error: Exception, competition: str, what: str) -> KaggleError:
 def _said(response: requests.Response) -> str:
     """Return the service's own words, which it nests."""
     try:
-        return str(response.json()["error"]["message"])
+        said = str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return response.reason or "no reason given"
+        said = ""
+    return said or response.reason or "no reason given"
 
 
 def _retry_after_s(response: requests.Response) -> float:

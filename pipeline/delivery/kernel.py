@@ -266,8 +266,7 @@ def _verify(folder: Path, kernel: str) -> str:
             raise PipelineError(
                 f"The output file {name} of {kernel} is missing or not the one that the kernel wrote. Run again."
             )
-    if not inside(folder / "runs", run).is_dir():
-        raise PipelineError(f"The output of {kernel} has no folder of the run '{masked(run)}'. Push it again.")
+    inside(folder, run)
     return run
 
 

@@ -193,4 +193,4 @@ def test_only_the_output_of_a_kernel_that_ended_well_is_fetched(state, message, 
     kernels.states = [state]
     with pytest.raises(PipelineError, match=message):
         kernel.pull(NAME, tmp_path / "output", PATIENCE)
-    assert server.asked("ListKernelSessionOutput") == []
+    assert server.asked("GET") == []

@@ -161,7 +161,7 @@ def test_the_built_notebook_makes_a_valid_submission_offline(place, built, noteb
         for run in ("ast", "ensemble")
         for name in ("submission.csv", "metrics.json", "confusion.csv", "confusion.png")
     }
-    assert left == {"submission.csv", "sample.csv", "results.json", "dvc.lock"} | of_runs
+    assert left == {"submission.csv", "sample.csv", "params.yaml", "results.json", "dvc.lock"} | of_runs
     for name, wanted in json.loads((kaggle.working / "results.json").read_text())["sha256"].items():
         assert sha256_of(kaggle.working / name) == wanted
     assert (kaggle.temp / "project/.dvc/cache/files").is_dir()

@@ -97,7 +97,7 @@ def test_unknown_answers_are_said_and_nothing_is_kept(decided, capsys):
     assert names(layout, ".csv") == []
     printed = capsys.readouterr().out
     assert "not known" in printed
-    assert "kaggle competitions submit -c tensorflow-speech-recognition-challenge -f " in printed
+    assert "python -m pipeline submit <run> --wait" in printed
 
 
 def test_leftovers_of_removed_runs_are_not_scored(decided):
