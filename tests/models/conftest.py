@@ -10,7 +10,7 @@ import torch
 
 from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.learners.network import NetClassifier
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.models import Model
 
 
