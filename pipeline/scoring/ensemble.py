@@ -157,7 +157,7 @@ def vote_words(
     shares = np.divide(
         sharing[:, is_word], mass, out=np.full((len(mass), is_word.sum()), 1 / is_word.sum()), where=mass > 0
     )
-    for run in ordered.keys() - with_words.keys():
+    for run in (run for run in ordered if run not in with_words):  # in a fixed order: sums of floats depend on it
         summed = ordered[run].to_submission_labels(commands)
         for column in np.flatnonzero(~is_word):
             values[:, column] += weights[run] * summed.values[:, summed.labels.index(spoken.labels[column])]
