@@ -72,7 +72,9 @@ def test_the_best_balanced_accuracy_is_that_of_the_published_weights(name, finis
     predicted = classifier.predict_proba(data.validation.read(data.validation.rows)).argmax(axis=1)
     recalls = metrics.recalls(metrics.confusion(data.validation.targets, predicted, len(labels)))
     assert read_json(layout.live(name) / "metrics.json")["best_balanced_accuracy"] == pytest.approx(np.nanmean(recalls))
-    curve = (layout.live(name) / "plots" / "metrics" / "validation" / "balanced_accuracy.tsv").read_text().splitlines()[1:]
+    curve = (
+        (layout.live(name) / "plots" / "metrics" / "validation" / "balanced_accuracy.tsv").read_text().splitlines()[1:]
+    )
     assert [line.split("\t")[0] for line in curve] == ["1", "2", "3", "4"]
     assert max(float(line.split("\t")[1]) for line in curve) == pytest.approx(np.nanmean(recalls))
 
