@@ -3,10 +3,12 @@
 Stages are imported when called: torch and transformers take seconds, which `--help` and `decide` need not wait for.
 """
 
+import ast
 import errno
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +20,9 @@ from pipeline.layout import Layout
 # Read when torch is loaded. Threads that wait at a barrier sleep instead of spinning: on a machine with anything else
 # to do, two spinning threads trained at a third to a tenth of the speed of two sleeping ones.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+STAGES = Path(__file__).parent / "stages"
+PARTS_OF_OTHERS = {"access", "kernel"}  # `kaggle check` and the verbs of `kernel`
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file may not be so big"}
 
@@ -258,6 +263,31 @@ def kernel_status(
 def kernel_pull() -> None:
     """Fetch its output, and its submission to submissions/kernel."""
     _kernel("pull")
+
+
+def _add_other_stages() -> None:
+    """Make a verb of each stage module that has none above and whose `main` takes the layout alone.
+
+    They are read, not imported, so that `--help` does not wait for what they import.
+    """
+    known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    for path in sorted(STAGES.glob("[!_]*.py")):
+        if path.stem not in known | PARTS_OF_OTHERS:
+            module = ast.parse(path.read_bytes(), path)
+            mains = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
+            if mains and [argument.arg for argument in mains[0].args.args] == ["layout"]:
+                summary = (ast.get_docstring(module) or "").removeprefix(f"{path.stem}: ")
+                app.command(path.stem, help=summary)(_verb(path.stem))
+
+
+def _verb(stage: str) -> Callable[[], None]:
+    def verb() -> None:
+        _stage(stage)
+
+    return verb
+
+
+_add_other_stages()
 
 
 def main() -> None:
