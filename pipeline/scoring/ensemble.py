@@ -151,9 +151,10 @@ def vote_words(
     scale = sum(of_words.values())
     spoken = vote(with_words, _normalised(of_words) if scale else _equal(with_words), None)
     without = {run: table for run, table in tables.items() if run not in with_words}
-    if not without:
+    rest = {run: weights[run] for run in without}
+    if not any(rest.values()):
         return spoken
-    others = vote({"": spoken, **without}, {"": 0.0, **{run: weights[run] for run in without}}, commands)
+    others = vote({"": spoken, **without}, {"": 0.0, **_normalised(rest)}, commands)
     is_unknown = np.array([label not in submission or label == UNKNOWN for label in spoken.labels])
     unknown = spoken.values[:, is_unknown].astype(np.float64)
     mass = unknown.sum(axis=1, keepdims=True)
@@ -161,8 +162,8 @@ def vote_words(
     values = scale * spoken.values.astype(np.float64)
     for column, label in enumerate(spoken.labels):
         if not is_unknown[column]:
-            values[:, column] += others.values[:, others.labels.index(label)]
-    values[:, is_unknown] += share * others.values[:, others.labels.index(UNKNOWN), None]
+            values[:, column] += (1 - scale) * others.values[:, others.labels.index(label)]
+    values[:, is_unknown] += (1 - scale) * share * others.values[:, others.labels.index(UNKNOWN), None]
     return Probabilities(spoken.clips, spoken.labels, values, NAME, spoken.corpus, spoken.exclusive)
 
 
