@@ -1,9 +1,12 @@
 """params.yaml: one section, one validated class. Only the verbs and the stages look here."""
 
+import difflib
 import hashlib
 import json
+import re
+from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML, YAMLError
@@ -13,9 +16,14 @@ from pipeline.settings import Settings
 
 S = TypeVar("S", bound=Settings)
 
+LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
+
 SECTIONS = (
     *("seed", "folds", "download", "prepare", "encode", "train", "runs", "vote", "students", "decide", "ensemble"),
     *("kernel", "submit"),
+)
+_ALTERNATIVE = re.compile(
+    r"^(literal|dict|list|tuple|function-.*|constrained-.*|nullable)\[|^(int|float|str|bool|constrained-.*)$"
 )
 
 
@@ -30,7 +38,7 @@ def read(path: Path) -> dict[str, Any]:
         raise PipelineError(
             f"There is no {path}. Run from the project's folder, or start with: cp profiles/demo.yaml params.yaml"
         ) from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:  # ValueError: bytes that are no UTF-8, a date that is none
         raise PipelineError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise PipelineError(f"{path} must hold sections such as 'download:' and 'runs:'; found {type(tree).__name__}.")
@@ -38,6 +46,7 @@ def read(path: Path) -> dict[str, Any]:
         raise PipelineError(
             f"{path}: no stage reads the section {', '.join(strange)}. Known sections: {', '.join(SECTIONS)}."
         )
+    _refuse_dates(tree, path, "")
     return tree
 
 
@@ -46,12 +55,9 @@ def validate(values: Any, kind: type[S], where: str) -> S:
 
     Raises PipelineError that lists every bad key with what was given and what is allowed.
     """
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise PipelineError(f"params.yaml, section {where}: expected keys and values, found {values!r}.")
+    values = _mapping(values, where)
     try:
-        return kind(**values)
+        return kind.model_validate(values)
     except ValidationError as error:
         raise PipelineError(_explain(error, kind, where)) from None
 
@@ -61,11 +67,16 @@ def section(tree: dict[str, Any], name: str, kind: type[S]) -> S:
     return validate(tree.get(name), kind, name)
 
 
+def mapping(tree: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the section `name` as it stands there, empty if it is absent. Raises PipelineError for another value."""
+    return _mapping(tree.get(name), name)
+
+
 def seed(tree: dict[str, Any]) -> int:
     """Return the seed that everything random starts from."""
     value = tree.get("seed")
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise PipelineError(f"params.yaml: 'seed' must be a whole number from 0 up; found {value!r}.")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_SEED:
+        raise PipelineError(f"params.yaml: 'seed' must be a whole number from 0 to {LARGEST_SEED}; found {value!r}.")
     return value
 
 
@@ -85,14 +96,50 @@ def digest(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def _mapping(values: Any, where: str) -> dict[str, Any]:
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise PipelineError(f"params.yaml, section {where}: expected keys and values, found {values!r}.")
+    if strange := [key for key in values if not isinstance(key, str)]:
+        raise PipelineError(
+            f"params.yaml, section {where}: {strange[0]!r} is a value where a key is expected. Put it in quotes."
+        )
+    return values
+
+
+def _refuse_dates(value: Any, path: Path, at: str) -> None:
+    """Raise PipelineError for a value that JSON cannot hold: what looks like a date in YAML."""
+    if isinstance(value, dict | list):
+        for key, inside in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_dates(inside, path, f"{at}.{key}" if at else str(key))
+    elif isinstance(value, date):
+        raise PipelineError(f"{path}: {at} is {value}, a date, which no parameter is. Put it in quotes.")
+
+
 def _explain(error: ValidationError, kind: type[Settings], where: str) -> str:
-    lines = [f"params.yaml, section {where}:"]
+    lines: dict[str, None] = {}  # each once: of a type that has alternatives, each of them may say the same
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+        key = ".".join(str(part) for part in problem["loc"] if not _ALTERNATIVE.search(str(part)))
         if problem["type"] == "extra_forbidden":
-            lines.append(f"  {key}: unknown key. Known keys: {', '.join(kind.model_fields)}")
+            known = _fields_at(kind, problem["loc"][:-1])
+            near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+            meant = f" Do you mean {near[0]}?" if near else ""
+            lines[f"  {key}: unknown key.{meant} Known keys: {', '.join(known)}"] = None
         elif problem["type"] == "missing":
-            lines.append(f"  {key}: missing, and it has no default")
+            lines[f"  {key}: missing, and it has no default"] = None
         else:
-            lines.append(f"  {key}: {problem['msg']}; found {problem['input']!r}")
-    return "\n".join(lines)
+            lines[
+                f"  {key + ': ' if key else ''}{problem['msg'].removeprefix('Value error, ')}; found {problem['input']!r}"
+            ] = None
+    return "\n".join([f"params.yaml, section {where}:", *lines])
+
+
+def _fields_at(kind: Any, loc: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the settings that lie at `loc` inside `kind`."""
+    for part in loc:
+        field = getattr(kind, "model_fields", {}).get(part)
+        if field is not None:
+            inside = [field.annotation, *get_args(field.annotation)]
+            kind = next((each for each in inside if isinstance(each, type) and issubclass(each, Settings)), kind)
+    return list(kind.model_fields)

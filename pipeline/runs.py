@@ -39,9 +39,7 @@ def entry(tree: dict[str, Any], name: str) -> dict[str, Any]:
     is taken as a whole. Raises PipelineError if the run is not listed, or it is like one that is not, or like itself.
     """
     mine = own(tree, name)
-    shared = tree.get("train") or {}
-    if not isinstance(shared, dict):
-        raise PipelineError(f"params.yaml: 'train' must hold keys and values; found {shared!r}.")
+    shared = params.mapping(tree, "train")
     merged = {**shared, **mine}
     for key in shared.keys() & mine.keys():
         if isinstance(shared[key], dict) and isinstance(mine[key], dict):
@@ -51,7 +49,7 @@ def entry(tree: dict[str, Any], name: str) -> dict[str, Any]:
 
 def own(tree: dict[str, Any], name: str, through: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return a run's entry with what it is `like` under it; `through` are the runs that led here. Raises as `entry`."""
-    listed = {**(tree.get("runs") or {}), **(tree.get("students") or {})}
+    listed = {**params.mapping(tree, "runs"), **params.mapping(tree, "students")}
     if name not in listed:
         told = f"'{through[-1]}' is like '{name}', but it" if through else "It"
         raise PipelineError(
@@ -60,19 +58,36 @@ def own(tree: dict[str, Any], name: str, through: tuple[str, ...] = ()) -> dict[
     if name in through:
         raise PipelineError(f"params.yaml: runs are like each other in a circle: {' -> '.join([*through, name])}.")
     says = listed[name]
+    where = where_of(tree, name)
     if not isinstance(says, dict):
-        raise PipelineError(f"params.yaml: 'runs.{name}' must hold keys and values; found {says!r}.")
-    if says.get("like") is None:
-        return says
-    below = own(tree, str(says["like"]), (*through, name))
+        raise PipelineError(f"params.yaml, section {where}: expected keys and values, found {says!r}.")
+    other = says.get("like")
+    if other is None:
+        return {key: value for key, value in says.items() if key != "like"}
+    if not isinstance(other, str):
+        raise PipelineError(f"params.yaml, section {where}: `like` must be the name of another run; found {other!r}.")
+    below = own(tree, other, (*through, name))
     below = {key: value for key, value in below.items() if key != "reported"}  # that is told of the other alone
     return _over(below, {key: value for key, value in says.items() if key != "like"})
+
+
+def models_of(tree: dict[str, Any], name: str) -> list[str]:
+    """Return the models that the run names: its own and its detector's. Raises PipelineError as `entry` does."""
+    values = entry(tree, name)
+    detector = values.get("detector")
+    named = [values.get("model"), detector.get("model") if isinstance(detector, dict) else None]
+    return [model for model in named if isinstance(model, str)]
 
 
 def task_of(tree: dict[str, Any], name: str) -> Task:
     """Return what the run answers. Raises PipelineError as `entry` does."""
     values = {key: value for key, value in entry(tree, name).items() if key in Task.model_fields}
-    return params.validate(values, Task, f"runs.{name}")
+    return params.validate(values, Task, where_of(tree, name))
+
+
+def where_of(tree: dict[str, Any], name: str) -> str:
+    """Return the place of a run's entry in params.yaml."""
+    return f"{'students' if name in params.mapping(tree, 'students') else 'runs'}.{name}"
 
 
 def tasks(tree: dict[str, Any]) -> dict[str, Task]:

@@ -3,31 +3,73 @@
 from typing import Any
 
 from pipeline import params
+from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
 from pipeline.runs import names, task_of, teachers
-from pipeline.scoring.decision import Decide
+from pipeline.scoring.decision import Decide, Rule
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 from pipeline.scoring.ensemble import Ensemble
 
 
 def decide(tree: dict[str, Any]) -> Decide:
-    """Return the section `decide`. Raises PipelineError if it overrides a run that is not listed."""
+    """Return the section `decide`.
+
+    Raises PipelineError if it overrides a run that is not listed, or would decide silence before unknown.
+    """
     section = params.section(tree, "decide", Decide)
     there = [*names(tree), ENSEMBLE]
     if strange := sorted(set(section.overrides) - set(there)):
         raise PipelineError(f"params.yaml, decide.overrides: {', '.join(strange)} is no run. Runs: {', '.join(there)}")
+    for where, rule in _rules(section).items():
+        if rule.silence_below > rule.unknown_below:
+            raise PipelineError(
+                f"params.yaml, {where}: silence_below ({rule.silence_below:g}) is above unknown_below "
+                f"({rule.unknown_below:g}), so no clip would be unknown. It must be smaller."
+            )
     return section
+
+
+def check_priors(section: Decide, commands: tuple[str, ...]) -> None:
+    """Raise PipelineError if a prior has a label that the submission has not."""
+    labels = [*commands, UNKNOWN, SILENCE]
+    for where, rule in _rules(section).items():
+        strange = sorted(set(rule.prior) - set(labels)) if isinstance(rule.prior, dict) else []
+        if strange:
+            raise PipelineError(
+                f"params.yaml, {where}.prior: {', '.join(strange)} is no label of the submission. "
+                f"Labels: {', '.join(labels)}"
+            )
 
 
 def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Task]:
     """Return the section `vote` (of the teachers) or `ensemble` (of all runs), who votes in it, and on what.
 
     Without a list, the runs that answer the competition's question vote; where there is none, those that answer the
-    first run's. Raises PipelineError if the list names runs that answer different questions.
+    first run's. Raises PipelineError if the section names a run that is not listed, runs that answer different
+    questions, or no weight above 0.
     """
     settings = params.section(tree, section, Ensemble)
-    asked = {name: task_of(tree, name) for name in (teachers(tree) if section == "vote" else names(tree))}
+    listed = teachers(tree) if section == "vote" else names(tree)
+    weights = settings.weights if isinstance(settings.weights, dict) else {}
+    if strange := sorted({*(settings.runs or ()), *weights} - set(listed)):
+        among = "'runs'" if section == "vote" else "'runs' and 'students'"
+        raise PipelineError(
+            f"params.yaml, section {section}: {', '.join(strange)} is no run that may vote. "
+            f"Those under {among} may: {', '.join(listed)}."
+        )
+    asked = {name: task_of(tree, name) for name in listed}
     named = settings.runs or [name for name, task in asked.items() if task.is_submitted] or list(asked)
-    task = asked.get(named[0], Task())
-    return settings, settings.members([name for name, other in asked.items() if other.question == task.question]), task
+    task = asked[named[0]]
+    members = settings.members([name for name, other in asked.items() if other.question == task.question])
+    if weights and not any(weights.get(name) for name in members):
+        raise PipelineError(
+            f"params.yaml, section {section}: no run that votes has a weight above 0 in `weights`. "
+            f"Give one to at least one of: {', '.join(members)}."
+        )
+    return settings, members, task
+
+
+def _rules(section: Decide) -> dict[str, Rule]:
+    """Return each rule by its place in params.yaml."""
+    return {"decide": section} | {f"decide.overrides.{run}": section.for_run(run) for run in section.overrides}

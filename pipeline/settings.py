@@ -1,13 +1,28 @@
 """The base of every parameter class: frozen, typed, unknown keys refused."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 
 class Settings(BaseModel):
     """Parameters that are checked when they are made.
 
     Raises `pydantic.ValidationError` for an unknown key or a bad value; `pipeline.params` turns it into a message
-    that names the section of params.yaml.
+    that names the section of params.yaml. True and false are no numbers, infinite numbers are none either.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, field: ValidationInfo) -> Any:
+        given = any(isinstance(each, bool) for each in (value if isinstance(value, list | tuple) else [value]))
+        if given and not _takes_truth_values(cls.model_fields[str(field.field_name)].annotation):
+            raise PydanticCustomError("truth_value", "Input should be no truth value")
+        return value
+
+
+def _takes_truth_values(annotation: Any) -> bool:
+    return annotation in (bool, Any) or any(_takes_truth_values(part) for part in get_args(annotation))

@@ -12,6 +12,7 @@ from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.settings import Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0, le=100)]
 
 _FULL_SCALE = 32768
 
@@ -19,17 +20,18 @@ _FULL_SCALE = 32768
 class Silence(Settings):
     """How much silence, and of what kind.
 
-    `train` and `validation` are relative to the mean size of a command class in that split. `digital_share` of the
+    `train` and `validation` are relative to the mean size of a command class in that split; with folds, `train` is
+    what each fold gets, relative to its own. `digital_share` of the
     clips are zeros; of the others `mixture_share` are two noises at once. Each noise is brought to a level (RMS, in dB
     of full scale) drawn evenly from the range. Not to a gain: the archive's recordings are about -48 dB, while the
     silence of the mini-competition's test set has its middle at -32 dB and nine tenths between -68 and -11 dB.
     """
 
-    train: Annotated[float, Field(ge=0)] = 1.0
-    validation: Annotated[float, Field(ge=0)] = 1.0
+    train: Amount = 1.0
+    validation: Amount = 1.0
     digital_share: Share = 0.05
     mixture_share: Share = 0.3
-    min_level_db: float = -65.0
+    min_level_db: Annotated[float, Field(ge=-200)] = -65.0
     max_level_db: Annotated[float, Field(le=0)] = -10.0
 
     @model_validator(mode="after")

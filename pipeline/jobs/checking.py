@@ -9,52 +9,65 @@ from pipeline import models, params, runs, sections, sources
 from pipeline.clips.preparation import Prepare
 from pipeline.delivery.settings import Kernel, Submit
 from pipeline.errors import PipelineError
+from pipeline.examples.task import Task
 from pipeline.jobs import encoding
 from pipeline.jobs.encoding import Encode
-from pipeline.jobs.recipes import read_run, recipes_of
-from pipeline.scoring.decision import shares_of
+from pipeline.jobs.recipes import Run, read_run, recipes_of
+from pipeline.scoring.ensemble import NAME as ENSEMBLE
+
+Layers = tuple[int, ...] | None  # numbers of the layers whose hidden states will be stored, None where none will
 
 
 def problems_of(tree: dict[str, Any], store: Path) -> list[str]:
     """Return a message for each thing that is wrong; fetches checkpoints that are not in `store`, if it can."""
     problems: list[str] = []
-    prepare, encode = Prepare(), Encode()
+    prepare, encode, names = Prepare(), Encode(), list[str]()
+    tells: tuple[str, ...] | None = None
+    layers: Layers = None
     with _noted(problems):
         params.seed(tree)
     with _noted(problems):
-        _check_source(tree)
+        tells = _told_by_source(tree)
     with _noted(problems):
         prepare = params.section(tree, "prepare", Prepare)
+    with _noted(problems):
         _check_folds(params.folds(tree), prepare.folds)
     with _noted(problems):
-        rule = sections.decide(tree)
-        if prepare.commands:
-            for name in [*runs.names(tree), "ensemble"]:
-                shares_of(rule.for_run(name).prior, [*prepare.commands, "unknown", "silence"])
-    for vote in ("vote", "ensemble"):
-        with _noted(problems):
-            sections.voters(tree, vote)
+        encode = params.section(tree, "encode", Encode)
+        encoding.refuse_folds(encode, prepare.folds)
+        with _noted(problems, "Section encode: "):
+            layers = encoding.check(encode, store)
     with _noted(problems):
         params.section(tree, "submit", Submit)
+    with _noted(problems):
+        names = runs.names(tree)
+    if not names:
+        return problems  # all else speaks of them
+    with _noted(problems):
+        sections.check_priors(sections.decide(tree), prepare.commands)
     if tree.get("kernel") is not None:
         with _noted(problems):
-            params.section(tree, "kernel", Kernel)
-    stored = None
-    with _noted(problems, "Section encode: "):
-        encode = params.section(tree, "encode", Encode)
-        stored = encoding.check(encode, store)
-    unused = set((tree.get("train") or {}).get("training") or {})
-    for name in runs.names(tree):
+            _check_kernel(params.section(tree, "kernel", Kernel), names)
+    sound = len(problems)
+    with _noted(problems):
+        _check_shared(tree)
+    if len(problems) > sound:
+        tree = {**tree, "train": {}}  # told once, and not of each run
+    read: dict[str, Run] = {}
+    for name in names:
         with _noted(problems, f"Run '{name}': "):
-            run = read_run(tree, name)
-            for recipe in recipes_of(run, f"runs.{name}"):
-                unused -= set(recipe.model.Training.model_fields)
+            run, where = read_run(tree, name), runs.where_of(tree, name)
+            _check_target(run, tells, prepare, where)
+            for recipe in recipes_of(run, where):
                 recipe.model.check(recipe.parameters, store)
-                if "hidden_states" in models.inputs_of(recipe.name) and (stored is not None or not encode.is_asked):
-                    _check_layers(getattr(recipe.parameters, "layers", None), stored)
+                if "hidden_states" in recipe.model.INPUTS and (layers is not None or not encode.is_asked):
+                    _check_layers(getattr(recipe.parameters, "layers", None), layers)
+            read[name] = run
             print(f"{name}: ready to train")
-    if unused and not problems:
-        problems.append(f"params.yaml, train.training: no run's model knows the key {', '.join(sorted(unused))}.")
+    if len(read) == len(names):
+        _check_votes(tree, read, problems)
+    if not problems:
+        problems += _unused_keys(tree, read)
     return problems
 
 
@@ -66,9 +79,11 @@ def _noted(problems: list[str], where: str = "") -> Iterator[None]:
         problems.append(f"{where}{error}")
 
 
-def _check_source(tree: dict[str, Any]) -> None:
+def _told_by_source(tree: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return what the source tells of its clips, None if it does not say. Raises PipelineError for a bad section."""
     source, values = sources.named(tree.get("download"))
     params.validate(values, source.Params, "download")
+    return source.TELLS
 
 
 def _check_folds(trained: list[int], folds: int) -> None:
@@ -79,7 +94,29 @@ def _check_folds(trained: list[int], folds: int) -> None:
         )
 
 
-def _check_layers(wanted: tuple[int, ...] | None, stored: tuple[int, ...] | None) -> None:
+def _check_kernel(kernel: Kernel, names: list[str]) -> None:
+    if kernel.run not in [*names, ENSEMBLE]:
+        raise PipelineError(f"params.yaml, kernel.run: '{kernel.run}' is no run. Runs: {', '.join([*names, ENSEMBLE])}")
+
+
+def _check_shared(tree: dict[str, Any]) -> None:
+    params.validate({"model": "any", **params.mapping(tree, "train")}, Run, "train")
+
+
+def _check_target(task: Task, tells: tuple[str, ...] | None, prepare: Prepare, where: str) -> None:
+    if tells is not None and task.target not in tells:
+        raise PipelineError(
+            f"params.yaml, section {where}:\n  target: the source does not tell it of its clips; found "
+            f"'{task.target}'. It tells: {', '.join(tells)}"
+        )
+    if task.is_submitted and not prepare.commands:
+        raise PipelineError(
+            f"params.yaml, section {where}:\n  target: it learns the word, but prepare.commands is empty, so there is "
+            "nothing to submit. List commands there, or set another target."
+        )
+
+
+def _check_layers(wanted: Layers, stored: Layers) -> None:
     """Raise PipelineError if hidden states that a run reads will not be there."""
     if stored is None:
         raise PipelineError(
@@ -91,3 +128,37 @@ def _check_layers(wanted: tuple[int, ...] | None, stored: tuple[int, ...] | None
             f"it reads layer {', '.join(map(str, absent))}; stored are {', '.join(map(str, stored))}.\n"
             "Change `layers` in the run's parameters, or encode.layers, in params.yaml."
         )
+
+
+def _check_votes(tree: dict[str, Any], read: dict[str, Run], problems: list[str]) -> None:
+    with _noted(problems):
+        sections.voters(tree, "ensemble")
+    with _noted(problems):
+        _, teachers, task = sections.voters(tree, "vote")
+        for name in runs.students(tree):
+            with _noted(problems, f"Run '{name}': "):
+                _check_student(read[name], task, [read[teacher] for teacher in teachers])
+
+
+def _check_student(student: Run, asked: Task, teachers: list[Run]) -> None:
+    """Raise PipelineError if a student cannot learn what the teachers' vote will say."""
+    if student.question != asked.question:
+        raise PipelineError(
+            f"it learns '{student.target}', and the teachers vote on '{asked.target}'. Change its target, or vote.runs."
+        )
+    if asked.is_submitted and student.vocabulary == "words" and all(run.vocabulary != "words" for run in teachers):
+        raise PipelineError(
+            "it learns words, and no teacher that votes does. Set vocabulary: commands, or let a run with words vote."
+        )
+    if student.detector is not None or not models.find(student.model).SOFT_LABELS:
+        raise PipelineError(
+            "a student learns from soft labels, which estimators and detectors cannot. Take a network as `model`, "
+            "without a detector."
+        )
+
+
+def _unused_keys(tree: dict[str, Any], read: dict[str, Run]) -> list[str]:
+    parts = [part for run in read.values() for part in (run, run.detector) if part is not None]
+    known = {key for part in parts for key in models.find(part.model).Training.model_fields}
+    unused = set(params.mapping(tree, "train").get("training") or {}) - known
+    return [f"params.yaml, train.training: no run's model knows the key {', '.join(sorted(unused))}."] if unused else []

@@ -70,6 +70,15 @@ def check(settings: Encode, store: Path) -> tuple[int, ...] | None:
     return encoder.layers_of({**config, **about["config"]}, settings.layers, NAME)
 
 
+def refuse_folds(settings: Encode, folds: int) -> None:
+    """Raise PipelineError if one encoder would be trained for several folds: it would hear each fold's judges."""
+    if settings.fit is not None and folds > 1:
+        raise PipelineError(
+            f"{NAME} trains one encoder, which would hear the speakers that judge the probes of other folds.\n"
+            "Set prepare.folds: 1 and folds: [0], or encode.checkpoint, in params.yaml."
+        )
+
+
 def encode(layout: Layout, settings: Encode, seed: int) -> None:
     """Write hidden_states.npy and .json to artifacts/encode, and the encoder if it was trained here.
 
@@ -124,11 +133,7 @@ def _fitted(layout: Layout, settings: Encode, seed: int, corpus: Corpus) -> Path
     """Return the folder of the encoder that is trained as `fit` says: kept, since other layers need no other one."""
     from pipeline.jobs.fitting import Publication, fit
 
-    if corpus.folds > 1:
-        raise PipelineError(
-            f"{NAME} trains one encoder, which would hear the speakers that judge the probes of other folds.\n"
-            "Set prepare.folds: 1 and folds: [0], or encode.checkpoint, in params.yaml."
-        )
+    refuse_folds(settings, corpus.folds)
     folder = layout.encoding / "fit"
     made_of = {"fit": settings.fit, "seed": seed, "corpus": corpus.fingerprint}
     note = folder / "made_of.json"

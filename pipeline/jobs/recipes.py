@@ -71,14 +71,19 @@ def read_run(tree: dict[str, Any], name: str) -> Run:
     The shared `training` is under a detector's too. Keys of it that a model does not have are no concern of it:
     networks have epochs, estimators of scikit-learn have none.
     """
-    merged = runs.entry(tree, name)
-    where = f"runs.{name}"
-    if name in runs.students(tree):
+    merged, where = runs.entry(tree, name), runs.where_of(tree, name)
+    is_student = name in runs.students(tree)
+    if is_student:
         merged = {"pseudo_labels": {}, **merged}
-        where = f"students.{name}"
     elif merged.get("pseudo_labels") is not None:
-        raise PipelineError(f"params.yaml, {where}: only runs under 'students' learn from pseudo_labels.")
-    return _validated(merged, runs.own(tree, name), (tree.get("train") or {}).get("training"), where)
+        raise PipelineError(f"params.yaml, section {where}: only runs under 'students' learn from pseudo_labels.")
+    run = _validated(merged, runs.own(tree, name), params.mapping(tree, "train").get("training"), where)
+    if is_student and not run.exclusive:
+        raise PipelineError(
+            f"params.yaml, section {where}: a student learns labels that exclude each other, and its target, tags, do "
+            "not. Take another target, or list it under 'runs'."
+        )
+    return run
 
 
 def run_apart(values: dict[str, Any] | None, where: str) -> Run:
@@ -161,13 +166,15 @@ def input_kind(corpus: Corpus, model: str) -> str:
 
 
 def _validated(merged: dict[str, Any], own: dict[str, Any], shared: Any, where: str) -> Run:
-    training = merged.get("training")
-    if isinstance(merged.get("model"), str) and isinstance(shared, dict) and isinstance(training, dict):
+    shared = shared if isinstance(shared, dict) else {}
+    training, detector = merged.get("training"), merged.get("detector")
+    if isinstance(merged.get("model"), str) and isinstance(training, dict):
         unknown = set(shared) - set(models.find(merged["model"]).Training.model_fields) - set(own.get("training") or {})
         merged = {**merged, "training": {key: value for key, value in training.items() if key not in unknown}}
-    detector = merged.get("detector")
-    if isinstance(detector, dict) and isinstance(detector.get("model"), str) and isinstance(shared, dict):
-        fields = models.find(detector["model"]).Training.model_fields
-        below = {key: value for key, value in shared.items() if key in fields}
-        merged["detector"] = {**detector, "training": {**below, **(detector.get("training") or {})}}
+    if isinstance(detector, dict) and isinstance(detector.get("model"), str):
+        mine = detector.get("training") or {}
+        if isinstance(mine, dict):
+            fields = models.find(detector["model"]).Training.model_fields
+            below = {key: value for key, value in shared.items() if key in fields}
+            merged = {**merged, "detector": {**detector, "training": {**below, **mine}}}
     return params.validate(merged, Run, where)

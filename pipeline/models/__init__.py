@@ -19,12 +19,13 @@ def _nothing_is_needed(params: Any, store: Path) -> None:
 
 @dataclass(frozen=True)
 class Model:
-    """What each module in this package offers; the last two need not be there.
+    """What each module in this package offers; the last three need not be there.
 
     - `Params`, `Training`: the run's `parameters` and `training`.
     - `build(params, training, labels, examples, store)`: an unfitted classifier.
     - `restore(folder, training)`: the classifier that `save` wrote.
     - `check(params, store)`: raises PipelineError if something that building needs is not there (a checkpoint).
+    - `SOFT_LABELS`: whether it learns from a share of each label a clip, as students do.
     - `INPUTS`: what it takes of the clips: samples, embeddings, hidden_states (of stage encode).
     """
 
@@ -33,6 +34,7 @@ class Model:
     build: Callable[[Any, Any, list[str], Examples, Path], Classifier]
     restore: Callable[[Path, Any], Classifier]
     check: Callable[[Any, Path], None] = _nothing_is_needed
+    SOFT_LABELS: bool = True
     INPUTS: tuple[str, ...] = ("samples",)
 
 

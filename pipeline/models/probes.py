@@ -27,6 +27,7 @@ from pipeline.models._layerwise import LayerwiseClassifier
 from pipeline.settings import Settings
 
 INPUTS = ("hidden_states",)
+SOFT_LABELS = False
 
 ESTIMATORS: dict[str, Callable[[], Any]] = {
     "logistic_regression": lambda: LogisticRegression(max_iter=1_000),

@@ -32,7 +32,7 @@ def _none(files: list[SourceFile]) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """What each module in this package offers; the last three need not be there.
+    """What each module in this package offers; the last four need not be there.
 
     - `Params`: the `download` section of params.yaml without its `source` key.
     - `fetch(params, seed)`: makes sure that the files are there and whole, downloads or makes them where needed
@@ -41,6 +41,7 @@ class Source:
       is rejected by name and reason.
     - `sample(files)`: names of the test clips in the order of the sample submission, None where there is no such file.
     - `answers(files)`: columns fname, label, usage (Public or Private), None where unknown.
+    - `TELLS`: what it knows of training clips, which a run may have as `target`; None where that depends on the files.
     - `KAGGLE`: whether its test clips are those of a competition at Kaggle, so that they may be submitted there.
     """
 
@@ -49,6 +50,7 @@ class Source:
     read: Callable[[list[SourceFile]], Iterator[Recording | SplitList | Rejected]]
     sample: Callable[[list[SourceFile]], list[str] | None] = _none
     answers: Callable[[list[SourceFile]], pandas.DataFrame | None] = _none
+    TELLS: tuple[str, ...] | None = None
     KAGGLE: bool = False
 
 

@@ -17,6 +17,7 @@ from pipeline.sources import SourceFile
 from pipeline.sources import _archive as archive
 
 KAGGLE = True  # its test clips are the competition's
+TELLS = ("word", "speaker")
 
 NOISE_FOLDER = "_background_noise_"
 

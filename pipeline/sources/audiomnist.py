@@ -13,6 +13,8 @@ from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives
 from pipeline.sources import _archive as archive
 
+TELLS = (*("word", "speaker", "accent", "age", "gender", "native speaker", "origin", "recordingdate", "recordingroom"),)
+
 METADATA = "audioMNIST_meta.txt"
 
 _CLIP = re.compile(r"(?P<speaker>[^/]+)/(?P<digit>[0-9])_(?P=speaker)_[0-9]+\.wav")

@@ -24,6 +24,8 @@ from pipeline.sources._csv_rows import csv_rows
 
 SECONDS, DIMENSIONS = 10, 128
 
+TELLS = ("tags", "seconds")
+
 _EMBEDDINGS = "audioset_v1_embeddings"
 _LABELS = "class_labels_indices.csv"
 _VIDEO_ID = re.compile(r"[A-Za-z0-9_-]+")

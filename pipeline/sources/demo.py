@@ -33,6 +33,8 @@ from pipeline.synthesis.voices import Voice, draw_voices
 
 __all__ = ["Params", "answers", "fetch", "read", "sample"]
 
+TELLS = ("word", "speaker")
+
 # Raise it when the clips change, so that demos made before are made again.
 GENERATOR = 1
 

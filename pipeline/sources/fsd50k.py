@@ -11,6 +11,8 @@ from pipeline.sources import SourceFile, archives
 from pipeline.sources import _archive as archive
 from pipeline.sources._csv_rows import csv_rows
 
+TELLS = ("tags",)
+
 Split = Literal["train", "validation", "holdout"]
 
 _SPLITS: dict[str, Split] = {"train": "train", "val": "validation"}

@@ -16,6 +16,7 @@ from pipeline.sources import SourceFile, archives
 from pipeline.sources import _archive as archive
 
 KAGGLE = True  # its test clips are the competition's
+TELLS = ("word", "speaker")
 _STEMS = ("train", "test", "sample_submission")
 
 

@@ -18,6 +18,8 @@ from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives
 from pipeline.sources import _archive as archive
 
+TELLS = ("word", "speaker")
+
 _WAITS_S = (1, 2, 4, 8, 16, 32)  # before each further try; counted anew once bytes have come
 _TIMEOUT_S = 60
 _LABELS = {"_unknown_": "unknown", "_silence_": "silence"}

@@ -12,6 +12,8 @@ from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives, speech_commands
 
+TELLS = ("word", "speaker")
+
 _SPLITS = ("train", "validation", "test")
 _UNKNOWN, _SILENCE = "_unknown_", "_silence_"
 
