@@ -129,9 +129,8 @@ def _explain(error: ValidationError, kind: type[Settings], where: str) -> str:
         elif problem["type"] == "missing":
             lines[f"  {key}: missing, and it has no default"] = None
         else:
-            lines[
-                f"  {key + ': ' if key else ''}{problem['msg'].removeprefix('Value error, ')}; found {problem['input']!r}"
-            ] = None
+            said = problem["msg"].removeprefix("Value error, ")
+            lines[f"  {key + ': ' if key else ''}{said}; found {problem['input']!r}"] = None
     return "\n".join([f"params.yaml, section {where}:", *lines])
 
 
