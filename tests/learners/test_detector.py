@@ -1,6 +1,7 @@
 """A detector beside a classifier: what each learns, how they are put together, and that a kill costs nothing."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples, TrainingData
+from pipeline.learners import epochs
 from pipeline.learners.detector import WithDetector, combine, groups_of, in_groups
 from pipeline.learners.training import Training
 from pipeline.models import gru
@@ -113,6 +115,12 @@ def test_interrupted_in_either_part_it_ends_with_the_same_weights_and_restores(t
     for part in (".", "detector"):
         one, other = (load_file(tmp_path / name / part / "model.safetensors") for name in ("whole", "resumed"))
         assert all(torch.equal(one[name], other[name]) for name in one)
+    assert epochs.read(tmp_path / "work").shape == (3, 24, 3)
+    for part in (".", "words", "detector"):
+        np.testing.assert_array_equal(epochs.read(tmp_path / "work" / part), epochs.read(tmp_path / "torn" / part))
+    fine, coarse = (epochs.read(tmp_path / "work" / part) for part in ("words", "detector"))
+    combined = combine(fine[1], coarse[1], np.array([0, 0, 1]))
+    np.testing.assert_array_equal(epochs.read(tmp_path / "work")[1], combined)
     curve = "plots/metrics/validation/balanced_accuracy.tsv"
     for part in (".", "detector"):
         assert (tmp_path / "live" / part / curve).read_text() == (tmp_path / "again" / part / curve).read_text()
@@ -132,3 +140,42 @@ def test_one_for_other_labels_and_several_labels_a_clip_are_refused() -> None:
     tags = gru.build(PARAMS, Training(), LABELS, several, store=None)
     with pytest.raises(PipelineError, match="several labels"):
         WithDetector(tags, words)
+
+
+class Stub:
+    """Has learnt `epochs` epochs of some labels."""
+
+    multi_label = False
+
+    def __init__(self, labels: list[str], learnt: int) -> None:
+        self.labels = labels
+        self.learnt = learnt
+        self.data: TrainingData | None = None
+
+    def fit(self, data: TrainingData, work: Path, live: Path) -> None:
+        self.data = data
+        for epoch in range(1, self.learnt + 1):
+            epochs.record(work, epoch, np.full((len(data.validation.rows), len(self.labels)), 0.5, np.float32))
+
+
+@pytest.mark.parametrize(("words", "detector"), [(2, 3), (2, 0), (0, 0)])
+def test_epochs_that_do_not_go_together_are_not_combined(words, detector, tmp_path) -> None:
+    pair = WithDetector(Stub(LABELS, words), Stub(["word", "silence"], detector))
+    pair.fit(DATA, tmp_path, tmp_path / "live")
+    assert epochs.read(tmp_path) is None
+
+
+def test_each_part_is_judged_by_what_it_tells(tmp_path) -> None:
+    judged = np.array([0, 0, 1])
+    words, detector = Stub(LABELS, 1), Stub(["word", "silence"], 1)
+    WithDetector(words, detector).fit(replace(DATA, judged=judged), tmp_path, tmp_path / "live")
+    assert words.data.judged is judged
+    assert detector.data.judged is None
+
+
+def test_soft_labels_are_refused_before_anything_is_learnt(tmp_path) -> None:
+    soft = replace(TRAIN, targets=np.full((len(TRAIN.rows), 3), 1 / 3, np.float32))
+    words = Stub(LABELS, 1)
+    with pytest.raises(PipelineError, match="Detectors learn one label a clip"):
+        WithDetector(words, Stub(["word", "silence"], 1)).fit(replace(DATA, train=soft), tmp_path, tmp_path / "live")
+    assert words.data is None

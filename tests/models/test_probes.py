@@ -91,6 +91,9 @@ def test_what_it_cannot_learn_is_refused(tmp_path):
     several = Examples(lambda rows: rows, np.arange(4), np.ones((4, 3), np.float32), exclusive=False, layers=(7,))
     with pytest.raises(PipelineError, match="one label a clip"):
         build(tmp_path, labelled=several)
+    soft = Examples(lambda rows: rows, np.arange(4), np.full((4, 2), 0.5, np.float32), layers=(7,))
+    with pytest.raises(PipelineError, match="Probes learn one label a clip, and these clips have soft labels"):
+        build(tmp_path, labelled=soft)
     alike = Examples(lambda rows: rows, np.arange(4), np.full(4, 1), layers=(7,))
     with pytest.raises(PipelineError, match="All training clips have the label 'b'"):
         build(tmp_path, labelled=alike)
