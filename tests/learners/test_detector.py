@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples, TrainingData
 from pipeline.learners import epochs
 from pipeline.learners.detector import WithDetector, combine, groups_of, in_groups
+from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.training import Training
-from pipeline.models import gru
+from tests import vectors
 
 LABELS = ["low", "high", "silence"]
 
@@ -47,34 +49,18 @@ def test_targets_become_those_of_the_groups_and_the_clips_stay() -> None:
     assert grouped.rows is examples.rows
 
 
-def sounds(clips: int, seed: int) -> Examples:
-    """Low tones, high tones and faint noise, in turn."""
-    rng = np.random.default_rng(seed)
-    targets = np.arange(clips) % 3
-    hertz = np.where(targets == 0, rng.uniform(200, 400, clips), rng.uniform(2000, 3000, clips))
-    waveforms = 0.3 * np.sin(2 * np.pi * hertz[:, None] * np.arange(16_000) / 16_000)
-    waveforms[targets == 2] = 0.001 * rng.standard_normal((np.sum(targets == 2), 16_000))
-    samples = (waveforms * 32_768).astype(np.int16)
-    return Examples(read=lambda rows: samples[rows], rows=np.arange(clips), targets=targets)
+TRAIN, VALIDATION = vectors.examples(48), vectors.examples(24)
+DATA = vectors.data(validation=VALIDATION)
 
 
-TRAIN, VALIDATION = sounds(48, seed=1), sounds(24, seed=2)
-DATA = TrainingData(
-    TRAIN,
-    VALIDATION,
-    epoch_indices=lambda epoch: np.arange(48),
-    augment=lambda samples, generators: samples.astype(np.float32) / 32_768,
-    seed=3,
-)
-PARAMS = gru.Params(num_mel_bins=16, channels=[4], hidden=8, layers=1, dropout=0)
+def net(labels: list[str], multi_label: bool = False, **training) -> NetClassifier:
+    torch.manual_seed(5)
+    settings = Training(**{"epochs": 3, "batch_size": 16, "learning_rate": 0.3, **training})
+    return NetClassifier(nn.Linear(3, len(labels)), About(labels, multi_label, {}), nn.Identity(), settings)
 
 
 def pair(**training) -> WithDetector:
-    torch.manual_seed(5)
-    settings = Training(**{"epochs": 3, "batch_size": 16, "learning_rate": 0.03, **training})
-    words = gru.build(PARAMS, settings, LABELS, TRAIN, store=None)
-    groups, group = groups_of(LABELS)
-    return WithDetector(words, gru.build(PARAMS, settings, groups, in_groups(TRAIN, group), store=None))
+    return WithDetector(net(LABELS, **training), net(groups_of(LABELS)[0], **training))
 
 
 class InterruptionError(Exception):
@@ -125,21 +111,19 @@ def test_interrupted_in_either_part_it_ends_with_the_same_weights_and_restores(t
     for part in (".", "detector"):
         assert (tmp_path / "live" / part / curve).read_text() == (tmp_path / "again" / part / curve).read_text()
 
-    restored = WithDetector(
-        gru.restore(tmp_path / "whole", Training()), gru.restore(tmp_path / "whole" / "detector", Training())
-    )
+    restored = pair()
+    restored.words.load(tmp_path / "whole")
+    restored.detector.load(tmp_path / "whole" / "detector")
     assert restored.labels == LABELS
     assert restored.predict_proba(VALIDATION.read(VALIDATION.rows)) == pytest.approx(probabilities, abs=1e-6)
 
 
 def test_one_for_other_labels_and_several_labels_a_clip_are_refused() -> None:
-    words = gru.build(PARAMS, Training(), LABELS, TRAIN, store=None)
+    words = net(LABELS)
     with pytest.raises(ValueError, match="the detector's labels are"):
         WithDetector(words, words)
-    several = replace(TRAIN, targets=np.eye(3, dtype=np.float32)[TRAIN.targets], exclusive=False)
-    tags = gru.build(PARAMS, Training(), LABELS, several, store=None)
     with pytest.raises(PipelineError, match="several labels"):
-        WithDetector(tags, words)
+        WithDetector(net(LABELS, multi_label=True), words)
 
 
 class Stub:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from pipeline.errors import PipelineError
-from pipeline.examples.training_data import Examples, TrainingData, as_float
+from pipeline.examples.training_data import Examples, TrainingData, unaugmented
 from pipeline.models import probes
 
 LABELS = ["a", "b", "c"]
@@ -21,9 +21,7 @@ def examples(clips, seed):
     return Examples(states.__getitem__, np.arange(clips), targets, layers=(7, 8))
 
 
-DATA = TrainingData(
-    examples(120, 1), examples(60, 2), lambda epoch: np.arange(120), lambda inputs, _: as_float(inputs), 5
-)
+DATA = TrainingData(examples(120, 1), examples(60, 2), lambda epoch: np.arange(120), unaugmented, 5)
 
 
 def build(tmp_path, labelled=DATA.train, training=None, **params):
