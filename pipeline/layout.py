@@ -42,9 +42,14 @@ class Layout:
         return self.artifacts / "encode"
 
     @property
-    def inputs(self) -> Path:
+    def resolved(self) -> Path:
+        """params.yaml as the stages see it, and a digest of each stage's code."""
+        return self.artifacts / "params.json"
+
+    @property
+    def encoder_digest(self) -> Path:
         """<run>.json: what of `encode` a run reads."""
-        return self.artifacts / "inputs"
+        return self.artifacts / "encoder_digest"
 
     @property
     def encoding(self) -> Path:
@@ -65,20 +70,24 @@ class Layout:
         """Folder with table.md and table.csv: all runs side by side."""
         return self.artifacts / "compare"
 
-    def work(self, run: str) -> Path:
-        """Checkpoints of an unfinished training; no DVC output, so they survive until the training has ended."""
-        return self.artifacts / "work" / run
+    @property
+    def second(self) -> Path:
+        """The second round: vote, pseudo_label, train, predict. The first never reads it: the graph has no circle."""
+        return self.artifacts / "second_round"
 
-    def model(self, run: str) -> Path:
-        return self.artifacts / "train" / run / "model"
+    @property
+    def vote(self) -> Path:
+        """The teachers' vote, as tables like a run's own."""
+        return self.second / "vote"
 
-    def live(self, run: str) -> Path:
-        """DVCLive's metrics and curves."""
-        return self.artifacts / "train" / run / "live"
+    def pseudo_labels(self, student: str) -> Path:
+        """Folder with one Parquet file a fold: what the teachers' nets of that fold say of the test clips."""
+        return self.second / "pseudo_label" / student
 
-    def probabilities(self, run: str) -> Path:
-        """Folder with one Parquet file a judged split: validation.parquet, test.parquet, testing.parquet."""
-        return self.artifacts / "predict" / run
+    def run(self, name: str, is_student: bool = False) -> "RunPaths":
+        """Where a run's training and probabilities lie."""
+        round_ = self.second if is_student else self.artifacts
+        return RunPaths(round_ / "train" / name, self.artifacts / "work" / name, round_ / "predict" / name)
 
     @property
     def submissions(self) -> Path:
@@ -100,3 +109,24 @@ class Layout:
     @property
     def scores(self) -> Path:
         return self.artifacts / "score" / "scores.json"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """A run's folders: of its folds' trainings, of what is not finished yet, of its probabilities."""
+
+    trained: Path
+    unfinished: Path
+    probabilities: Path
+
+    def model(self, fold: int) -> Path:
+        """Weights, run.json, and the probabilities of each epoch."""
+        return self.trained / str(fold) / "model"
+
+    def live(self, fold: int) -> Path:
+        """DVCLive's metrics and curves."""
+        return self.trained / str(fold) / "live"
+
+    def work(self, fold: int) -> Path:
+        """Checkpoints of an unfinished training; no DVC output, so they survive until the training has ended."""
+        return self.unfinished / str(fold)

@@ -13,8 +13,9 @@ from pipeline.errors import PipelineError
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, labels: int) -> np.ndarray:
-    """Return the counts of index pairs; `truth` and `predicted` are int [clips], below `labels`."""
+    """Return the counts of index pairs, int [clips], below `labels`; a clip whose truth is -1 is not counted."""
     truth, predicted = np.asarray(truth), np.asarray(predicted)
+    truth, predicted = truth[truth >= 0], predicted[truth >= 0]
     return np.bincount(truth * labels + predicted, minlength=labels**2).reshape(labels, labels)
 
 
@@ -77,6 +78,26 @@ def effective_clips(counts: np.ndarray, shares: np.ndarray) -> float:
     return float(1 / np.sum(share[judged > 0] ** 2 / judged[judged > 0]))
 
 
+def clustered_clips(
+    truth: np.ndarray, predicted: np.ndarray, speakers: Sequence[str] | np.ndarray, labels: int, shares: np.ndarray
+) -> float:
+    """Return how many independent clips judge as surely, where the clips of one speaker are alike.
+
+    That is p (1 - p) over the variance of the accuracy under the prior between speakers, by linearisation of its
+    ratios (Kish and Frankel, JRSS B 36, 1974), at most `effective_clips`, as Korn and Graubard (Survey Methodology 24,
+    1998) advise for intervals of small shares. `truth` and `predicted` are int [clips], below `labels`.
+    """
+    counts = confusion(truth, predicted, labels)
+    share, clips = weights(counts, shares), effective_clips(counts, shares)
+    expected = accuracy(counts, shares)
+    per_clip = (share / np.maximum(counts.sum(axis=1), 1))[truth]
+    residuals = per_clip * ((truth == predicted) - np.nan_to_num(recalls(counts))[truth])
+    index = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)[1]
+    by_speaker = np.bincount(index, residuals)
+    variance = np.sum(by_speaker**2) * len(by_speaker) / max(1, len(by_speaker) - 1)
+    return clips if variance <= 0 else min(clips, expected * (1 - expected) / variance)
+
+
 def wilson(share: float, clips: float, z: float = 1.959964) -> tuple[float, float]:
     """Return the Wilson score interval, 95 % by default (Wilson, JASA 22, 1927)."""
     centre = share + z**2 / (2 * clips)
@@ -87,7 +108,7 @@ def wilson(share: float, clips: float, z: float = 1.959964) -> tuple[float, floa
 
 def count(truth: Iterable[str], predicted: Iterable[str], labels: Sequence[str]) -> np.ndarray:
     """Return int [labels, labels]: rows are the truth, columns the prediction. Raises KeyError for a strange label."""
-    index = {label: place for place, label in enumerate(labels)}
+    index = {label: number for number, label in enumerate(labels)}
     return confusion(
         np.array([index[label] for label in truth], dtype=int),
         np.array([index[label] for label in predicted], dtype=int),
@@ -95,15 +116,36 @@ def count(truth: Iterable[str], predicted: Iterable[str], labels: Sequence[str])
     )
 
 
-def describe(counts: np.ndarray, labels: Sequence[str], shares: np.ndarray | None = None) -> dict[str, Any]:
+def judge(
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    speakers: Sequence[str],
+    labels: Sequence[str],
+    shares: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Return `describe` of int [clips], with an interval that knows that the clips of a speaker are alike.
+
+    Clips whose truth is -1 are not judged.
+    """
+    prior = np.full(len(labels), 1 / len(labels)) if shares is None else shares
+    known = np.asarray(truth) >= 0
+    truth, predicted, own = truth[known], predicted[known], np.asarray(speakers, dtype=str)[known]
+    counts = confusion(truth, predicted, len(labels))
+    return describe(counts, labels, prior, clustered_clips(truth, predicted, own, len(labels), prior))
+
+
+def describe(
+    counts: np.ndarray, labels: Sequence[str], shares: np.ndarray | None = None, clips: float | None = None
+) -> dict[str, Any]:
     """Return the figures of a confusion matrix; a recall is None where the label has no clip.
 
     `prior_accuracy` is the accuracy if the labels were as frequent as `shares` [labels] says, None for all alike: then
-    it is the mean recall. It has its 95 % interval. `accuracy` is the plain share of clips that were recognised.
+    it is the mean recall. It has its 95 % interval, Wilson's for `clips` independent clips, None where each clip is.
+    `accuracy` is the plain share of clips that were recognised.
     """
     prior = np.full(len(labels), 1 / len(labels)) if shares is None else shares
     expected = accuracy(counts, prior)
-    low, high = wilson(expected, effective_clips(counts, prior))
+    low, high = wilson(expected, effective_clips(counts, prior) if clips is None else clips)
     by_label = {
         label: None if np.isnan(recall) else _rounded(recall)
         for label, recall in zip(labels, recalls(counts), strict=True)

@@ -5,29 +5,32 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
+from ruamel.yaml import YAML, YAMLError
 
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
 S = TypeVar("S", bound=Settings)
 
-SECTIONS = ("seed", "download", "prepare", "encode", "train", "runs", "decide", "ensemble", "kernel", "submit")
+SECTIONS = (
+    *("seed", "folds", "download", "prepare", "encode", "train", "runs", "vote", "students", "decide", "ensemble"),
+    *("kernel", "submit"),
+)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the whole file as plain values.
+    """Return the whole file as plain values. It is YAML 1.2, as DVC reads and writes it: `yes` and `on` are words.
 
     Raises PipelineError if it is missing, is no YAML, is no mapping, or holds a section that nothing reads.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PipelineError(
             f"There is no {path}. Run from the project's folder, or start with: cp profiles/demo.yaml params.yaml"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise PipelineError(f"{path} must hold sections such as 'download:' and 'runs:'; found {type(tree).__name__}.")
@@ -64,6 +67,17 @@ def seed(tree: dict[str, Any]) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise PipelineError(f"params.yaml: 'seed' must be a whole number from 0 up; found {value!r}.")
     return value
+
+
+def folds(tree: dict[str, Any]) -> list[int]:
+    """Return the numbers of the folds that are trained; 0 alone where the section is absent."""
+    value = tree.get("folds", [0])
+    numbers = isinstance(value, list) and all(isinstance(fold, int) and not isinstance(fold, bool) for fold in value)
+    if not numbers or not value or min(value) < 0 or len(set(value)) < len(value):
+        raise PipelineError(
+            f"params.yaml: 'folds' must list the folds to train, each once, such as [0, 1, 2]; found {value!r}."
+        )
+    return list(value)
 
 
 def digest(values: Any) -> str:

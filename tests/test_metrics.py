@@ -44,6 +44,42 @@ def test_wilson_interval_of_a_textbook_case():
     assert low == pytest.approx(0.9287, abs=1e-4)
 
 
+def test_clips_of_one_speaker_count_as_fewer():
+    truth, predicted = np.zeros(100, int), np.repeat([0, 1], [80, 20])
+    alone = metrics.clustered_clips(truth, predicted, np.arange(100).astype(str), 2, np.array([1.0, 0.0]))
+    assert alone == pytest.approx(99, abs=1)  # as many as there are
+    # Ten clips of each speaker, all right or all wrong, tell no more than ten clips.
+    alike = metrics.clustered_clips(truth, predicted, (np.arange(100) // 10).astype(str), 2, np.array([1.0, 0.0]))
+    assert alike == pytest.approx(9, abs=0.1)
+    perfect = metrics.clustered_clips(truth, truth, (np.arange(100) // 10).astype(str), 2, np.array([1.0, 0.0]))
+    assert perfect == 100
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say_though_speakers_differ():
+    rng = np.random.default_rng(0)
+    shares = np.array([0.5, 0.3, 0.2])
+    by_speaker, plain = 0, 0
+    for _ in range(400):
+        speakers = np.repeat(np.arange(60), 8)
+        ability = rng.beta(3, 1, 60)[speakers]  # 0.75 in the mean
+        truth = rng.integers(0, 3, len(speakers))
+        predicted = np.where(rng.random(len(speakers)) < ability, truth, (truth + 1) % 3)
+        names = ["a", "b", "c"]
+        figures = metrics.judge(truth, predicted, speakers.astype(str), names, shares)
+        by_speaker += figures["prior_accuracy_low"] <= 0.75 <= figures["prior_accuracy_high"]
+        figures = metrics.describe(metrics.confusion(truth, predicted, 3), names, shares)
+        plain += figures["prior_accuracy_low"] <= 0.75 <= figures["prior_accuracy_high"]
+    assert 0.92 <= by_speaker / 400 <= 0.98
+    assert plain / 400 < 0.91
+
+
+def test_clips_of_unknown_truth_are_not_judged():
+    truth, predicted = np.array([0, 1, -1, -1]), np.array([0, 1, 1, 0])
+    assert metrics.confusion(truth, predicted, 2).tolist() == [[1, 0], [0, 1]]
+    figures = metrics.judge(truth, predicted, ["a", "b", "c", "d"], ["yes", "no"])
+    assert (figures["prior_accuracy"], figures["clips"]) == (1.0, 2)
+
+
 LABELS = ["yes", "unknown", "silence"]
 
 

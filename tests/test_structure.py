@@ -56,18 +56,18 @@ def test_the_default_is_the_demo_profile() -> None:
 
 @pytest.mark.parametrize("name", models.names())
 def test_every_model_file_offers_what_the_stages_call(name: str) -> None:
-    module = models.find(name)
-    assert issubclass(module.Params, Settings)
-    assert issubclass(module.Training, Settings)
-    assert all(callable(getattr(module, verb)) for verb in ("check", "build", "restore"))
+    model = models.find(name)
+    assert issubclass(model.Params, Settings)
+    assert issubclass(model.Training, Settings)
+    assert all(callable(getattr(model, verb)) for verb in ("check", "build", "restore"))
     assert Run(model=name).model == name
 
 
 @pytest.mark.parametrize("name", sources.names())
 def test_every_source_file_offers_what_the_stages_call(name: str) -> None:
-    module = sources.find(name)
-    assert issubclass(module.Params, Settings)
-    assert all(callable(getattr(module, verb)) for verb in ("fetch", "read", "sample", "answers"))
+    source = sources.find(name)
+    assert issubclass(source.Params, Settings)
+    assert all(callable(getattr(source, verb)) for verb in ("fetch", "read", "sample", "answers"))
 
 
 def test_no_module_is_a_drawer_or_shadows_a_dependency() -> None:

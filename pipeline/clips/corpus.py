@@ -1,10 +1,10 @@
 """The corpus: every clip decoded once, in a few large files that are mapped into memory.
 
-rows.parquet  one row a clip: clip, part, split, word, speaker, readable, noise_source, recording, tags, and the
-              source's own facts of it (age, accent, ...), a column each
+rows.parquet  one row a clip: clip, part, split, fold, word, speaker, readable, noise_source, recording, tags, and
+              the source's own metadata of it (age, accent, ...), a column each
 audio.arrow   the clips, in the order of the rows: Arrow stream, fixed-size list of 16,000 int16 samples, or of
               seconds x 128 uint8 where the source has embeddings and no audio
-noise.arrow   stretches of the background recordings: name, split, samples
+noise.arrow   stretches of the background recordings: name, fold, samples
 corpus.json   what it is made of; written last, so a folder without it is no corpus
 """
 
@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from importlib import metadata
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -23,31 +23,33 @@ import pyarrow
 from pyarrow import parquet
 
 from pipeline.clips.labels import Vocabulary
-from pipeline.clips.noise import Noise, NoiseSplit
+from pipeline.clips.noise import Noise
 from pipeline.clips.recording import Part
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
 
-Split = Literal["train", "validation", "testing", "test"]
+# What becomes of a clip. Which clips judge a net is told by `fold`: the fold's own; -1 judges none.
+Split = Literal["train", "validation", "holdout", "test"]
 
-FORMAT = 2
+FORMAT = 3
 FILES = ("rows.parquet", "audio.arrow", "noise.arrow", "corpus.json")
 BATCH_ROWS = 1000  # 32 MB: large enough to read fast, small enough to hold while writing
 
 _NOISE_SCHEMA = pyarrow.schema(
-    [("name", pyarrow.string()), ("split", pyarrow.string()), ("samples", pyarrow.list_(pyarrow.int16()))]
+    [("name", pyarrow.string()), ("fold", pyarrow.int64()), ("samples", pyarrow.list_(pyarrow.int16()))]
 )
 _ROWS_SCHEMA = pyarrow.schema(
     [
         ("clip", pyarrow.string()),
         ("part", pyarrow.string()),
         ("split", pyarrow.string()),
+        ("fold", pyarrow.int64()),
         ("word", pyarrow.string()),
         ("speaker", pyarrow.string()),
         ("readable", pyarrow.bool_()),
         ("noise_source", pyarrow.string()),
-        ("recording", pyarrow.string()),  # the file that the clip is a piece of; none where it is the whole
+        ("recording", pyarrow.string()),  # the file that the clip is a segment of; none where it is the whole
         ("tags", pyarrow.list_(pyarrow.string())),  # labels of a clip that may have several
     ]
 )
@@ -64,7 +66,7 @@ class CorpusWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._columns: dict[str, list[Any]] = {name: [] for name in _ROWS_SCHEMA.names}
-        self._facts: list[Mapping[str, str]] = []
+        self._metadata: list[Mapping[str, str]] = []
         self._batch = np.empty((BATCH_ROWS, CLIP_SAMPLES), np.int16)
         self._audio: pyarrow.RecordBatchStreamWriter | None = None  # opened by the first clip, which tells the shape
         self._filled = 0
@@ -93,11 +95,11 @@ class CorpusWriter:
         noise_source: str | None = None,
         recording: str | None = None,
         tags: tuple[str, ...] | None = None,
-        facts: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Append one clip; `split` is None where it is still to be decided.
 
-        Raises ValueError for a clip of another shape, or a fact that is named like a column of every corpus.
+        Raises ValueError for a clip of another shape, or metadata that is named like a column of every corpus.
         """
         if self._audio is None and samples.dtype == np.uint8 and samples.ndim == 2:
             self._batch = np.empty((BATCH_ROWS, *samples.shape), np.uint8)
@@ -106,24 +108,24 @@ class CorpusWriter:
             raise ValueError(f"{clip}: expected {expected}, got {samples.dtype} {list(samples.shape)}")
         if self._audio is None:
             self._audio = self._open()
-        if taken := sorted(set(facts or ()) & set(_ROWS_SCHEMA.names)):
+        if taken := sorted(set(metadata or ()) & set(_ROWS_SCHEMA.names)):
             raise ValueError(
-                f"{clip}: a fact cannot be called {', '.join(taken)}: the corpus has columns of these names"
+                f"{clip}: metadata cannot be called {', '.join(taken)}: the corpus has columns of these names"
             )
         self._batch[self._filled] = samples
         self._filled += 1
-        values = (clip, part, split, word, speaker, readable, noise_source, recording, tags)
+        values = (clip, part, split, None, word, speaker, readable, noise_source, recording, tags)
         for name, value in zip(_ROWS_SCHEMA.names, values, strict=True):
             self._columns[name].append(value)
-        self._facts.append(facts or {})
+        self._metadata.append(metadata or {})
         if self._filled == BATCH_ROWS:
             self._flush()
 
-    def add_noise(self, noise: Noise, split: NoiseSplit) -> None:
-        """Append one stretch of a background recording."""
-        row = [[noise.name], [split], [noise.samples.astype(np.int16, copy=False)]]
+    def add_noise(self, noise: Noise, fold: int) -> None:
+        """Append one stretch of a background recording, and the fold that it judges."""
+        row = [[noise.name], [fold], [noise.samples.astype(np.int16, copy=False)]]
         arrays = [pyarrow.array(value, field.type) for value, field in zip(row, _NOISE_SCHEMA, strict=True)]
-        self._digest.update(f"{noise.name}\n{split}\n".encode() + noise.samples.tobytes())
+        self._digest.update(f"{noise.name}\n{fold}\n".encode() + noise.samples.tobytes())
         self._noise.write_batch(pyarrow.record_batch(arrays, schema=_NOISE_SCHEMA))
 
     @property
@@ -135,16 +137,19 @@ class CorpusWriter:
         """Close noise.arrow, so that `noises` may read it."""
         self._noise.close()
 
-    def noises(self, split: NoiseSplit) -> list[Noise]:
-        """Return the stretches written for a split; call `end_noise` first."""
-        return _read_noises(self._folder / "noise.arrow", split)
+    def noises(self, fold: int) -> list[Noise]:
+        """Return the stretches that judge a fold; call `end_noise` first."""
+        return [noise for its, noise in _read_noises(self._folder / "noise.arrow") if its == fold]
 
-    def finish(self, splits: np.ndarray, *, source: str, seed: int, commands: tuple[str, ...]) -> dict[str, Any]:
-        """Write what is left and return the content of corpus.json; `splits` is str [rows].
+    def finish(
+        self, splits: np.ndarray, folds: np.ndarray, *, source: str, seed: int, commands: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Write what is left and return the content of corpus.json; `splits` is str [rows], `folds` int [rows].
 
         Raises PipelineError if a command is among no training clips.
         """
         self._columns["split"] = [str(split) for split in splits]
+        self._columns["fold"] = [int(fold) for fold in folds]
         table = self._table()
         rows = table.to_pandas()
         vocabulary = Vocabulary(commands, tuple(rows["word"].dropna().unique()))
@@ -161,21 +166,22 @@ class CorpusWriter:
             "commands": list(vocabulary.commands),
             "words": list(vocabulary.words),
             "rows": len(rows),
+            "folds": max(1, int(rows["fold"].max()) + 1) if len(rows) else 1,
             "dtype": str(self._batch.dtype),
             "shape": list(self._batch.shape[1:]),  # of one clip
             "sample_rate_hz": SAMPLE_RATE_HZ,
             "counts": _counts(rows, vocabulary),
-            "libraries": {name: metadata.version(name) for name in _DECODING_LIBRARIES},
+            "libraries": {name: version(name) for name in _DECODING_LIBRARIES},
             "fingerprint": self._digest.hexdigest(),
         }
         write_json(self._folder / "corpus.json", description)
         return description
 
     def _table(self) -> pyarrow.Table:
-        names = sorted({name for facts in self._facts for name in facts})
+        names = sorted({name for of_clip in self._metadata for name in of_clip})
         schema = pyarrow.schema([*_ROWS_SCHEMA, *((name, pyarrow.string()) for name in names)])
-        facts = {name: [facts.get(name) for facts in self._facts] for name in names}
-        return pyarrow.table({**self._columns, **facts}, schema=schema)
+        metadata = {name: [of_clip.get(name) for of_clip in self._metadata] for name in names}
+        return pyarrow.table({**self._columns, **metadata}, schema=schema)
 
     def _open(self) -> pyarrow.RecordBatchStreamWriter:
         clip = pyarrow.list_(pyarrow.from_numpy_dtype(self._batch.dtype), int(np.prod(self._batch.shape[1:])))
@@ -201,6 +207,7 @@ class Corpus:
         self.vocabulary = Vocabulary(tuple(description["commands"]), tuple(description["words"]))
         self.fingerprint: str = description["fingerprint"]
         self.seed: int = description["seed"]
+        self.folds: int = description["folds"]
         self.shape: tuple[int, ...] = tuple(description["shape"])
         self.dtype = np.dtype(description["dtype"])
         with pyarrow.ipc.open_stream(pyarrow.memory_map(str(folder / "audio.arrow"))) as stream:
@@ -237,6 +244,15 @@ class Corpus:
         """Return the row numbers of a split, ascending."""
         return np.flatnonzero(self.rows["split"].to_numpy() == split)
 
+    def training_rows(self, fold: int) -> np.ndarray:
+        """Return the row numbers, ascending, that the nets of a fold learn from."""
+        splits, folds = self.rows["split"].to_numpy(), self.rows["fold"].to_numpy()
+        return np.flatnonzero((splits == "train") & (folds != fold))
+
+    def judged_rows(self, fold: int) -> np.ndarray:
+        """Return the row numbers, ascending, that judge the nets of a fold. Their speakers are in no training row."""
+        return np.flatnonzero(self.rows["fold"].to_numpy() == fold)
+
     def samples(self, indices: np.ndarray) -> np.ndarray:
         """Return int16 [indices, 16000] (or `dtype` [indices, *shape]) of the rows `indices`, in that order."""
         indices = np.asarray(indices)
@@ -246,9 +262,9 @@ class Corpus:
             clips[place] = self._batches[batch][offset]
         return clips
 
-    def noises(self, split: NoiseSplit) -> list[Noise]:
-        """Return the stretches of background noise that belong to a split."""
-        return _read_noises(self.folder / "noise.arrow", split)
+    def training_noises(self, fold: int) -> list[Noise]:
+        """Return the stretches of background noise that the nets of a fold learn with."""
+        return [noise for its, noise in _read_noises(self.folder / "noise.arrow") if its != fold]
 
     @cached_property
     def dataset(self) -> Any:
@@ -260,19 +276,21 @@ class Corpus:
         return concatenate_datasets([rows, Dataset.from_file(str(self.folder / "audio.arrow"))], axis=1)
 
 
-def _read_noises(path: Path, split: NoiseSplit) -> list[Noise]:
+def _read_noises(path: Path) -> list[tuple[int, Noise]]:
     with pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))) as stream:
         return [
-            Noise(batch["name"][0].as_py(), batch["samples"].flatten().to_numpy(zero_copy_only=True))
+            (
+                batch["fold"][0].as_py(),
+                Noise(batch["name"][0].as_py(), batch["samples"].flatten().to_numpy(zero_copy_only=True)),
+            )
             for batch in stream
-            if batch["split"][0].as_py() == split
         ]
 
 
 def _counts(rows: pandas.DataFrame, vocabulary: Vocabulary) -> dict[str, dict[str, int]]:
     """Return clips per split and label; the test split has no labels, so it is counted as a whole."""
     counts = {}
-    for split in ("train", "validation", "testing"):
+    for split in ("train", "validation", "holdout"):
         labels = rows.loc[rows["split"] == split, "word"].map(lambda word: vocabulary.label_of(word, "commands"))
         found = labels.value_counts()
         counts[split] = {label: int(found.get(label, 0)) for label in vocabulary.submission_labels}

@@ -26,13 +26,14 @@ class Intake:
 
     A training clip that cannot be read is excluded. A test clip is never lost: it becomes digital silence, marked as
     not readable, and so does one that the sample submission names (`sample`, in its order) but the archive lacks.
-    With `pieces`, a training recording is cut into clips of one second, one after the other, that inherit its labels.
+    With `segments`, a training recording is cut into clips of one second, one after the other, that inherit its labels.
     Raises PipelineError if `sample` names a clip twice.
     """
 
-    def __init__(self, writer: CorpusWriter, sample: list[str] | None, pieces: bool = False) -> None:
+    def __init__(self, writer: CorpusWriter, sample: list[str] | None, segments: bool = False, folds: int = 1) -> None:
         self._writer = writer
-        self._pieces = pieces
+        self._segments = segments
+        self._folds = folds
         self._sample = sample
         self._expected = None if sample is None else frozenset(sample)
         if sample is not None and self._expected is not None and len(self._expected) < len(sample):
@@ -70,8 +71,8 @@ class Intake:
             if item.is_noise:
                 self._add_noise(item, decoded.samples)
                 notes = [decoded.note]
-            elif self._pieces and item.part == "train":
-                self._add_pieces(item, decoded.samples)
+            elif self._segments and item.part == "train":
+                self._add_segments(item, decoded.samples)
                 notes = [decoded.note]
             else:
                 samples, cut = waveform.fit(decoded.samples)
@@ -112,24 +113,24 @@ class Intake:
             readable=readable,
             recording=item.name if clip else None,
             tags=item.tags if known else None,
-            facts=item.facts if known else None,
+            metadata=item.metadata if known else None,
         )
 
-    def _add_pieces(self, item: Recording, samples: np.ndarray) -> None:
+    def _add_segments(self, item: Recording, samples: np.ndarray) -> None:
         """Write one clip a second; what is left at the end counts as one if it is half a second or more."""
-        pieces = max(1, round(len(samples) / waveform.CLIP_SAMPLES))
-        for piece in range(pieces):
-            stretch = samples[piece * waveform.CLIP_SAMPLES : (piece + 1) * waveform.CLIP_SAMPLES]
-            self._add(item, waveform.fit(stretch)[0], clip=f"{item.name}#{piece:03}")
+        segments = max(1, round(len(samples) / waveform.CLIP_SAMPLES))
+        for segment in range(segments):
+            stretch = samples[segment * waveform.CLIP_SAMPLES : (segment + 1) * waveform.CLIP_SAMPLES]
+            self._add(item, waveform.fit(stretch)[0], clip=f"{item.name}#{segment:03}")
 
     def _add_noise(self, item: Recording, samples: np.ndarray) -> None:
         recording = noise.Noise(item.name, samples)
-        if item.split is not None:
-            self._writer.add_noise(recording, "train" if item.split == "train" else "validation")
+        if item.split is not None and self._folds == 1:
+            self._writer.add_noise(recording, noise.NEVER_JUDGED if item.split == "train" else 0)
             return
-        for split, stretch in noise.cut(recording, self._short_noises):
-            self._writer.add_noise(stretch, split)
-        self._short_noises += len(samples) < noise.SHORTEST_CUT_SAMPLES
+        for fold, stretch in noise.cut(recording, self._short_noises, self._folds):
+            self._writer.add_noise(stretch, fold)
+        self._short_noises += not noise.is_cut(recording, self._folds)
 
     def _note(self, item: Recording, action: Literal["excluded", "silenced", "converted"], reason: str) -> None:
         self.quarantine.append(Quarantined(item.part, item.name, action, reason))

@@ -1,19 +1,16 @@
 """Background recordings, cut so that the noise which judges a model never trains it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
 
 import numpy as np
 
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 
-NoiseSplit = Literal["train", "validation"]
-
-TRAIN_SHARE = 0.8
-# Noise stays alike over some tenths of a second; the gap keeps the two stretches from sharing a sound.
+TRAIN_SHARE = 0.8  # of a recording, where there is one fold
+# Noise stays alike over some tenths of a second; the gap keeps two stretches from sharing a sound.
 GAP_SAMPLES = SAMPLE_RATE_HZ // 4
-# The shortest recording that is cut: a second and a quarter to train, the gap, a second to validate.
-SHORTEST_CUT_SAMPLES = 5 * SAMPLE_RATE_HZ // 2
+NEVER_JUDGED = -1  # in place of a fold's number: what always trains
 
 
 @dataclass(frozen=True)
@@ -24,18 +21,34 @@ class Noise:
     samples: np.ndarray
 
 
-def cut(noise: Noise, position: int) -> list[tuple[NoiseSplit, Noise]]:
-    """Return the stretches of a recording with the split that each belongs to; they share no sample.
+def is_cut(noise: Noise, folds: int) -> bool:
+    """Return whether a recording is long enough to give each fold a second of its own, and training one and a quarter.
 
-    The first 80 % train; after a gap of 0.25 s the end validates, and is a second long at least. A recording shorter
-    than 2.5 s stays whole: by its `position` among such recordings they go to train and validation in turn.
+    With one fold that is 2.5 s.
+    """
+    parts = max(2, folds)
+    return len(noise.samples) >= parts * CLIP_SAMPLES + (parts - 1) * GAP_SAMPLES + (GAP_SAMPLES if folds == 1 else 0)
+
+
+def cut(noise: Noise, position: int, folds: int = 1) -> list[tuple[int, Noise]]:
+    """Return the stretches of a recording with the fold that each of them judges; they share no sample.
+
+    One fold: the first 80 % train (`NEVER_JUDGED`); after a gap of 0.25 s the end judges fold 0, and is a second long
+    at least. More folds: as many stretches of the same length, each judges its fold and trains the others. A short
+    recording stays whole: by its `position` among such recordings they go round.
     """
     length = len(noise.samples)
-    if length < SHORTEST_CUT_SAMPLES:
-        return [("train" if position % 2 == 0 else "validation", noise)]
-    validation_samples = max(CLIP_SAMPLES, round((1 - TRAIN_SHARE) * length) - GAP_SAMPLES)
-    start = length - validation_samples
+    if not is_cut(noise, folds):
+        return [(NEVER_JUDGED + position % 2 if folds == 1 else position % folds, noise)]
+    if folds == 1:
+        judging_samples = max(CLIP_SAMPLES, round((1 - TRAIN_SHARE) * length) - GAP_SAMPLES)
+        start = length - judging_samples
+        return [
+            (NEVER_JUDGED, Noise(noise.name, noise.samples[: start - GAP_SAMPLES])),
+            (0, Noise(noise.name, noise.samples[start:])),
+        ]
+    starts = [round(fold * (length + GAP_SAMPLES) / folds) for fold in range(folds + 1)]
     return [
-        ("train", Noise(noise.name, noise.samples[: start - GAP_SAMPLES])),
-        ("validation", Noise(noise.name, noise.samples[start:])),
+        (fold, Noise(noise.name, noise.samples[start : end - GAP_SAMPLES]))
+        for fold, (start, end) in enumerate(pairwise(starts))
     ]

@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+import warnings
 from typing import Literal
 
 import numpy as np
 import pandas
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import SplitList
 from pipeline.errors import PipelineError
 
@@ -22,19 +24,29 @@ _NAMED_SPEAKER = re.compile(r"([^/_]+)_nohash_")
 
 
 def assign(
-    rows: pandas.DataFrame, lists: list[SplitList], method: Method, testing_list: TestingList, seed: int
-) -> np.ndarray:
-    """Return str [rows]: train, validation or testing for each row of part train, test for those of part test.
+    rows: pandas.DataFrame,
+    lists: list[SplitList],
+    method: Method,
+    testing_list: TestingList,
+    seed: int,
+    folds: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return str [rows], what becomes of each row, and int [rows], the fold whose nets it judges; -1 judges none.
+
+    Rows of part test are "test". Of the others, with one fold, "validation" rows judge fold 0 and "train" rows train
+    it; "holdout" rows do neither. With more, all rows that would train or validate are "train": each judges its own
+    fold and trains the others; speakers are kept together, and the folds are alike in words.
 
     `rows` has the columns clip, part, split, word, speaker, recording; a split that is already there wins. Methods:
     "lists" takes the archive's lists; "hash" takes `which_set`; "grouped" takes scikit-learn's StratifiedGroupKFold
-    (folds alike in words, speakers kept together); "auto" takes the lists if there are any, else the hash where it
+    (parts alike in words, speakers kept together); "auto" takes the lists if there are any, else the hash where it
     makes 5-20 % of the clips validate, else the groups; "random" draws clips, alike in words and speakers, for runs
     that learn to tell the speakers themselves. A clip without a speaker counts as a speaker of its own. `testing_list`
     says what becomes of the clips that the method calls testing; "holdout" leaves them out of training and validation.
 
-    Raises PipelineError if a method cannot be applied, if nothing is left to train or to validate with, if a speaker
-    is in two splits, or if clips that are also the test set (`SplitList.is_test_set`) are not held out.
+    Raises PipelineError if a method cannot be applied, if nothing is left to train or to judge a fold with, if a
+    speaker is in two splits or folds, or if clips that are also the test set (`SplitList.is_test_set`) are not held
+    out.
     """
     splits = rows["split"].to_numpy(dtype=object, na_value=None, copy=True)
     splits[rows["part"].to_numpy() == "test"] = "test"
@@ -44,16 +56,65 @@ def assign(
         if testing_list != "holdout":
             found[found == "testing"] = testing_list
         splits[open_rows] = found
+    splits[splits == "testing"] = "holdout"
     _check_test_set(rows["clip"].to_numpy(), splits, lists)
-    for split in ("train", "validation"):
-        if not (splits == split).any():
+    if folds > 1:
+        splits[splits == "validation"] = "train"
+        fold_of = _dealt(rows, splits == "train", folds, method == "random", seed)
+    else:
+        fold_of = np.where(splits == "validation", 0, NEVER_JUDGED)
+    for lacking, where in [
+        (not (splits == "train").any(), "train"),
+        *((not (fold_of == fold).any(), "validation" if folds == 1 else f"fold {fold}") for fold in range(folds)),
+    ]:
+        if lacking:
             raise PipelineError(
-                f"No clip is left for {split} (prepare.splits: {method}, prepare.testing_list: {testing_list}).\n"
-                "Try prepare.splits: grouped in params.yaml; it needs two speakers, three with a holdout."
+                f"No clip is left for {where} (prepare.splits: {method}, prepare.testing_list: {testing_list}, "
+                f"prepare.folds: {folds}).\nTry prepare.splits: grouped, or a smaller number in prepare.folds, in "
+                "params.yaml: each fold needs a speaker of its own, one fold two, a holdout one more."
             )
     if method != "random":
-        check_speakers(rows, splits)
-    return splits.astype(str)
+        check_speakers(rows, splits if folds == 1 else np.where(splits == "train", fold_of.astype(str), splits))
+    return splits.astype(str), fold_of
+
+
+def _dealt(rows: pandas.DataFrame, pool: np.ndarray, folds: int, at_random: bool, seed: int) -> np.ndarray:
+    """Return int [rows]: the rows of `pool` (bool [rows]) dealt into folds alike in words, the others -1.
+
+    `at_random` deals clips, alike in words and speakers. Where there are too few, a fold stays without a clip.
+    """
+    fold_of = np.full(len(rows), NEVER_JUDGED)
+    index = np.flatnonzero(pool)
+    some = rows.iloc[index]
+    if at_random:
+        fold_of[index[_shuffled_by_stratum(some, seed)]] = np.arange(len(index)) % folds
+        return fold_of
+    groups = some["speaker"].fillna(some["recording"]).fillna(some["clip"]).to_numpy()
+    words = some["word"].fillna("").to_numpy()
+    if len(np.unique(groups)) >= folds:
+        if pandas.Series(words).value_counts().max() < folds:
+            words = np.full(len(words), "")  # too few clips of each word to be alike in
+        for fold, clips in enumerate(_folding(groups, words, folds, seed)):
+            fold_of[index[clips]] = fold
+    return fold_of
+
+
+def _folding(groups: np.ndarray, words: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
+    """Return the positions of the clips that each fold holds: groups kept together, folds alike in words."""
+    # Where each clip is a group of its own both mean the same, and the one for groups takes minutes.
+    alone = len(np.unique(groups)) == len(groups)
+    folding = (StratifiedKFold if alone else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a word may have fewer clips than there are folds
+        split = folding.split(np.zeros(len(groups)), words, None if alone else groups)
+        return [judged for _, judged in split]
+
+
+def _shuffled_by_stratum(rows: pandas.DataFrame, seed: int) -> np.ndarray:
+    """Return the positions of the rows, shuffled, then sorted by word and speaker."""
+    strata = rows["word"].fillna("").str.cat(rows["speaker"].fillna(""), sep="/").to_numpy()
+    order = np.random.default_rng(seed).permutation(len(rows))
+    return order[np.argsort(strata[order], kind="stable")]
 
 
 def which_set(name: str) -> str:
@@ -77,7 +138,7 @@ def check_speakers(rows: pandas.DataFrame, splits: np.ndarray) -> None:
     speakers = rows["speaker"].to_numpy(dtype=object, na_value=None, copy=True)
     is_test = splits == "test"
     speakers[is_test] = [_speaker_in(clip) for clip in rows["clip"].to_numpy()[is_test]]
-    known = pandas.DataFrame({"speaker": speakers, "split": np.where(is_test, "testing", splits)}).dropna()
+    known = pandas.DataFrame({"speaker": speakers, "split": np.where(is_test, "holdout", splits)}).dropna()
     shared = known.drop_duplicates().groupby("speaker").size()
     shared = sorted(shared.index[shared > 1])
     if not shared:
@@ -90,14 +151,14 @@ def check_speakers(rows: pandas.DataFrame, splits: np.ndarray) -> None:
             "(with prepare.splits: auto or lists)."
         )
     raise PipelineError(
-        f"{len(shared)} speaker(s) are in two splits: {some}.\nSet prepare.splits: grouped in params.yaml."
+        f"{len(shared)} speaker(s) are in two splits or folds: {some}.\nSet prepare.splits: grouped in params.yaml."
     )
 
 
 def _check_test_set(clips: np.ndarray, splits: np.ndarray, lists: list[SplitList]) -> None:
     names = frozenset[str]().union(*(given.names for given in lists if given.is_test_set))
     # Nothing in the test clips' own names need tell that they are the same recordings.
-    leaking = sum(split != "testing" and clip in names for clip, split in zip(clips, splits, strict=True))
+    leaking = sum(split != "holdout" and clip in names for clip, split in zip(clips, splits, strict=True))
     if leaking:
         raise PipelineError(
             f"{leaking} clips of the test set would also train or validate: this source's test set is made of the "
@@ -111,7 +172,7 @@ def _speaker_in(name: str) -> str | None:
 
 
 def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, seed: int) -> np.ndarray:
-    # Pieces of one recording stay together.
+    # Segments of one recording stay together.
     clips = (rows["recording"].fillna(rows["clip"]) if "recording" in rows else rows["clip"]).to_numpy()
     rows = rows.assign(clip=clips)
     has_list = any(given.split == "validation" for given in lists)
@@ -128,15 +189,12 @@ def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, s
 
 def _at_random(rows: pandas.DataFrame, seed: int) -> np.ndarray:
     found = np.full(len(rows), "train", object)
-    strata = rows["word"].fillna("").str.cat(rows["speaker"].fillna(""), sep="/").to_numpy()
     if rows["clip"].duplicated().any():
         raise PipelineError(
-            "prepare.splits: random would part the pieces of a recording. Set it to auto or grouped in params.yaml."
+            "prepare.splits: random would part the segments of a recording. Set it to auto or grouped in params.yaml."
         )
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(rows))
-    order = order[np.argsort(strata[order], kind="stable")]
     # Every tenth of each stratum's shuffled clips; strata of fewer than ten share the tenths among them.
+    order = _shuffled_by_stratum(rows, seed)
     turn = np.arange(len(rows)) % round(1 / SHARE)
     found[order[turn == 0]] = "validation"
     found[order[turn == round(1 / SHARE) // 2]] = "testing"
@@ -160,14 +218,12 @@ def _by_lists(clips: np.ndarray, lists: list[SplitList]) -> np.ndarray:
 
 def _by_groups(rows: pandas.DataFrame, seed: int) -> np.ndarray:
     groups = rows["speaker"].fillna(rows["clip"]).to_numpy()
+    words = rows["word"].fillna("")
     found = np.full(len(rows), "train", object)
-    folds = min(round(1 / SHARE), len(np.unique(groups)), int(rows["word"].value_counts().max()))
+    folds = min(round(1 / SHARE), len(np.unique(groups)), int(words.value_counts().max()))
     if folds < 2:
         return found
-    # Where each clip is a group of its own both mean the same, and the one for groups takes minutes.
-    alone = len(np.unique(groups)) == len(groups)
-    folding = (StratifiedKFold if alone else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
-    judged = folding.split(np.zeros(len(rows)), rows["word"].to_numpy(), None if alone else groups)
-    for split in ("validation", "testing")[: folds - 1]:
-        found[next(judged)[1]] = split
+    parts = _folding(groups, words.to_numpy(), folds, seed)
+    for split, clips in zip(("validation", "testing")[: folds - 1], parts, strict=False):
+        found[clips] = split
     return found

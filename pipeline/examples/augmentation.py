@@ -1,126 +1,170 @@
-"""On-the-fly augmentation of training clips with audiomentations, deterministic from a Generator."""
+"""On-the-fly augmentation of training clips: a list of transforms, deterministic from a Generator.
 
+    augmentation:
+      - Gain: {min_gain_db: -12, max_gain_db: 6, p: 0.5}
+      - PolarityInversion: {}
+
+Each entry names a class of audiomentations or of `pipeline.examples.transforms`, with its arguments; `p` is how often
+it is applied.
+"""
+
+import difflib
+import inspect
 import random
-from typing import Annotated
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Self, get_type_hints
 
+import audiomentations
 import numpy as np
-from audiomentations import Compose, Gain, Shift
 from audiomentations.core.transforms_interface import BaseWaveformTransform
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, RootModel, ValidationError, create_model
 
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
-from pipeline.settings import Settings
+from pipeline.examples import transforms
 
-Share = Annotated[float, Field(ge=0, le=1)]
+TRANSFORMS: dict[str, type[BaseWaveformTransform]] = {
+    name: kind
+    for module in (audiomentations, transforms)
+    for name, kind in vars(module).items()
+    if inspect.isclass(kind) and issubclass(kind, BaseWaveformTransform) and kind is not BaseWaveformTransform
+}
 
+IN_MEMORY = "noises"  # the argument that the Augmenter fills in, in place of params.yaml
 
-class Augmentation(Settings):
-    """What is done to each training clip, each time it is drawn; a share of 0 switches a transform off."""
-
-    shift_ms: float = Field(100.0, ge=0, le=500)
-    shift_share: Share = 0.8
-    min_gain_db: float = Field(-12.0, ge=-60)
-    max_gain_db: float = Field(6.0, le=40)
-    gain_share: Share = 0.5
-    min_snr_db: float = -5.0
-    max_snr_db: float = 30.0
-    noise_share: Share = 0.7
-    min_speed: float = Field(0.9, ge=0.5)
-    max_speed: float = Field(1.1, le=2.0)
-    speed_share: Share = 0.5
-
-    @model_validator(mode="after")
-    def _ranges(self) -> "Augmentation":
-        for low, high in (
-            ("min_gain_db", "max_gain_db"),
-            ("min_snr_db", "max_snr_db"),
-            ("min_speed", "max_speed"),
-        ):
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(f"{low} ({getattr(self, low)}) is above {high} ({getattr(self, high)})")
-        return self
+Entry = dict[str, dict[str, Any]]
 
 
-class Speed(BaseWaveformTransform):
-    """Play a clip faster or slower (pitch moves along), about its middle; the length stays."""
+def _checked(entry: Any) -> Entry:
+    """Return {class name: arguments}; raise ValueError with what is allowed if it cannot be applied."""
+    if isinstance(entry, str):
+        entry = {entry: {}}
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise ValueError("an entry is one transform with its arguments, such as Gain: {min_gain_db: -12, p: 0.5}")
+    ((name, arguments),) = entry.items()
+    arguments = {} if arguments is None else arguments
+    if name not in TRANSFORMS:
+        near = "".join(f" Do you mean {name}?" for name in difflib.get_close_matches(str(name), TRANSFORMS, n=1))
+        raise ValueError(f"'{name}' is no transform of waveforms.{near} There are {', '.join(sorted(TRANSFORMS))}")
+    kind = TRANSFORMS[name]
+    given = _arguments_of(kind)
+    takes = f"{name} takes {_listed(given)}"
+    if not isinstance(arguments, dict):
+        raise ValueError(takes)
+    try:
+        given(**arguments)
+        _try_out(_built(name, arguments, noises=[]))
+    except ValidationError as error:
+        raise ValueError("; ".join([*map(_explained, error.errors()), takes])) from None
+    except Exception as error:  # a transform may raise anything, from AssertionError to a codec's own
+        raise ValueError(f"{_reason(error)}; {takes}") from None
+    return {name: arguments}
 
-    def __init__(self, min_speed: float, max_speed: float, p: float) -> None:
-        super().__init__(p)
-        self.min_speed = min_speed
-        self.max_speed = max_speed
 
-    def randomize_parameters(self, samples: NDArray[np.float32], sample_rate: int) -> None:
-        super().randomize_parameters(samples, sample_rate)
-        if self.parameters["should_apply"]:
-            self.parameters["speed"] = random.uniform(self.min_speed, self.max_speed)
+class Augmentation(RootModel[list[Annotated[Entry, BeforeValidator(_checked)]]]):
+    """What is done to each training clip, each time it is drawn, in this order; nothing if the list is empty.
 
-    def apply(self, samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-        middle = len(samples) / 2
-        at = (np.arange(len(samples)) - middle) * self.parameters["speed"] + middle
-        # Linear interpolation: the aliasing it leaves at these ratios lies far under the noise added later.
-        return np.interp(at, np.arange(len(samples)), samples, left=0, right=0).astype(np.float32)
-
-
-class AddNoise(BaseWaveformTransform):
-    """Add a random stretch of a background recording at a random signal-to-noise ratio.
-
-    audiomentations' AddBackgroundNoise reads files; here the recordings are already in memory, and only their training
-    stretches are given.
+    Every entry was built and applied to a clip when this was made. `model_dump` gives the list as params.yaml has it.
     """
 
-    def __init__(self, noises: list[NDArray[np.int16]], min_snr_db: float, max_snr_db: float, p: float) -> None:
-        super().__init__(p)
-        self.noises = [noise for noise in noises if len(noise) >= CLIP_SAMPLES]
-        self.min_snr_db = min_snr_db
-        self.max_snr_db = max_snr_db
+    model_config = ConfigDict(frozen=True)
 
-    def randomize_parameters(self, samples: NDArray[np.float32], sample_rate: int) -> None:
-        super().randomize_parameters(samples, sample_rate)
-        if self.parameters["should_apply"] and self.noises:
-            self.parameters["noise"] = random.randrange(len(self.noises))
-            self.parameters["start"] = random.randint(0, len(self.noises[self.parameters["noise"]]) - len(samples))
-            self.parameters["snr_db"] = random.uniform(self.min_snr_db, self.max_snr_db)
-
-    def apply(self, samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-        if not self.noises:
-            return samples
-        start = self.parameters["start"]
-        noise = self.noises[self.parameters["noise"]][start : start + len(samples)].astype(np.float32) / 32768
-        signal_rms = float(np.sqrt(np.mean(samples**2)))
-        noise_rms = float(np.sqrt(np.mean(noise**2)))
-        if signal_rms == 0 or noise_rms == 0:  # digital silence stays what it is: there is no ratio to it
-            return samples
-        return samples + noise * np.float32(signal_rms / noise_rms * 10 ** (-self.parameters["snr_db"] / 20))
+    root: list[Annotated[Entry, BeforeValidator(_checked)]] = [
+        {"Speed": {"min_speed": 0.9, "max_speed": 1.1, "p": 0.5}},
+        {"Shift": {"min_shift": -0.1, "max_shift": 0.1, "shift_unit": "seconds", "rollover": False, "p": 0.8}},
+        {"AddNoise": {"min_snr_db": -5.0, "max_snr_db": 30.0, "p": 0.7}},
+        {"Gain": {"min_gain_db": -12.0, "max_gain_db": 6.0, "p": 0.5}},
+    ]
 
 
 class Augmenter:
     """Augments batches: int16 [clips, samples] -> float32 [clips, samples] in -1..1.
 
-    audiomentations draws from Python's global `random`. Each clip's draw is seeded from the Generator given, and the
-    global state is put back, so the result depends on nothing else.
+    The transforms draw from the global states of `random` and of numpy. Each clip's draw is seeded from the Generator
+    given, and both states are put back, so the result depends on nothing else. What a transform makes longer loses its
+    end, what it makes shorter is followed by zeros. `noises` are what AddNoise adds: int16 [samples] each.
     """
 
-    def __init__(self, params: Augmentation, noises: list[NDArray[np.int16]]) -> None:
-        shift = params.shift_ms / 1000
-        self._transforms = Compose(
-            [
-                Speed(params.min_speed, params.max_speed, p=params.speed_share),
-                Shift(-shift, shift, shift_unit="seconds", rollover=False, p=params.shift_share),
-                AddNoise(noises, params.min_snr_db, params.max_snr_db, p=params.noise_share),
-                Gain(params.min_gain_db, params.max_gain_db, p=params.gain_share),
-            ]
-        )
+    def __init__(self, augmentation: Augmentation, noises: Sequence[NDArray[np.int16]]) -> None:
+        self._made_of = augmentation, noises
+        built = [_built(name, arguments, noises) for entry in augmentation.root for name, arguments in entry.items()]
+        self._transforms = audiomentations.Compose(built)
+
+    def __reduce__(self) -> tuple[type[Self], Any]:
+        """Pickle what it is made of, for the loader's spawned workers: a transform may hold what cannot be pickled."""
+        return type(self), self._made_of
 
     def __call__(self, samples: NDArray[np.int16], generators: list[np.random.Generator]) -> NDArray[np.float32]:
         """Augment each clip with the draw of its own generator."""
-        out = np.empty(samples.shape, np.float32)
-        state = random.getstate()
-        try:
+        out = np.zeros(samples.shape, np.float32)
+        with _randomness_put_back():
             for row, (clip, generator) in enumerate(zip(samples, generators, strict=True)):
-                random.seed(int(generator.integers(2**63)))
-                out[row] = self._transforms(clip.astype(np.float32) / 32768, SAMPLE_RATE_HZ)
-        finally:
-            random.setstate(state)
+                _seed(int(generator.integers(2**63)))
+                changed = self._transforms(clip.astype(np.float32) / 32768, SAMPLE_RATE_HZ)[: len(clip)]
+                out[row, : len(changed)] = changed
         # int16 recordings cannot exceed full scale, so neither may these.
         return np.clip(out, -1, 1, out=out)
+
+
+def _built(name: str, arguments: dict[str, Any], noises: Sequence[NDArray[np.int16]]) -> BaseWaveformTransform:
+    kind = TRANSFORMS[name]
+    in_memory = {IN_MEMORY: noises} if IN_MEMORY in inspect.signature(kind).parameters else {}
+    return kind(**arguments, **in_memory)
+
+
+def _arguments_of(kind: type[BaseWaveformTransform]) -> type[BaseModel]:
+    """Return a model of the arguments that params.yaml may give: their names, types and defaults."""
+    hints = get_type_hints(kind.__init__)
+    fields: dict[str, Any] = {
+        name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if name != IN_MEMORY and parameter.kind is not parameter.VAR_KEYWORD
+    }
+    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+    return create_model(kind.__name__, __config__=config, **fields)
+
+
+def _try_out(transform: BaseWaveformTransform) -> None:
+    """Apply the transform to a clip; raises what it raises, or ValueError if what comes out is no clip."""
+    transform.p = 1.0
+    clip = np.random.default_rng(0).uniform(-0.5, 0.5, CLIP_SAMPLES).astype(np.float32)
+    with _randomness_put_back():
+        _seed(0)
+        changed = transform(clip, SAMPLE_RATE_HZ)
+    if changed.ndim != 1 or not np.isfinite(changed).all():
+        raise ValueError("what comes out is no clip")
+
+
+def _seed(number: int) -> None:
+    random.seed(number)
+    np.random.seed(number % 2**32)
+
+
+@contextmanager
+def _randomness_put_back() -> Iterator[None]:
+    states = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+def _listed(arguments: type[BaseModel]) -> str:
+    fields = arguments.model_fields.items()
+    return ", ".join(name if field.is_required() else f"{name}={field.default!r}" for name, field in fields)
+
+
+def _explained(problem: Any) -> str:
+    name = problem["loc"][0]
+    if problem["type"] == "extra_forbidden":
+        return f"it has no argument '{name}'"
+    return f"{name} is missing" if problem["type"] == "missing" else f"{name}: {problem['msg']}"
+
+
+def _reason(error: Exception) -> str:
+    """Return what the error says; of a bare `assert`, what it asserts."""
+    line = traceback.extract_tb(error.__traceback__)[-1].line or ""
+    return str(error) or f"{line.removeprefix('assert ') or type(error).__name__} does not hold"

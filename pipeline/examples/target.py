@@ -1,60 +1,41 @@
-"""What a run learns to tell of a clip: its word, another fact of it, all of its tags, or whether something is there."""
+"""What a run learns to tell of a clip: its word, other metadata, all of its tags, or whether something is there."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.labels import ABSENT, SILENCE, SILENCE_WORD, Kind
+from pipeline.clips.labels import ABSENT, SILENCE, SILENCE_WORD
 from pipeline.errors import PipelineError
-from pipeline.settings import Settings
+from pipeline.examples.task import TAGS, WORD, Presence, Task
 
-WORD, TAGS = "word", "tags"
 # Columns of every corpus that are no property of a clip to learn.
-_NOT_LEARNT = {"clip", "part", "split", "readable", "noise_source", "recording"}
-
-
-class Presence(Settings):
-    """A yes-or-no question: is one of the words or tags `of` there? The labels are "other" and `name`.
-
-    `of: all` means any word but silence, or any tag at all.
-    """
-
-    name: str
-    of: Annotated[list[str], Field(min_length=1)] | Literal["all"] = "all"
+_NOT_LEARNT = {"clip", "part", "split", "fold", "readable", "noise_source", "recording"}
 
 
 @dataclass(frozen=True)
 class Target:
     """The labels, and for each row of the corpus which of them hold.
 
-    `values` is int64 [rows], index of the label, or float32 [rows, labels], 0 or 1, where a clip may have several;
+    `values` is int64 [rows], index of the label, where the labels are `exclusive`; else float32 [rows, labels], 0 or 1.
     `known` is bool [rows]: the corpus tells it of these rows.
     """
 
     labels: list[str]
     values: NDArray[Any]
     known: NDArray[np.bool_]
-
-    @property
-    def multi_label(self) -> bool:
-        return self.values.ndim == 2
+    exclusive: bool = True
 
 
-def is_submitted(column: str, presence: Presence | None) -> bool:
-    """Return whether a run with this target answers the competition's question."""
-    return column == WORD and presence is None
-
-
-def target_of(corpus: Corpus, column: str = WORD, kind: Kind = "commands", presence: Presence | None = None) -> Target:
-    """Return the target `column` of every row: "word" (as `kind` names the labels), "tags", or any fact.
+def target_of(corpus: Corpus, task: Task) -> Target:
+    """Return what the task asks of every row.
 
     Labels other than words are those of the training clips, sorted. Raises PipelineError for a column that the corpus
     does not have, a label that only clips to judge have, or a presence of something that no training clip has.
     """
+    column, kind, presence = task.target, task.vocabulary, task.presence
     rows = corpus.rows
     found = rows[column] if column in rows and column not in _NOT_LEARNT else None
     if found is None or found.isna().all():
@@ -69,7 +50,7 @@ def target_of(corpus: Corpus, column: str = WORD, kind: Kind = "commands", prese
         return _presence(corpus, column, presence, known, is_train)
     if column == TAGS:
         labels = sorted({str(tag) for tags in found[is_train] for tag in tags})
-        return Target(labels, _held(found, known, labels), known)
+        return Target(labels, _held(found, known, labels), known, exclusive=False)
     if column == WORD:
         labels = corpus.vocabulary.labels(kind)
         if kind == "commands" and not corpus.vocabulary.commands:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.files import replacing
 
-FOLDER = "epochs"
+FOLDER, PUBLISHED = "epochs", "epochs.npy"
 
 
 def record(work: Path, epoch: int, values: NDArray[np.float32]) -> None:
@@ -31,3 +31,16 @@ def read(work: Path) -> NDArray[np.float32] | None:
 
 def _path(work: Path, epoch: int) -> Path:
     return work / FOLDER / f"{epoch:04}.npy"
+
+
+def publish(work: Path, folder: Path) -> None:
+    """Write what `read` gives into the folder of a trained model, at half precision; nothing where there is nothing."""
+    values = read(work)
+    if values is not None:
+        np.save(folder / PUBLISHED, values.astype(np.float16), allow_pickle=False)
+
+
+def load(folder: Path) -> NDArray[np.float16] | None:
+    """Return float16 [epochs, validation clips, labels] that `publish` wrote, None where there is no such file."""
+    path = folder / PUBLISHED
+    return np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None

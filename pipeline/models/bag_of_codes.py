@@ -49,10 +49,6 @@ class Training(fitting.Training):
     learning_rate: float = Field(1e-3, gt=0)
 
 
-def check(params: Params, store: Path) -> None:
-    """Nothing but the corpus is needed."""
-
-
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> CodeClassifier:
     fewest = min(len(examples.rows), params.learning.vectors)  # of all families, the whole gives one vector a clip
     if fewest < params.codes:

@@ -12,7 +12,7 @@ from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
 from pipeline.models import _frame_net as frame_net
 
-__all__ = ["INPUTS", "Params", "Training", "build", "check", "restore"]
+__all__ = ["INPUTS", "Params", "Training", "build", "restore"]
 
 INPUTS = ("samples", "embeddings")
 KERNEL = 3
@@ -55,10 +55,6 @@ class Conv1d(nn.Module):
         line = spread(frames).flatten(1)[:, None]  # [clips, 1, frames x 128]
         logits: Tensor = self.last(self.layers(line))
         return logits
-
-
-def check(params: Params, store: Path) -> None:
-    """Nothing is needed."""
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:

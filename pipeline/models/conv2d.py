@@ -13,7 +13,7 @@ from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
 from pipeline.models import _frame_net as frame_net
 
-__all__ = ["INPUTS", "Params", "Training", "build", "check", "restore"]
+__all__ = ["INPUTS", "Params", "Training", "build", "restore"]
 
 INPUTS = ("samples", "embeddings")
 KERNEL = 2
@@ -66,10 +66,6 @@ class Conv2d(nn.Module):
             values = self.norm(values)
         logits: Tensor = self.head(values)
         return logits
-
-
-def check(params: Params, store: Path) -> None:
-    """Nothing is needed."""
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:

@@ -14,7 +14,7 @@ from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.training import Training
 from pipeline.settings import Settings
 
-__all__ = ["Params", "Training", "build", "check", "restore"]
+__all__ = ["Params", "Training", "build", "restore"]
 
 SCALE = 0.5**0.5  # keeps the variance of a sum of two (section 3.4 of the paper)
 
@@ -80,10 +80,6 @@ def attend(queries: Tensor, encoded: Tensor, embedded: Tensor) -> tuple[Tensor, 
     """
     weights = (encoded @ queries.T).softmax(dim=1).transpose(1, 2)
     return weights @ (encoded + embedded), weights
-
-
-def check(params: Params, store: Path) -> None:
-    """Nothing has to be there: the net learns from scratch."""
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:

@@ -11,7 +11,7 @@ from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
 from pipeline.models import _frame_net as frame_net
 
-__all__ = ["INPUTS", "Params", "Training", "build", "check", "restore"]
+__all__ = ["INPUTS", "Params", "Training", "build", "restore"]
 
 INPUTS = ("samples", "embeddings")
 START, END = -1.0, -2.0
@@ -41,10 +41,6 @@ class EmbeddingLstm(nn.Module):
         clip = nn.functional.pad(clip, (0, 0, 0, 1), value=END)
         logits: Tensor = self.head(self.lstm(clip)[0][:, -1])
         return logits
-
-
-def check(params: Params, store: Path) -> None:
-    """Nothing is needed."""
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:

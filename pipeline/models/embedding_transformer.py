@@ -14,7 +14,7 @@ from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
 from pipeline.models import _frame_net as frame_net
 
-__all__ = ["INPUTS", "Params", "Training", "build", "check", "restore"]
+__all__ = ["INPUTS", "Params", "Training", "build", "restore"]
 
 INPUTS = ("samples", "embeddings")
 
@@ -60,10 +60,6 @@ class EmbeddingTransformer(nn.Module):
         heard = self.encoder(spread(frames) + self.places).mean(dim=1)
         logits: Tensor = self.head(heard)
         return torch.cat([-logits, logits], dim=1) if self.one_logit else logits
-
-
-def check(params: Params, store: Path) -> None:
-    """Nothing is needed."""
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:

@@ -8,11 +8,7 @@ from pipeline.learners.training import Training
 from pipeline.models import _recurrent as recurrent
 from pipeline.models._recurrent import RecurrentParams as Params
 
-__all__ = ["Params", "Training", "build", "check", "restore"]
-
-
-def check(params: Params, store: Path) -> None:
-    """Nothing has to be there: the net learns from scratch."""
+__all__ = ["Params", "Training", "build", "restore"]
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:

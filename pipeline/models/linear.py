@@ -11,7 +11,7 @@ from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
 from pipeline.models import _frame_net as frame_net
 
-__all__ = ["INPUTS", "Params", "Training", "build", "check", "restore"]
+__all__ = ["INPUTS", "Params", "Training", "build", "restore"]
 
 INPUTS = ("samples", "embeddings")
 
@@ -34,10 +34,6 @@ class Linear(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         logits: Tensor = self.layers(spread(frames))
         return logits
-
-
-def check(params: Params, store: Path) -> None:
-    """Nothing is needed."""
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:

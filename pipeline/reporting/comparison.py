@@ -12,6 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.features.selection import FILE as SELECTION
 from pipeline.files import replacing
 
+FIGURES = {"prior_accuracy": "accuracy under the prior", "map": "mean average precision"}
 BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
 
 
@@ -32,19 +33,23 @@ class Judged:
 class Row:
     """One run; None is what was not measured, or does not apply.
 
-    `judge` names the figure of `validation` and `test`: accuracy, or map (mean average precision, without interval).
+    `judge` names the figure of `estimate`, `selected` and `test`: prior_accuracy, or map (mean average precision).
+    `estimate` is of out-of-fold clips on which nothing was chosen (nested), `selected` of the same clips by the choices
+    made on them, which flatters.
     `parameters` counts the networks' values, `train_seconds` includes what killed trainings took, `clips_a_second`
     is the speed of `predict`. `reported` is what the system's authors told of their own data.
     """
 
     run: str
     model: str
+    question: str
     learns: str
     parameters: int | None
     train_seconds: float | None
     clips_a_second: float | None
     judge: str
-    validation: Judged
+    estimate: Judged
+    selected: float | None
     test: Judged | None
     macro_f1: float | None
     unknown_recall: float | None
@@ -59,16 +64,16 @@ HEADINGS = {
     "parameters": "parameters",
     "train_seconds": "training, s",
     "clips_a_second": "clips/s",
-    "judge": "judged by",
-    "validation": "validation (95 %)",
+    "estimate": "estimate (95 %)",
+    "selected": "selected",
     "test": "test (95 %)",
     "macro_f1": "macro F1",
     "unknown_recall": "recall of unknown",
     "silence_recall": "recall of silence",
     "reported": "reported by the authors",
 }
-SHORT = ("run", "train_seconds", "judge", "validation", "test", "macro_f1")  # for a terminal
-_NUMBERS = {name for name in HEADINGS if name not in ("run", "model", "learns", "judge", "reported")}
+SHORT = ("run", "train_seconds", "estimate", "test", "macro_f1")  # for a terminal
+_NUMBERS = {name for name in HEADINGS if name not in ("run", "model", "learns", "reported")}
 
 
 def parameters_in(folder: Path) -> int | None:
@@ -89,11 +94,21 @@ def parameters_in(folder: Path) -> int | None:
 
 
 def markdown(rows: Sequence[Row], columns: Sequence[str] = tuple(HEADINGS)) -> str:
-    """Return the table as Markdown, best validation first; columns that no run fills are left out."""
-    texts = [_texts(row) for row in sorted(rows, key=lambda row: -row.validation.value)]
+    """Return the runs as Markdown, best estimate first: a table for each question, since figures of different
+    questions do not compare. Columns that no run fills are left out.
+    """
+    questions = list(dict.fromkeys((row.question, row.judge) for row in rows))
+    tables = []
+    for question, judge in questions:
+        of_question = [row for row in rows if (row.question, row.judge) == (question, judge)]
+        told = f"{question}: {FIGURES[judge]}\n\n" if len(questions) > 1 else ""
+        tables.append(told + _table(of_question, columns))
+    return "\n".join(tables)
+
+
+def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    texts = [_texts(row) for row in sorted(rows, key=lambda row: -row.estimate.value)]
     shown = [name for name in columns if any(text[name] for text in texts)]
-    if len({row.judge for row in rows}) == 1 and "judge" in shown:
-        shown.remove("judge")
     lines = [" | ".join(HEADINGS[name] for name in shown), "|".join("--:" if n in _NUMBERS else "---" for n in shown)]
     lines += [" | ".join(text[name] or "-" for name in shown) for text in texts]
     return "".join(f"| {line} |\n" if "---" not in line else f"|{line}|\n" for line in lines)
@@ -146,7 +161,7 @@ def _texts(row: Row) -> dict[str, str]:
 def _flat(row: Row) -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in asdict(row).items():
-        if name in ("validation", "test"):
+        if name in ("estimate", "test"):
             parts = value or dict.fromkeys(("value", "low", "high", "clips"))
             flat |= {f"{name}_{part}".removesuffix("_value"): parts[part] for part in ("value", "low", "high", "clips")}
         else:

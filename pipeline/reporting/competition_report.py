@@ -1,36 +1,25 @@
 """What a table of probabilities comes to: a submission, the figures that judge it, its confusion matrix."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import metrics
 from pipeline.clips.corpus import Corpus
-from pipeline.errors import PipelineError
+from pipeline.examples.target import target_of
+from pipeline.examples.task import Task
 from pipeline.files import write_json
 from pipeline.reporting import confusion
-from pipeline.scoring import decision, submission
+from pipeline.scoring import decision, nested, submission, truth
+from pipeline.scoring.nested import Decide, OutOfFold
 from pipeline.scoring.probabilities import Probabilities
 
 SYNTHETIC = "synthetic speech: says nothing of the leaderboard"
-
-
-def truth_of(corpus: Corpus, split: Literal["validation", "testing"], judged: Probabilities) -> list[str]:
-    """Return the submission label of each judged clip, in the table's order.
-
-    Raises PipelineError if the table is of another corpus, or lacks a readable clip of the split.
-    """
-    rows = corpus.rows[corpus.rows["split"] == split]
-    words = dict(zip(rows["clip"], rows["word"], strict=True))
-    unjudged = set(rows.loc[rows["readable"], "clip"]) - set(judged.clips)
-    if judged.corpus != corpus.fingerprint or unjudged or not words.keys() >= set(judged.clips):
-        raise PipelineError(
-            f"The {split} probabilities of run '{judged.run}' are not of the corpus in {corpus.folder} "
-            f"({len(judged.clips)} clips judged, {len(rows)} there). Run `dvc repro` to predict anew."
-        )
-    return [corpus.vocabulary.label_of(words[clip], "commands") for clip in judged.clips]
+NESTED = "out of fold, judged by choices made on other speakers"
 
 
 def caption_of(corpus: Corpus) -> str:
@@ -38,51 +27,75 @@ def caption_of(corpus: Corpus) -> str:
     return SYNTHETIC if corpus.description["source"] == "demo" else ""
 
 
+def caption_of_estimate(corpus: Corpus, figures: Mapping[str, Any]) -> str:
+    """Return what a picture of an estimate must say: its interval, what it was judged on, where the clips come from."""
+    interval = ""
+    if "prior_accuracy_low" in figures:
+        interval = f"95 % interval {figures['prior_accuracy_low']:.3f} to {figures['prior_accuracy_high']:.3f}"
+    return "  ·  ".join(filter(None, (interval, NESTED, caption_of(corpus))))
+
+
 def publish(
     folder: Path,
     rule: decision.Rule,
     corpus: Corpus,
     sample: Sequence[str],
-    validation: Probabilities,
+    out_of_fold: OutOfFold,
     test: Probabilities,
-    testing: Probabilities | None,
+    holdout: Probabilities | None,
     rng: np.random.Generator,
     about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Decide all clips by `rule` and write submission.csv, confusion.csv, confusion.png and metrics.json to `folder`.
 
-    `sample` names the test clips in the order of the submission; `testing` is a labelled split that nothing was tuned
-    on; `about` is added to the metrics, which are returned. Raises PipelineError as `truth_of`, `decision.prepare` and
-    `submission.write` do.
+    `sample` names the test clips in the order of the submission; `holdout` is a labelled split that nothing was chosen
+    on; `about` is added to the metrics, which are returned. Each of the metrics has the figures of `metrics.judge`:
+    `estimate` of the out-of-fold clips, each decided by what was chosen without it, by the rule and by the argmax
+    (`argmax_prior_accuracy`); `selected` of the same clips by the final choices, which were made on them, so it is too
+    high; `holdout` by the final choices, or None. The confusion matrix is the estimate's.
+    Raises PipelineError as `truth.truth_of`, `decision.fit_rule` and `submission.write` do.
     """
     commands, labels = corpus.vocabulary.commands, corpus.vocabulary.submission_labels
-    truth = truth_of(corpus, "validation", validation)
-    decider = decision.prepare(rule, validation, truth, commands, rng)
-    shares = decision.shares_of(rule.prior, labels)
-    predicted = decider.labels_of(test).tolist()
-    counts = metrics.count(truth, decider.labels_of(validation), labels)
-    undecided = metrics.count(truth, decision.argmax(validation, commands), labels)
-    run = validation.run
+    shares, target, table = decision.shares_of(rule.prior, labels), target_of(corpus, Task()), out_of_fold.table
+    wanted = truth.truth_of(corpus, "out_of_fold", table, target)
+
+    def fit(probabilities: Probabilities, clips: NDArray[np.int64]) -> decision.FittedRule:
+        speakers = [out_of_fold.speakers[clip] for clip in clips]
+        return decision.fit_rule(rule, probabilities, wanted[clips], speakers, commands, rng)
+
+    def fit_without(probabilities: Probabilities, clips: NDArray[np.int64]) -> Decide:
+        if not shares[wanted[clips][wanted[clips] >= 0]].any():  # all clips are of one speaker: none to choose on
+            return partial(decision.argmax, commands=commands)
+        return fit(probabilities, clips).decide
+
+    final = fit(table, np.arange(len(table.clips)))
+    decided = {
+        "estimate": nested.decide_nested(out_of_fold, fit_without),
+        "argmax": decision.argmax(out_of_fold.nested_table(), commands),
+        "selected": final.decide(table),
+    }
+    judged = {name: metrics.judge(wanted, of, out_of_fold.speakers, labels, shares) for name, of in decided.items()}
+    estimate = {**judged["estimate"], "argmax_prior_accuracy": judged["argmax"]["prior_accuracy"]}
+    held_out = None
+    if holdout is not None and holdout.clips:
+        speakers = truth.speakers_of(corpus, truth.rows_of(corpus, "holdout", holdout))
+        true = truth.truth_of(corpus, "holdout", holdout, target)
+        held_out = metrics.judge(true, final.decide(holdout), speakers, labels, shares)
+    predicted = [labels[index] for index in final.decide(test)]
     figures = {
-        "run": run,
-        **metrics.describe(counts, labels, shares),
-        "accuracy_argmax": round(metrics.accuracy(undecided, shares), 5),
+        "run": table.run,
+        **(about or {}),
         "rule": rule.rule,
-        "thresholds": decider.thresholds,
+        "thresholds": final.thresholds,
         "prior": rule.prior,
         "predicted_on_test": {label: predicted.count(label) for label in labels},
-        "testing": None,
-        **(about or {}),
+        "estimate": estimate,
+        "selected": judged["selected"],
+        "holdout": held_out,
     }
-    if testing is not None and testing.clips:
-        held_out = metrics.count(truth_of(corpus, "testing", testing), decider.labels_of(testing), labels)
-        figures["testing"] = metrics.describe(held_out, labels, shares)
     submission.write(folder / "submission.csv", dict(zip(test.clips, predicted, strict=True)), sample, labels)
-    confusion.write_table(folder / "confusion.csv", counts, labels)
-    title = f"{run}  ·  validation accuracy {figures['accuracy']:.3f}"
-    interval = f"95 % interval {figures['accuracy_low']:.3f} to {figures['accuracy_high']:.3f}"
-    confusion.draw(
-        folder / "confusion.png", counts, labels, title, "  ·  ".join(filter(None, (interval, caption_of(corpus))))
-    )
+    counts = metrics.confusion(wanted, decided["estimate"], len(labels))
+    title = f"{table.run}  ·  estimated accuracy {estimate['prior_accuracy']:.3f}"
+    confusion.publish(folder, counts, labels, title, caption_of_estimate(corpus, estimate))
     write_json(folder / "metrics.json", figures)
     return figures

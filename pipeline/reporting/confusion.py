@@ -17,6 +17,12 @@ DARK_FROM = 0.55  # share of the full colour from which white figures read bette
 INK, FAINT = "#1b2733", "#7b8794"
 
 
+def publish(folder: Path, counts: np.ndarray, labels: Sequence[str], title: str, caption: str) -> None:
+    """Write int [labels, labels] as confusion.csv and confusion.png to `folder`."""
+    write_table(folder / "confusion.csv", counts, labels)
+    draw(folder / "confusion.png", counts, labels, title, caption)
+
+
 def write_table(path: Path, counts: np.ndarray, labels: Sequence[str]) -> None:
     """Write int [labels, labels] as CSV with the labels as first row and first column, atomically."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

@@ -6,7 +6,7 @@ One label of several (the speaker, the accent), a yes or no (is there speech?), 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,12 @@ from pipeline.errors import PipelineError
 from pipeline.examples.target import Target
 from pipeline.files import replacing, write_json
 from pipeline.reporting import confusion
-from pipeline.reporting.competition_report import caption_of
-from pipeline.scoring import submission
+from pipeline.reporting.competition_report import caption_of_estimate
+from pipeline.scoring import submission, truth
+from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
+from pipeline.scoring.truth import PARTS
 
-PARTS = "parts"  # of a vote (layers of an encoder): a folder each of tables like the run's own
 BARS = 40  # labels that the picture of average precisions has room for
 
 
@@ -30,100 +31,94 @@ def publish(
     folder: Path,
     corpus: Corpus,
     target: Target,
-    validation: Probabilities,
-    testing: Probabilities | None,
+    out_of_fold: OutOfFold,
+    holdout: Probabilities | None,
     about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write metrics.json, confusion.csv, confusion.png to `folder`, and a submission.csv that is its first line alone.
 
     Of several labels at once, the table and the picture hold the average precision of each label. Returns the metrics;
-    `about` is added to them. Raises PipelineError if the tables are of another corpus or other labels.
+    `about` is added to them. As in `competition_report.publish`, `estimate` judges each out-of-fold clip by what was
+    chosen without it, `selected` by the final choices, and `holdout` clips that nothing was chosen on.
+    Raises PipelineError if the tables are of another corpus or other labels.
     """
-    truth = truth_of(corpus, "validation", target, validation)
-    figures = {"run": validation.run, **describe(truth, validation), "testing": None, **(about or {})}
-    if testing is not None and testing.clips:
-        figures["testing"] = describe(truth_of(corpus, "testing", target, testing), testing)
+    table, nested = out_of_fold.table, out_of_fold.nested_table()
+    values = _truth_of(corpus, "out_of_fold", table, target)
+    estimate = describe(values, nested, out_of_fold.speakers)
+    figures = {
+        "run": table.run,
+        **(about or {}),
+        "estimate": estimate,
+        "selected": describe(values, table, out_of_fold.speakers),
+        "holdout": _judge_holdout(corpus, target, holdout),
+    }
     folder.mkdir(parents=True, exist_ok=True)
-    if target.multi_label:
-        known = ~np.isnan(truth).any(axis=1)
-        precisions = metrics.average_precisions(truth[known] > 0.5, validation.values[known])
-        write_precisions(folder / "confusion.csv", target.labels, precisions, truth[known].sum(axis=0))
-        title = f"{validation.run}  ·  validation mean average precision {figures['map']:.3f}"
-        draw_precisions(folder / "confusion.png", target.labels, precisions, title, caption_of(corpus))
+    caption = caption_of_estimate(corpus, estimate)
+    if not target.exclusive:
+        known = ~np.isnan(values).any(axis=1)
+        precisions = metrics.average_precisions(values[known] > 0.5, nested.values[known])
+        write_precisions(folder / "confusion.csv", target.labels, precisions, values[known].sum(axis=0))
+        title = f"{table.run}  ·  estimated mean average precision {estimate['map']:.3f}"
+        draw_precisions(folder / "confusion.png", target.labels, precisions, title, caption)
     else:
-        counts = _counts(truth, validation)
-        confusion.write_table(folder / "confusion.csv", counts, target.labels)
-        title = f"{validation.run}  ·  validation accuracy {figures['accuracy']:.3f}"
-        confusion.draw(folder / "confusion.png", counts, target.labels, title, caption_of(corpus))
+        counts = metrics.confusion(values, nested.values.argmax(axis=1), len(target.labels))
+        title = f"{table.run}  ·  estimated mean recall {estimate['prior_accuracy']:.3f}"
+        confusion.publish(folder, counts, target.labels, title, caption)
     submission.write(folder / "submission.csv", {}, [], corpus.vocabulary.submission_labels)
     write_json(folder / "metrics.json", figures)
     return figures
 
 
-def truth_of(
-    corpus: Corpus, split: Literal["validation", "testing"], target: Target, judged: Probabilities
-) -> NDArray[Any]:
-    """Return the target's values of the judged clips, in the table's order: int64 [clips] or float32 [clips, labels].
-
-    Clips of which the corpus does not tell the target are not judged: `judged` must hold the others.
-    Raises PipelineError if it is of another corpus or other labels, or lacks a clip.
-    """
-    rows = np.flatnonzero((corpus.rows["split"] == split).to_numpy())
-    names = corpus.rows["recording"].fillna(corpus.rows["clip"]).to_numpy()
-    place = {names[row]: row for row in rows}  # any piece of a recording: all inherit its labels
-    if judged.corpus != corpus.fingerprint or judged.labels != target.labels or set(judged.clips) != set(place):
-        raise PipelineError(
-            f"The {split} probabilities of run '{judged.run}' are not of the corpus in {corpus.folder} "
-            f"({len(judged.clips)} clips judged, {len(place)} there). Run `dvc repro` to predict anew."
-        )
-    at = np.array([place[clip] for clip in judged.clips], int)
-    if not target.known[at].any():
-        raise PipelineError(f"The target of run '{judged.run}' is known of no {split} clip. See prepare.splits.")
-    values = target.values[at]
-    if not target.multi_label:
-        return np.where(target.known[at], values, -1)
-    return np.where(target.known[at, None], values, np.nan)
-
-
 def judge_parts(folder: Path, corpus: Corpus, target: Target) -> dict[str, dict[str, float]]:
-    """Return the accuracies on validation and testing clips of each part of a run that is a vote, and of the "vote".
+    """Return the plain accuracies, "estimate" and "holdout", of each part of a run that is a vote, and of the "vote".
 
-    `folder` holds the run's tables. A run that is no vote has no parts. Raises PipelineError as `truth_of` does.
+    `folder` holds the run's tables. A run that is no vote has no parts. Raises PipelineError as `publish` does.
     """
-    splits: tuple[Literal["validation", "testing"], ...] = ("validation", "testing")
     figures: dict[str, dict[str, float]] = {}
     parts = sorted(path for path in (folder / PARTS).glob("*") if path.is_dir())
     for part in [*parts, folder] if parts else []:
-        tables = {split: part / f"{split}.parquet" for split in splits}
-        judged = {split: Probabilities.read(path) for split, path in tables.items() if path.exists()}
-        figures["vote" if part == folder else part.name] = {
-            split: describe(truth_of(corpus, split, target, table), table)["accuracy"]
-            for split, table in judged.items()
-        }
+        out_of_fold = OutOfFold.read(part, corpus)
+        values = _truth_of(corpus, "out_of_fold", out_of_fold.table, target)
+        own = {"estimate": describe(values, out_of_fold.nested_table(), out_of_fold.speakers)["accuracy"]}
+        path = part / "holdout.parquet"
+        if held_out := _judge_holdout(corpus, target, Probabilities.read(path) if path.exists() else None):
+            own["holdout"] = held_out["accuracy"]
+        figures["vote" if part == folder else part.name] = own
     return figures
 
 
-def describe(truth: NDArray[Any], judged: Probabilities) -> dict[str, Any]:
-    """Return the figures of clips whose truth is known; see `truth_of` for its shapes."""
-    if truth.ndim == 2:
-        known = ~np.isnan(truth).any(axis=1)
-        truth = truth[known]
-        precisions = metrics.average_precisions(truth > 0.5, judged.values[known])
+def describe(values: NDArray[Any], probabilities: Probabilities, speakers: Sequence[str]) -> dict[str, Any]:
+    """Return the figures of clips whose truth is known; see `truth.truth_of` for the shapes of `values`."""
+    if values.ndim == 2:
+        known = ~np.isnan(values).any(axis=1)
+        precisions = metrics.average_precisions(values[known] > 0.5, probabilities.values[known])
         return {
             "map": round(float(np.nanmean(precisions)), 5),
-            "labels": len(judged.labels),
+            "labels": len(probabilities.labels),
             "labels_without_clips": int(np.isnan(precisions).sum()),
-            "clips": len(truth),
+            "clips": int(known.sum()),
         }
-    counts = _counts(truth, judged)
-    figures = metrics.describe(counts, judged.labels)
-    if judged.labels[0] == ABSENT and len(judged.labels) == 2:
-        figures["f1"] = round(metrics.f1(counts)[1], 5)
+    predicted = probabilities.values.argmax(axis=1)
+    figures = metrics.judge(values, predicted, speakers, probabilities.labels)
+    if probabilities.labels[0] == ABSENT and len(probabilities.labels) == 2:
+        figures["f1"] = round(float(metrics.f1(metrics.confusion(values, predicted, 2))[1]), 5)
     return figures
 
 
-def _counts(truth: NDArray[np.int64], judged: Probabilities) -> np.ndarray:
-    return metrics.confusion(truth[truth >= 0], judged.values.argmax(axis=1)[truth >= 0], len(judged.labels))
+def _truth_of(corpus: Corpus, judged: truth.Judged, probabilities: Probabilities, target: Target) -> NDArray[Any]:
+    if probabilities.labels != target.labels:
+        raise PipelineError(
+            f"The {judged} probabilities of run '{probabilities.run}' have other labels than its target "
+            f"({len(probabilities.labels)} in the table, {len(target.labels)} there). Run `dvc repro` to predict anew."
+        )
+    return truth.truth_of(corpus, judged, probabilities, target)
+
+
+def _judge_holdout(corpus: Corpus, target: Target, holdout: Probabilities | None) -> dict[str, Any] | None:
+    if holdout is None or not holdout.clips:
+        return None
+    values = _truth_of(corpus, "holdout", holdout, target)
+    return describe(values, holdout, truth.speakers_of(corpus, truth.rows_of(corpus, "holdout", holdout)))
 
 
 def write_precisions(path: Path, labels: Sequence[str], precisions: np.ndarray, clips: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""The narrow waist after `predict`: one row a clip, one column a label, as Parquet."""
+"""What every stage after `predict` reads: one row a clip, one column a label, as Parquet."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -68,6 +68,11 @@ class Probabilities:
             raise PipelineError(
                 f"{path} holds no valid probabilities: {error}. Delete it and run `dvc repro`."
             ) from None
+
+    def select(self, clips: np.ndarray) -> "Probabilities":
+        """Return the rows `clips` alone, in that order: int or bool, as NumPy indexes."""
+        names = np.asarray(self.clips, dtype=object)[clips].tolist()
+        return Probabilities(names, self.labels, self.values[clips], self.run, self.corpus, self.exclusive)
 
     def to_submission_labels(self, commands: Sequence[str]) -> "Probabilities":
         """Return the same clips over [*commands, unknown, silence]: words that are no command are summed into unknown.

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import pandas
 from pydantic import Field
 
 from pipeline.clips.recording import Recording, Rejected
@@ -68,7 +67,7 @@ def fetch(params: Params, seed: int) -> list[SourceFile]:
 
 
 def read(files: list[SourceFile]) -> Iterator[Recording | Rejected]:
-    """Stream the clips, each with its embedding, uint8 [10, 128], its tags, and its length in the fact `seconds`.
+    """Stream the clips, each with its embedding, uint8 [10, 128], its tags, and its length as `seconds`.
 
     `eval` is the testing split. A fifth of the videos of the other sets, chosen by a hash of the video's identifier,
     validates. A record that cannot be used is rejected with its file and its number, from 1. Raises PipelineError if a
@@ -86,16 +85,6 @@ def read(files: list[SourceFile]) -> Iterator[Recording | Rejected]:
                     yield _recording(record, names, folder.name)
                 except (_UnusableRecord, sequence_example.MalformedMessage) as error:
                     yield Rejected("train", f"{folder.name}/{name}, record {number}", str(error))
-
-
-def sample(files: list[SourceFile]) -> list[str] | None:
-    """Return None: there is no sample submission."""
-    return None
-
-
-def answers(files: list[SourceFile]) -> pandas.DataFrame | None:
-    """Return None: the evaluation set is labelled."""
-    return None
 
 
 def _display_names(path: Path) -> dict[int, str]:
@@ -134,9 +123,9 @@ def _recording(record: bytes | tfrecord.DamagedRecord, names: dict[int, str], se
     return Recording(
         "train",
         f"{video}_{start}",
-        split="testing" if set_name == "eval" else _split_of(video),
+        split="holdout" if set_name == "eval" else _split_of(video),
         tags=tuple(names[index] for index in indices),
-        facts={"seconds": str(len(frames))},
+        metadata={"seconds": str(len(frames))},
         embedding=_ten_seconds(np.frombuffer(b"".join(values[0] for values in frames), np.uint8)),
     )
 

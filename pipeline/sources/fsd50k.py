@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import pandas
-
 from pipeline.clips.recording import Recording, Rejected
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
@@ -13,7 +11,7 @@ from pipeline.sources import SourceFile, archives
 from pipeline.sources import _archive as archive
 from pipeline.sources._csv_rows import csv_rows
 
-Split = Literal["train", "validation", "testing"]
+Split = Literal["train", "validation", "holdout"]
 
 _SPLITS: dict[str, Split] = {"train": "train", "val": "validation"}
 _COLUMNS = {"dev": ["fname", "labels", "mids", "split"], "eval": ["fname", "labels", "mids"]}
@@ -54,16 +52,6 @@ def read(files: list[SourceFile]) -> Iterator[Recording | Rejected]:
             yield from _clips(part, folder, paths[f"{part}.csv"], vocabulary)
 
 
-def sample(files: list[SourceFile]) -> list[str] | None:
-    """Return None: there is no sample submission."""
-    return None
-
-
-def answers(files: list[SourceFile]) -> pandas.DataFrame | None:
-    """Return None: the evaluation set is labelled."""
-    return None
-
-
 def _clips(part: str, folder: Path, table: Path, vocabulary: frozenset[str]) -> Iterator[Recording | Rejected]:
     header, *rows = csv_rows(table) or [[]]
     if header != _COLUMNS[part]:
@@ -77,7 +65,7 @@ def _clips(part: str, folder: Path, table: Path, vocabulary: frozenset[str]) -> 
         name = f"{row[0]}.wav"
         listed.add(name)
         # eval.csv has no split.
-        split = "testing" if part == "eval" else _SPLITS.get(row[-1])
+        split = "holdout" if part == "eval" else _SPLITS.get(row[-1])
         tags = tuple(dict.fromkeys(label for label in row[1].split(",") if label)) if len(row) > 1 else ()
         unknown = [tag for tag in tags if tag not in vocabulary]
         if len(row) != len(header):

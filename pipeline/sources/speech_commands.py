@@ -118,11 +118,6 @@ def read(files: list[SourceFile]) -> Iterator[Recording | SplitList]:
                 yield Recording("test", name, data)
 
 
-def sample(files: list[SourceFile]) -> list[str] | None:
-    """Return None: there is no sample submission."""
-    return None
-
-
 def answers(files: list[SourceFile]) -> pandas.DataFrame | None:
     """Return fname, label, usage of the official test set, sorted by fname; its folders are the labels."""
     rows = [(name, label) for file in files if file.role == "test" for name, label, _ in _labelled(Path(file.path))]

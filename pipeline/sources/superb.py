@@ -69,9 +69,13 @@ def fetch(params: Params, seed: int) -> list[SourceFile]:
 def read(files: list[SourceFile]) -> Iterator[Recording | SplitList]:
     """Stream training, validation and test clips, as stored.
 
-    Silence in training and validation is background noise of any length. A clip's word is its folder's name, where
-    the table has kept it, else its label; so `_unknown_` may stand for any of the other words.
+    Silence in training and validation is background noise of any length (the dataset has six rows of a minute and more,
+    all in training), from which `prepare` makes clips. Where validation has its own, it judges and that of training
+    trains; else each recording is cut for both. A clip's word is its folder's name, where the table has kept it, else
+    its label; so `_unknown_` may stand for any of the other words.
     """
+    validation = [Path(file.path) for file in files if file.role == "train" and _split(file) == "validation"]
+    validation_has_noise = any(_has_silence(path) for path in validation)
     for file in files:
         for index, (label, source, data) in enumerate(_rows(Path(file.path))):
             if file.role == "test":
@@ -80,7 +84,8 @@ def read(files: list[SourceFile]) -> Iterator[Recording | SplitList]:
             split: Literal["train", "validation"] = "validation" if _split(file) == "validation" else "train"
             stem = source.name or f"{split}_{index}.wav"
             if label == _SILENCE:
-                yield Recording("train", f"{archives.NOISE_FOLDER}/{split}_{index}_{stem}", data, is_noise=True)
+                name = f"{archives.NOISE_FOLDER}/{split}_{index}_{stem}"
+                yield Recording("train", name, data, is_noise=True, split=split if validation_has_noise else None)
                 continue
             folder = source.parent.name
             word = label if label != _UNKNOWN else folder or _UNKNOWN
@@ -88,11 +93,6 @@ def read(files: list[SourceFile]) -> Iterator[Recording | SplitList]:
             name = f"{word}/{stem}" if folder else f"{word}/{split}_{index}_{stem}"
             speaker = stem.partition("_nohash_")[0] if "_nohash_" in stem else None
             yield Recording("train", name, data, word, speaker, split)
-
-
-def sample(files: list[SourceFile]) -> list[str] | None:
-    """Return None: there is no sample submission."""
-    return None
 
 
 def answers(files: list[SourceFile]) -> pandas.DataFrame | None:
@@ -134,6 +134,14 @@ def _rows(path: Path) -> Iterator[tuple[str, PurePosixPath, bytes]]:
         source = PurePosixPath(row.get("file") or audio["path"] or "")
         content = audio["bytes"] if audio["bytes"] is not None else _content(Path(audio["path"]))
         yield labels[row["label"]], source, content
+
+
+def _has_silence(path: Path) -> bool:
+    import datasets
+
+    table = datasets.Dataset.from_file(str(path))
+    labels = _labels(table)
+    return any(labels[index] == _SILENCE for index in table.unique("label"))
 
 
 def _content(path: Path) -> bytes:

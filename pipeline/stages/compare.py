@@ -6,13 +6,12 @@ from typing import Any
 from rich.console import Console
 from rich.markdown import Markdown
 
-from pipeline import metrics, params
+from pipeline import metrics, params, runs
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, replacing
 from pipeline.layout import Layout
 from pipeline.reporting import comparison
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
-from pipeline.stages import decide
 
 
 def main(layout: Layout, into: Path | None = None) -> None:
@@ -24,7 +23,7 @@ def main(layout: Layout, into: Path | None = None) -> None:
     tree = params.read(layout.params)
     scores = read_json(layout.scores) if layout.scores.exists() else {}
     rows, lacking = [], []
-    for run in [*decide.runs(tree), ENSEMBLE]:
+    for run in [*runs.names(tree), ENSEMBLE]:
         path = layout.submission(run) / "metrics.json"
         if path.exists():
             rows.append(row_of(layout, tree, run, read_json(path), scores.get(run, {})))
@@ -53,35 +52,37 @@ def row_of(
     layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, Any], score: dict[str, Any]
 ) -> comparison.Row:
     """Return what is known of one run: `figures` are its metrics.json, `score` its entry in scores.json."""
-    own = tree["runs"].get(run) or {}
-    training, predicting = (_timing(layout, run, stage) for stage in ("train", "predict"))
+    own = runs.entry(tree, run) if run != ENSEMBLE else {}
+    estimate = figures["estimate"]
+    judge = "map" if "map" in estimate else "prior_accuracy"
+    seconds = [_timing(layout, run, f"train-{fold}") for fold in params.folds(tree)]
+    predicting = _timing(layout, run, "predict")
+    presence = figures["presence"]
+    question = f"{presence['name']} or not" if presence else figures["target"]
     return comparison.Row(
         run=run,
         model=str(own.get("model", "vote")),
-        learns=_learnt(figures, own),
-        parameters=comparison.parameters_in(layout.model(run)),
-        train_seconds=training["seconds"] if training else None,
+        question=question,
+        learns=own.get("vocabulary", "commands") if question == "word" and own else question,
+        parameters=comparison.parameters_in(layout.run(run, run in runs.students(tree)).model(params.folds(tree)[0])),
+        train_seconds=sum(each["seconds"] for each in seconds if each) if any(seconds) else None,
         clips_a_second=predicting["clips"] / predicting["seconds"] if predicting and predicting["seconds"] else None,
-        judge="accuracy" if "accuracy" in figures else "map",
-        validation=_judged(figures),
-        test=_scored(score) or (_judged(figures["testing"]) if figures["testing"] else None),
-        macro_f1=figures.get("macro_f1"),
-        unknown_recall=figures.get("unknown_recall"),
-        silence_recall=figures.get("silence_recall"),
+        judge=judge,
+        estimate=_judged(estimate),
+        selected=figures["selected"][judge],
+        test=_scored(score) or (_judged(figures["holdout"]) if figures["holdout"] else None),
+        macro_f1=estimate.get("macro_f1"),
+        unknown_recall=estimate.get("unknown_recall"),
+        silence_recall=estimate.get("silence_recall"),
         reported=str(own.get("reported", "")),
     )
 
 
-def _learnt(figures: dict[str, Any], own: dict[str, Any]) -> str:
-    if figures["presence"]:
-        return f"{figures['presence']['name']} or not"
-    return own.get("vocabulary", "commands") if figures["target"] == "word" and own else figures["target"]
-
-
 def _judged(figures: dict[str, Any]) -> comparison.Judged:
-    if "accuracy" not in figures:  # mean average precision has no interval of its own
+    if "map" in figures:  # mean average precision has no interval of its own
         return comparison.Judged(figures["map"], figures["map"], figures["map"], figures["clips"])
-    return comparison.Judged(figures["accuracy"], figures["accuracy_low"], figures["accuracy_high"], figures["clips"])
+    low, high = figures["prior_accuracy_low"], figures["prior_accuracy_high"]
+    return comparison.Judged(figures["prior_accuracy"], low, high, figures["clips"])
 
 
 def _scored(score: dict[str, Any]) -> comparison.Judged | None:

@@ -1,21 +1,16 @@
-"""Turn one run's probabilities into a submission, by the rule in params.yaml. Seconds; nothing is retrained."""
-
-from typing import Any
+"""decide: one run's probabilities into a submission, by the rule in params.yaml. Seconds; nothing is retrained."""
 
 import numpy as np
 
-from pipeline import params
+from pipeline import params, runs, sections
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.labels import Kind
-from pipeline.errors import PipelineError
-from pipeline.examples.target import WORD, Presence, is_submitted, target_of
+from pipeline.delivery.commit import commit_of
+from pipeline.examples.target import target_of
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report, target_report
-from pipeline.scoring import submission
-from pipeline.scoring.decision import Decide
-from pipeline.scoring.ensemble import NAME as ENSEMBLE
+from pipeline.scoring import provenance, submission
+from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
-from pipeline.settings import Settings
 
 
 def main(layout: Layout, run: str) -> None:
@@ -24,70 +19,22 @@ def main(layout: Layout, run: str) -> None:
     A run with another target than the competition's has figures, but no submission.
     """
     tree = params.read(layout.params)
-    rule, question = settings(tree).for_run(run), question_of(tree, run)
+    task, rule = runs.task_of(tree, run), sections.decide(tree).for_run(run)
     corpus = Corpus.open(layout.prepare)
-    folder = layout.probabilities(run)
-    validation = Probabilities.read(folder / "validation.parquet")
-    held_out = folder / "testing.parquet"
-    testing = Probabilities.read(held_out) if held_out.exists() else None
-    # Where words are learnt, the labels tell which vocabulary it was.
-    kind: Kind = "words" if validation.labels == corpus.vocabulary.labels("words") else "commands"
-    target = target_of(corpus, question.target, kind, question.presence)
-    about = question.model_dump()
+    folder = layout.run(run, run in runs.students(tree)).probabilities
+    out_of_fold = OutOfFold.read(folder, corpus)
+    holdout = Probabilities.read(folder / "holdout.parquet") if (folder / "holdout.parquet").exists() else None
+    target = target_of(corpus, task)
+    about = {"target": task.target, "presence": task.presence and task.presence.model_dump()}
     if parts := target_report.judge_parts(folder, corpus, target):
         about["parts"] = parts
-    if not question.is_submitted:
-        target_report.publish(layout.submission(run), corpus, target, validation, testing, about)
+    if not task.is_submitted:
+        target_report.publish(layout.submission(run), corpus, target, out_of_fold, holdout, about)
         return
-    competition_report.publish(
-        layout.submission(run),
-        rule,
-        corpus,
-        submission.read_sample(layout.prepare / "sample.csv"),
-        validation,
-        Probabilities.read(folder / "test.parquet"),
-        testing,
-        np.random.default_rng(params.seed(tree)),
-        about,
-    )
-
-
-class Question(Settings):
-    """What a run answers: the part of its entry in params.yaml that says what its labels are."""
-
-    target: str = WORD
-    presence: Presence | None = None
-
-    @property
-    def is_submitted(self) -> bool:
-        return is_submitted(self.target, self.presence)
-
-
-def question_of(tree: dict[str, Any], run: str) -> Question:
-    """Return the run's question, without looking at its model. Raises PipelineError if the run is not listed."""
-    if run not in runs(tree):
-        raise PipelineError(f"params.yaml lists no run '{run}'. Runs: {', '.join(runs(tree))}.")
-    merged = {**(tree.get("train") or {}), **(tree["runs"][run] or {})}
-    values = {key: merged[key] for key in Question.model_fields if key in merged}
-    return params.validate(values, Question, f"runs.{run}")
-
-
-def settings(tree: dict[str, Any]) -> Decide:
-    """Return the section `decide`. Raises PipelineError if it overrides a run that is not listed."""
-    decide = params.section(tree, "decide", Decide)
-    strange = sorted(set(decide.overrides) - {*runs(tree), ENSEMBLE})
-    if strange:
-        raise PipelineError(
-            f"params.yaml, decide.overrides: {', '.join(strange)} is no run. Runs: {', '.join([*runs(tree), ENSEMBLE])}"
-        )
-    return decide
-
-
-def runs(tree: dict[str, Any]) -> list[str]:
-    """Return the names of the runs. Raises PipelineError if params.yaml lists none."""
-    listed = tree.get("runs")
-    if not isinstance(listed, dict) or not listed:
-        raise PipelineError(f"params.yaml: 'runs' must list at least one run by name; found {listed!r}.")
-    if ENSEMBLE in listed:
-        raise PipelineError(f"params.yaml: a run cannot be called '{ENSEMBLE}', since that is the vote of all runs.")
-    return [str(run) for run in listed]
+    sample = submission.read_sample(layout.prepare / "sample.csv")
+    test = Probabilities.read(folder / "test.parquet")
+    rng = np.random.default_rng(params.seed(tree))
+    provenance.keep_aside(layout.submission(run))
+    competition_report.publish(layout.submission(run), rule, corpus, sample, out_of_fold, test, holdout, rng, about)
+    made = provenance.makers(tree, run, rule.model_dump(), {run: runs.entry(tree, run)})
+    provenance.note(layout.submission(run), commit_of(layout.root), params.digest(made))

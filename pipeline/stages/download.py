@@ -3,7 +3,6 @@
 from dataclasses import asdict
 
 from pipeline import params, sources
-from pipeline.errors import PipelineError
 from pipeline.files import write_json
 from pipeline.layout import Layout
 
@@ -14,15 +13,8 @@ def main(layout: Layout) -> None:
     Raises PipelineError if the source is unknown, its parameters are bad, or it cannot be had.
     """
     tree = params.read(layout.params)
-    values = tree.get("download")
-    if not isinstance(values, dict) or not isinstance(values.get("source"), str):
-        raise PipelineError(
-            f"params.yaml, section download: 'source' must name a data source; found {values!r}.\n"
-            f"Known sources: {', '.join(sources.names())}."
-        )
-    source = sources.find(values["source"])
-    own = {key: value for key, value in values.items() if key != "source"}
-    files = source.fetch(params.validate(own, source.Params, "download"), params.seed(tree))
+    source, values = sources.named(tree.get("download"))
+    files = source.fetch(params.validate(values, source.Params, "download"), params.seed(tree))
     for file in files:
         print(f"{file.role:8} {file.bytes / 1e6:10.1f} MB  {file.path}")
-    write_json(layout.manifest, {"source": values["source"], "files": [asdict(file) for file in files]})
+    write_json(layout.manifest, {"source": tree["download"]["source"], "files": [asdict(file) for file in files]})

@@ -85,6 +85,19 @@ def test_a_missing_or_foreign_file_says_what_to_do(tmp_path):
         Probabilities.read(tmp_path / "text.parquet")
 
 
+def test_rows_are_selected_by_index_or_by_mask():
+    table = Probabilities(["a.wav", "b.wav"], LABELS, VALUES, "words", "c")
+    assert table.select(np.array([1, 0])).clips == ["b.wav", "a.wav"]
+    second = table.select(np.array([False, True]))
+    assert (second.clips, second.values.tolist(), second.run, second.corpus) == (
+        ["b.wav"],
+        [VALUES[1].tolist()],
+        "words",
+        "c",
+    )
+    assert table.select(np.array([], int)).values.shape == (0, 4)
+
+
 def test_words_are_summed_into_unknown():
     table = Probabilities(["a.wav", "b.wav"], LABELS, VALUES, "words", "c").to_submission_labels(["yes"])
     assert table.labels == ["yes", "unknown", "silence"]

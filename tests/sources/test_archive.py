@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -272,6 +273,7 @@ def test_memory_stays_flat(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not MINI.exists(), reason="the mini-competition is not here")
+@pytest.mark.skipif(shutil.which("7z") is None, reason="needs the program 7z")
 def test_real_archive_agrees_with_7z(tmp_path):
     small = MINI.with_name("sample_submission.7z")
     expected = subprocess.run(["7z", "x", "-so", str(small)], capture_output=True, check=True).stdout

@@ -6,14 +6,20 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import pandas
 import pyarrow
 import pytest
 import soundfile
+import yaml
 
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.labels import COMMANDS
 from pipeline.clips.recording import Recording
 from pipeline.clips.waveform import decode
 from pipeline.errors import PipelineError
-from pipeline.sources.superb import Params, answers, fetch, read, sample
+from pipeline.layout import Layout
+from pipeline.sources.superb import Params, answers, fetch, read
+from pipeline.stages import download, prepare
 
 ROOT = Path(__file__).parents[2]
 LABELS = ["yes", "no", "_silence_", "_unknown_"]
@@ -29,26 +35,26 @@ ROWS = {
 }  # fmt: skip
 
 
-def tone(value: int) -> bytes:
+def tone(value: int, seconds: float = 0.001) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, np.full(16, value, dtype=np.int16), 16_000, format="WAV")
+    soundfile.write(file, np.full(round(16_000 * seconds), value, dtype=np.int16), 16_000, format="WAV")
     return file.getvalue()
 
 
-def stored(folder: Path, keep_folders: bool = True) -> Path:
-    """Write ROWS as `datasets` writes them, in the hub's layout; clip i of a split holds the value i."""
+def stored(folder: Path, keep_folders: bool = True, rows_of=ROWS, labels=LABELS, sound=tone) -> Path:
+    """Write the rows as `datasets` writes them, in the hub's layout; clip i of a split holds `sound(i)`."""
     features = datasets.Features(
         {
             "file": datasets.Value("string"),
             "audio": datasets.Audio(decode=False),
-            "label": datasets.ClassLabel(names=LABELS),
+            "label": datasets.ClassLabel(names=labels),
         }
     )
-    for split, rows in ROWS.items():
+    for split, rows in rows_of.items():
         table = {
             "file": [path if keep_folders else Path(path).name for path, _ in rows],
-            "audio": [{"bytes": tone(i), "path": Path(path).name} for i, (path, _) in enumerate(rows)],
-            "label": [LABELS.index(label) for _, label in rows],
+            "audio": [{"bytes": sound(i), "path": Path(path).name} for i, (path, _) in enumerate(rows)],
+            "label": [labels.index(label) for _, label in rows],
         }
         (folder / "ks" / split).mkdir(parents=True)
         datasets.Dataset(pyarrow.table(table, features.arrow_schema)).to_parquet(folder / "ks" / split / "0000.parquet")
@@ -74,11 +80,49 @@ def test_parquet_copy(tmp_path):
         ("test", None, None, tone(i)) for i in range(3)
     ]
 
-    assert sample(files) is None
     table = answers(files)
     assert dict(zip(table["fname"], table["label"], strict=True)) == dict(
         zip([clip.name for clip in tests], ["yes", "unknown", "silence"], strict=True)
     )
+
+
+def test_silence_of_validation_judges_and_that_of_training_trains(tmp_path):
+    rows = {**ROWS, "validation": [*ROWS["validation"], ("/cache/_background_noise_/hum.wav", "_silence_")]}
+    files = fetch(Params(path=stored(tmp_path / "superb", rows_of=rows), folder=tmp_path / "cache"), seed=0)
+    assert [(clip.name, clip.split) for clip in read(files) if clip.is_noise] == [
+        ("_background_noise_/train_2_pink_noise.wav", "train"),
+        ("_background_noise_/validation_1_hum.wav", "validation"),
+    ]
+
+
+def test_the_profile_trains_and_judges_all_twelve_labels(tmp_path):
+    """The hub's copy has silence as a few long recordings, in training alone."""
+    clips = [(f"/cache/{word}/{{}}_nohash_0.wav", word) for word in COMMANDS]
+    clips.append(("/cache/bed/{}_nohash_0.wav", "_unknown_"))
+    rows = {
+        split: [(path.format(speaker), label) for speaker in speakers for path, label in clips]
+        for split, speakers in {"train": ["0a", "0b"], "validation": ["0c", "0d"], "test": ["0e"]}.items()
+    }
+    rows["train"].append(("/cache/_background_noise_/pink_noise.wav", "_silence_"))
+    rows["test"].append(("/cache/_silence_/0.wav", "_silence_"))
+    labels = [*COMMANDS, "_silence_", "_unknown_"]
+
+    layout = Layout(tmp_path / "project")
+    layout.root.mkdir()
+    tree = yaml.safe_load((ROOT / "profiles" / "superb.yaml").read_text())
+    path = stored(tmp_path / "superb", rows_of=rows, labels=labels, sound=lambda i: tone(i + 1, seconds=4))
+    tree["download"].update(path=str(path), folder=str(tmp_path / "cache"))
+    layout.params.write_text(yaml.safe_dump(tree))
+    download.main(layout)
+    prepare.main(layout)
+
+    corpus = Corpus.open(layout.prepare)
+    twelve = set(corpus.vocabulary.submission_labels)
+    assert len(twelve) == 12
+    for split in ("train", "validation"):
+        words = corpus.rows["word"].to_numpy()[corpus.select(split)]
+        assert {corpus.vocabulary.label_of(word, "commands") for word in words} == twelve
+    assert set(pandas.read_csv(layout.prepare / "answers.csv")["label"]) == twelve
 
 
 def test_without_folders_the_label_is_the_word(tmp_path):

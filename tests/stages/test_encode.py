@@ -40,7 +40,7 @@ def tones(tmp_path_factory):
             word, speaker = list(WORDS)[number % 2], list(SPEAKERS)[number // 2 % 3]
             facts = {"room": ROOMS[speaker], "sex": "f"}
             clip = f"{word}_{speaker}_{number}.wav"
-            writer.add(tone(word, speaker, rng), clip=clip, part="train", word=word, speaker=speaker, facts=facts)
+            writer.add(tone(word, speaker, rng), clip=clip, part="train", word=word, speaker=speaker, metadata=facts)
         writer.end_noise()
         splits = np.array((["train"] * 6 + ["validation"] * 6 + ["testing"] * 3) * 6)
         write_json(layout.prepare / "corpus.json", writer.finish(splits, source="demo", seed=1, commands=tuple(WORDS)))

@@ -69,8 +69,7 @@ def write_corpus(layout: Layout, embeddings: bool = False) -> None:
 def project(root: Path, runs: dict[str, object]) -> Layout:
     layout = Layout(root)
     root.mkdir()
-    augmentation = {f"{name}_share": 0 for name in ("shift", "gain", "noise", "speed")}
-    tree = {"seed": 1, "train": {"augmentation": augmentation}, "runs": runs}
+    tree = {"seed": 1, "train": {"augmentation": []}, "runs": runs}
     layout.params.write_text(yaml.safe_dump(tree, sort_keys=False))
     return layout
 

@@ -248,6 +248,15 @@ def test_a_run_s_own_keys_come_over_those_that_all_share():
     assert (one.vocabulary, two.vocabulary) == ("words", "commands")
 
 
+def test_a_runs_augmentation_replaces_the_shared_one():
+    tree = {
+        "train": {"augmentation": [{"Gain": {"p": 0.1}}, "Reverse"]},
+        "runs": {"plain": {"model": "ast", "augmentation": []}, "shared": {"model": "ast"}},
+    }
+    assert train.read_run(tree, "plain").augmentation.root == []
+    assert train.read_run(tree, "shared").augmentation.root == [{"Gain": {"p": 0.1}}, {"Reverse": {}}]
+
+
 @pytest.mark.parametrize(
     ("tree", "message"),
     [
@@ -260,7 +269,10 @@ def test_a_run_s_own_keys_come_over_those_that_all_share():
             "vocabulry: unknown key. Known keys: target, presence, model, vocab",
         ),
         ({"runs": {"ast": {"model": "ast", "vocabulary": "letters"}}}, "vocabulary: .*found 'letters'"),
-        ({"runs": {"ast": {"model": "ast", "augmentation": {"shift_ms": 900}}}}, "augmentation.shift_ms: .*found 900"),
+        (
+            {"runs": {"ast": {"model": "ast", "augmentation": [{"Gain": {"p": 9}}]}}},
+            "augmentation.0: .*0 <= p <= 1",
+        ),
         ({"train": {"epochs": 3}, "runs": {"ast": {"model": "ast"}}}, "epochs: unknown key"),
         ({"train": 3, "runs": {"ast": {"model": "ast"}}}, "must hold keys and values"),
         ({"runs": {"ast": {"model": "ast", "training": 3}}, "train": {"training": {"epochs": 1}}}, "training.*found 3"),

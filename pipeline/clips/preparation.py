@@ -1,0 +1,140 @@
+"""From a source's recordings to the finished corpus: decoded, split, dealt into folds, with silence made of noise."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas
+from pydantic import Field, field_validator
+
+from pipeline.clips import silence
+from pipeline.clips.answers import in_order
+from pipeline.clips.corpus import CorpusWriter
+from pipeline.clips.intake import Intake, Quarantined
+from pipeline.clips.labels import COMMANDS, SILENCE, SILENCE_WORD, UNKNOWN, Vocabulary, check_commands
+from pipeline.clips.noise import NEVER_JUDGED
+from pipeline.clips.recording import Recording, Rejected, SplitList
+from pipeline.clips.silence import Silence
+from pipeline.clips.splits import Method, TestingList, assign
+from pipeline.errors import PipelineError
+from pipeline.settings import Settings
+
+
+class Prepare(Settings):
+    """The section `prepare` of params.yaml.
+
+    `commands` may be empty for a source without words. `segments` cuts training recordings into clips of one second;
+    else a clip is one second of the recording (`waveform.fit`). `folds`: speakers are dealt into so many parts, each of
+    which judges the nets that learn from the others; 1 is a single split. `without` names labels of the submission
+    (`unknown`, `silence`) that no training clip is meant to have.
+    """
+
+    commands: tuple[str, ...] = COMMANDS
+    segments: bool = False
+    folds: int = Field(1, ge=1, le=100)
+    splits: Method = "auto"
+    testing_list: TestingList = "train"
+    silence: Silence = Silence()
+    without: tuple[Literal["unknown", "silence"], ...] = ()
+
+    @field_validator("commands")
+    @classmethod
+    def _names(cls, commands: tuple[str, ...]) -> tuple[str, ...]:
+        if commands:
+            check_commands(commands)
+        return commands
+
+
+def build(
+    folder: Path,
+    items: Iterable[Recording | SplitList | Rejected],
+    sample: list[str] | None,
+    answers: pandas.DataFrame | None,
+    settings: Prepare,
+    source: str,
+    seed: int,
+) -> tuple[dict[str, Any], pandas.DataFrame]:
+    """Write the corpus, quarantine.csv, sample.csv and answers.csv; return corpus.json's content and the quarantine.
+
+    `sample` names the test clips in the order of the submission, `answers` are columns fname, label, usage; None where
+    there are none. Raises PipelineError if there is no training clip, no noise to make silence from, nothing to learn
+    a label from, or the clips cannot be split as asked.
+    """
+    with CorpusWriter(folder) as writer:
+        intake = Intake(writer, sample, settings.segments, settings.folds)
+        for item in items:
+            intake.take(item)
+        fnames = intake.complete()
+        writer.end_noise()
+        rows = writer.rows
+        if not (rows["part"] == "train").any():
+            raise PipelineError(f"The source '{source}' gave no training clip that can be read. See download.")
+        splits, folds = assign(rows, intake.lists, settings.splits, settings.testing_list, seed, settings.folds)
+        splits, folds = _with_silence(writer, rows["word"].to_numpy(), splits, folds, settings, seed)
+        words = writer.rows["word"]
+        description = writer.finish(splits, folds, source=source, seed=seed, commands=settings.commands)
+    vocabulary = Vocabulary(settings.commands, tuple(description["words"]))
+    for fold in range(settings.folds):
+        learnt = set(words[(splits == "train") & (folds != fold)])
+        _refuse_labels_without_clips({vocabulary.label_of(word, "commands") for word in learnt}, fold, settings)
+    in_order(answers, fnames, vocabulary).to_csv(folder / "answers.csv", index=False)
+    pandas.DataFrame({"fname": fnames}).to_csv(folder / "sample.csv", index=False)
+    quarantine = pandas.DataFrame(intake.quarantine, columns=list(Quarantined.__annotations__))
+    quarantine.to_csv(folder / "quarantine.csv", index=False)
+    return description, quarantine
+
+
+def _with_silence(
+    writer: CorpusWriter, words: np.ndarray, splits: np.ndarray, folds: np.ndarray, settings: Prepare, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Append the silence clips to `writer`; return `splits` and `folds` with them.
+
+    Each fold's silence is made of the noise that judges it alone, so it may train the nets of the other folds.
+    """
+    if settings.folds == 1:
+        made = [("train", NEVER_JUDGED, settings.silence.train), ("validation", 0, settings.silence.validation)]
+    else:
+        made = [("train", fold, settings.silence.train) for fold in range(settings.folds)]
+    for index, (split, fold, amount) in enumerate(made):
+        # `splits` grows by the silence made so far, which is no word.
+        of_split = words[(splits[: len(words)] == split) & (folds[: len(words)] == fold)]
+        wanted = round(amount * np.isin(of_split, settings.commands).sum() / max(1, len(settings.commands)))
+        noises = writer.noises(fold)
+        told = split if settings.folds == 1 else f"fold {fold}"
+        if wanted and not noises:
+            fewer = "" if settings.folds == 1 else ", take a smaller number in prepare.folds"
+            raise PipelineError(
+                f"There is no background noise for {told}, so no silence can be made.\n"
+                f"Add recordings of noise to the source{fewer}, or set prepare.silence.{split}: 0 in params.yaml."
+            )
+        generator = np.random.default_rng([seed, index])
+        clips = silence.make(noises, wanted, settings.silence, generator) if wanted else ()
+        name = split if settings.folds == 1 else f"fold_{fold}"
+        for number, (samples, noise_source) in enumerate(clips):
+            clip = f"{SILENCE_WORD}/{name}_{number:05}.wav"
+            writer.add(samples, clip=clip, part="train", word=SILENCE_WORD, noise_source=noise_source)
+        splits = np.concatenate([splits, np.full(wanted, split)])
+        folds = np.concatenate([folds, np.full(wanted, fold)])
+    return splits, folds
+
+
+def _refuse_labels_without_clips(there: set[str], fold: int, settings: Prepare) -> None:
+    """Raise PipelineError for a label of the submission that no clip which trains `fold` has, unless that is meant."""
+    causes = {
+        UNKNOWN: "the source has no word beside prepare.commands",
+        SILENCE: "prepare.silence.train is 0, or there are too few clips of the commands",
+    }
+    labels = [*settings.commands, *causes] if settings.commands else []
+    lacking = [label for label in labels if label not in there and label not in settings.without]
+    if not lacking:
+        return
+    told = "; ".join(f"{label}: {causes[label]}" for label in lacking if label in causes)
+    told = f" ({told})" if told else ""
+    where = "" if settings.folds == 1 else f" outside fold {fold}"
+    meant = [label for label in lacking if label in causes]
+    raise PipelineError(
+        f"No training clip{where} is {', '.join(lacking)}, so it can be neither learnt nor judged{told}."
+        "\nChange prepare.splits, prepare.commands or prepare.silence in params.yaml"
+        + (f", or say that it is meant: prepare.without: [{', '.join(meant)}]." if meant else ".")
+    )

@@ -1,0 +1,62 @@
+"""Which code a stage runs: all modules of this package that it imports, and theirs. Results depend on no other code."""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+# They carry values, paths and messages to and fro, and shape no result; all that a stage reads of params.yaml is a
+# dependency of its own. `code` itself finds the others.
+PLUMBING = ("code", "errors", "files", "layout", "params", "settings")
+
+
+def closure(names: Iterable[str]) -> list[str]:
+    """Return the modules that `names` (such as "stages.train") run, sorted, themselves included, plumbing left out.
+
+    Imports count wherever they stand: at the top, in a function, or for types alone. What is imported by a name that
+    is only known later (a model, a source) must be among `names`.
+    """
+    found: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in found and name not in PLUMBING:
+            found.add(name)
+            left += _imported(name)
+    return sorted(found)
+
+
+def digest(names: Iterable[str]) -> str:
+    """Return the SHA-256 of the source of all modules that `names` run."""
+    digest = hashlib.sha256()
+    for name in closure(names):
+        digest.update(f"{name}\n".encode() + _source(name))
+    return digest.hexdigest()
+
+
+def _path(name: str) -> Path:
+    path = ROOT.joinpath(*name.split(".")) if name else ROOT
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _source(name: str) -> bytes:
+    return _path(name).read_bytes()
+
+
+@cache
+def _imported(name: str) -> list[str]:
+    """Return the modules of this package that a module imports, and the packages that it lies in."""
+    package = ROOT.name
+    full: set[str] = set()
+    for node in ast.walk(ast.parse(_source(name))):
+        if isinstance(node, ast.Import):
+            full |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            full |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    ours = {each.removeprefix(f"{package}.") for each in full if each.startswith(f"{package}.")}
+    parts = name.split(".")
+    ours |= {".".join(parts[:length]) for length in range(1, len(parts))}
+    return sorted(each for each in ours if _path(each).exists())

@@ -1,0 +1,103 @@
+"""What the nets of one fold learn from: the corpus's clips of the other folds, and for students the test clips too."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.labels import SILENCE, UNKNOWN
+from pipeline.errors import PipelineError
+from pipeline.examples import pseudo_labels
+from pipeline.examples.augmentation import Augmentation, Augmenter
+from pipeline.examples.pseudo_labels import PseudoLabels
+from pipeline.examples.rebalancing import Rebalancing, balanced_epoch_indices, epoch_indices
+from pipeline.examples.target import Target
+from pipeline.examples.task import Task
+from pipeline.examples.training_data import Examples, TrainingData, unaugmented
+from pipeline.features.hidden_states import HiddenStates
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """The test clips that a student learns from: `rows` int [clips] of the corpus, `values` float32 [clips, labels]."""
+
+    rows: NDArray[np.int64]
+    values: NDArray[np.float32]
+    settings: PseudoLabels
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of which clips are learnt as what."""
+        return hashlib.sha256(self.rows.tobytes() + self.values.tobytes()).hexdigest()
+
+
+def training_data_of(
+    corpus: Corpus,
+    fold: int,
+    task: Task,
+    target: Target,
+    read: Callable[[NDArray[np.int64]], NDArray[Any]],
+    augmentation: Augmentation,
+    rebalancing: Rebalancing,
+    seed: int,
+    soft: SoftLabels | None = None,
+) -> TrainingData:
+    """Return what the nets of `fold` learn from: clips whose target is known, and `soft` beside them.
+
+    Raises PipelineError if there is no such clip to train or to judge with.
+    """
+    layers = read.layers if isinstance(read, HiddenStates) else ()
+
+    def examples(rows: NDArray[np.int64], purpose: str) -> Examples:
+        rows = rows[target.known[rows]]
+        if len(rows) == 0:
+            raise PipelineError(
+                f"The corpus in {corpus.folder} has no clip whose {task.target} is known to {purpose} fold {fold} "
+                "with. See prepare.splits."
+            )
+        return Examples(read, rows, target.values[rows], layers=layers, exclusive=target.exclusive)
+
+    train = examples(corpus.training_rows(fold), "train")
+    validation = examples(corpus.judged_rows(fold), "judge")
+    if task.is_submitted:
+        labels, words = np.array(target.labels)[train.targets], corpus.rows["word"].to_numpy()[train.rows]
+
+    def of_archive(epoch: int) -> NDArray[np.int64]:
+        if task.is_submitted:
+            return epoch_indices(labels, words, rebalancing, epoch, seed)
+        if task.presence is not None and rebalancing.even:
+            return balanced_epoch_indices(train.targets, rebalancing, epoch, seed)
+        return np.arange(len(train.rows))
+
+    def of_both(epoch: int) -> NDArray[np.int64]:
+        assert soft is not None
+        drawn = of_archive(epoch)
+        added = pseudo_labels.epoch_indices(len(soft.rows), len(drawn), soft.settings, epoch, seed)
+        return np.concatenate([drawn, len(train.rows) + added])
+
+    both = train
+    if soft is not None:
+        certain = np.eye(len(target.labels), dtype=np.float32)[train.targets]
+        rows, targets = np.concatenate([train.rows, soft.rows]), np.concatenate([certain, soft.values])
+        both = Examples(read, rows, targets, layers=layers, exclusive=True)
+    is_audio = read == corpus.samples and corpus.dtype == np.int16
+    noises = [noise.samples for noise in corpus.training_noises(fold)] if is_audio else []
+    return TrainingData(
+        train=both,
+        validation=validation,
+        epoch_indices=of_archive if soft is None else of_both,
+        augment=Augmenter(augmentation, noises) if is_audio else unaugmented,
+        seed=seed,
+        judged=judged_labels(corpus, target.labels) if task.is_submitted else None,
+    )
+
+
+def judged_labels(corpus: Corpus, labels: list[str]) -> NDArray[np.int64]:
+    """Return int [labels]: which label of the submission each stands for, words that are no command for unknown."""
+    submitted = corpus.vocabulary.submission_labels
+    known = {*corpus.vocabulary.commands, SILENCE}
+    return np.array([submitted.index(label if label in known else UNKNOWN) for label in labels])

@@ -1,0 +1,81 @@
+"""Soft labels of the test clips by the teachers' vote, from which students learn beside the training clips."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.errors import PipelineError
+from pipeline.files import replacing
+from pipeline.settings import Settings
+
+
+class PseudoLabels(Settings):
+    """Which of the teachers' labels a student trusts, and how many of these clips it meets.
+
+    Trusted are clips whose likeliest label has at least the probability `minimum`; of these, at most `most` clips of
+    each label, the surest first (None: no limit). `hard` takes the likeliest label for certain. `share` is how many of
+    them an epoch holds for each clip of the training archive in it; "all" takes all of them, each epoch.
+    """
+
+    minimum: float = Field(0.0, ge=0, le=1)
+    most: int | None = Field(None, ge=1)
+    hard: bool = False
+    share: float | Literal["all"] = "all"
+
+
+def trusted(values: NDArray[np.float32], settings: PseudoLabels) -> NDArray[np.int64]:
+    """Return the indices, ascending, of the clips that are learnt from; `values` is float32 [clips, labels]."""
+    surest = values.max(axis=1)
+    label = values.argmax(axis=1)
+    kept = np.flatnonzero(surest >= settings.minimum)
+    if settings.most is not None:
+        order = kept[np.argsort(-surest[kept], kind="stable")]
+        rank = np.zeros(len(values), np.int64)
+        for each in np.unique(label[kept]):
+            of_label = order[label[order] == each]
+            rank[of_label] = np.arange(len(of_label))
+        kept = kept[rank[kept] < settings.most]
+    return kept
+
+
+def learnt(values: NDArray[np.float32], settings: PseudoLabels) -> NDArray[np.float32]:
+    """Return what is learnt of trusted clips, float32 [clips, labels]; rows sum to 1."""
+    if not settings.hard:
+        return values / values.sum(axis=1, keepdims=True)
+    return np.eye(values.shape[1], dtype=np.float32)[values.argmax(axis=1)]
+
+
+def epoch_indices(clips: int, real: int, settings: PseudoLabels, epoch: int, seed: int) -> NDArray[np.int64]:
+    """Return which of `clips` pseudo-labelled clips an epoch with `real` training clips holds, ascending.
+
+    Each epoch takes the next stretch of the shuffled clips, so that none comes back before the others had their turn.
+    """
+    if settings.share == "all" or clips == 0:
+        return np.arange(clips)
+    wanted = min(round(float(settings.share) * real), clips)
+    shuffled = np.random.default_rng([seed, 31]).permutation(clips)  # another stream than the training clips' draw
+    return np.sort(shuffled[np.arange(epoch * wanted, (epoch + 1) * wanted) % clips])
+
+
+def write(path: Path, clips: list[str], labels: list[str], values: NDArray[np.float32]) -> None:
+    """Write what the teachers say of trusted clips as Parquet, atomically; `values` is float32 [clips, labels]."""
+    with replacing(path) as temporary:
+        pandas.DataFrame(values, index=pandas.Index(clips, name="clip"), columns=labels).to_parquet(temporary)
+
+
+def read(path: Path, labels: list[str]) -> tuple[list[str], NDArray[np.float32]]:
+    """Return the clips and float32 [clips, labels] that `write` wrote.
+
+    Raises PipelineError if they are missing, or of other labels.
+    """
+    try:
+        table = pandas.read_parquet(path)
+    except FileNotFoundError:
+        raise PipelineError(f"There is no {path}. Run: dvc repro (stage pseudo_label makes it)") from None
+    if list(table.columns) != labels:
+        raise PipelineError(f"{path} has other labels than the student: {', '.join(table.columns)}. Run: dvc repro")
+    return table.index.tolist(), table.to_numpy(np.float32)

@@ -1,0 +1,173 @@
+"""Runs with their models: the validated parameters of each, and the classifiers that are built and restored by them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline import models, params, runs
+from pipeline.clips.corpus import Corpus
+from pipeline.errors import PipelineError
+from pipeline.examples.augmentation import Augmentation
+from pipeline.examples.pseudo_labels import PseudoLabels
+from pipeline.examples.rebalancing import Rebalancing
+from pipeline.examples.task import Task
+from pipeline.examples.training_data import Examples
+from pipeline.features.hidden_states import HiddenStates
+from pipeline.files import read_json
+from pipeline.learners.classifier import Classifier
+from pipeline.learners.detector import FOLDER, WithDetector, groups_of, in_groups
+from pipeline.settings import Settings
+
+Reader = Callable[[NDArray[np.int64]], NDArray[Any]]
+
+
+class Detector(Settings):
+    """A second network, for silence and unknown alone (`pipeline.learners.detector`), on the run's own clips."""
+
+    model: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+class Run(Task):
+    """One entry of `runs` or `students`; the section `train` holds what all share, an entry overrides it key by key.
+
+    `reported` is what the system's authors tell of it, for the table of `compare`; it changes nothing.
+    `pseudo_labels` is for students alone.
+    """
+
+    model: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    augmentation: Augmentation = Augmentation()
+    rebalancing: Rebalancing = Rebalancing()
+    detector: Detector | None = None
+    pseudo_labels: PseudoLabels | None = None
+    reported: str | float = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model with its validated parameters."""
+
+    name: str
+    model: models.Model
+    parameters: Settings
+    training: Settings
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"parameters": self.parameters.model_dump(), "training": self.training.model_dump()}
+
+
+def read_run(tree: dict[str, Any], name: str) -> Run:
+    """Return the run `name`, all filled in. Raises PipelineError for what is wrong in its entry.
+
+    The shared `training` is under a detector's too. Keys of it that a model does not have are no concern of it:
+    networks have epochs, estimators of scikit-learn have none.
+    """
+    merged = runs.entry(tree, name)
+    where = f"runs.{name}"
+    if name in runs.students(tree):
+        merged = {"pseudo_labels": {}, **merged}
+        where = f"students.{name}"
+    elif merged.get("pseudo_labels") is not None:
+        raise PipelineError(f"params.yaml, {where}: only runs under 'students' learn from pseudo_labels.")
+    return _validated(merged, runs.own(tree, name), (tree.get("train") or {}).get("training"), where)
+
+
+def run_apart(values: dict[str, Any] | None, where: str) -> Run:
+    """Return an entry that stands for itself, without the shared section. Raises PipelineError as `read_run`."""
+    return params.validate(values, Run, where)
+
+
+def recipes_of(run: Run, where: str) -> list[Recipe]:
+    """Return the run's own recipe and its detector's, if it has one. Raises PipelineError for what is wrong in them."""
+    recipes = []
+    for part, section in ((run, where), (run.detector, f"{where}.detector")):
+        if part is not None:
+            model = models.find(part.model)
+            parameters = params.validate(part.parameters, model.Params, f"{section}.parameters")
+            training = params.validate(part.training, model.Training, f"{section}.training")
+            recipes.append(Recipe(part.model, model, parameters, training))
+    if len({"hidden_states" in models.inputs_of(recipe.name) for recipe in recipes}) > 1:
+        raise PipelineError(
+            f"{where}: '{recipes[0].name}' and its detector '{recipes[1].name}' do not take the same inputs.\n"
+            "Change `detector.model` of the run in params.yaml."
+        )
+    return recipes
+
+
+def build(recipes: list[Recipe], labels: list[str], examples: Examples, store: Path) -> Classifier:
+    """Return the unfitted classifier of a run; `store` is where published checkpoints lie."""
+    recipe, *detectors = recipes
+    classifier = recipe.model.build(recipe.parameters, recipe.training, labels, examples, store)
+    for each in detectors:
+        groups, group = groups_of(labels)
+        coarse = each.model.build(each.parameters, each.training, groups, in_groups(examples, group), store)
+        classifier = WithDetector(classifier, coarse)
+    return classifier
+
+
+def trained(folder: Path, tree: dict[str, Any], name: str) -> tuple[Classifier, dict[str, Any]]:
+    """Return the classifier in `folder`, with the `training` that params.yaml gives now, and what run.json tells.
+
+    Raises PipelineError if the run is not listed, is not trained, or its weights have other labels.
+    """
+    run = read_run(tree, name)
+    try:
+        about: dict[str, Any] = read_json(folder / "run.json")
+    except FileNotFoundError:
+        raise PipelineError(f"The run '{name}' is not trained: no {folder}/run.json. Run: dvc repro") from None
+    model = models.find(about["model"])
+    training = params.validate(run.training, model.Training, f"runs.{name}.training")
+    classifier: Classifier = model.restore(folder, training)
+    if about.get("detector") is not None:
+        apart = models.find(about["detector"]["model"])
+        of_detector = params.validate(about["detector"]["training"], apart.Training, f"runs.{name}.detector.training")
+        classifier = WithDetector(classifier, apart.restore(folder / FOLDER, of_detector))
+    if classifier.labels != about["labels"]:
+        raise PipelineError(f"{folder}: the weights' labels are not those of run.json. Run: dvc repro -f")
+    return classifier, about
+
+
+def reader_of(encoded: Path, corpus: Corpus, model: str) -> Reader:
+    """Return what reads the inputs of `model` by the corpus's row numbers: clips, or their states in `encoded`.
+
+    Raises PipelineError if the corpus holds what the model cannot take, or there are no hidden states of this corpus.
+    """
+    if input_kind(corpus, model) == "hidden_states":
+        return HiddenStates.open(encoded, corpus.fingerprint)
+    return corpus.samples
+
+
+def input_kind(corpus: Corpus, model: str) -> str:
+    """Return what `model` takes of the corpus: samples, embeddings or hidden_states. Raises as `reader_of`."""
+    taken = models.inputs_of(model)
+    held = "samples" if corpus.dtype == np.int16 else "embeddings"
+    if "hidden_states" in taken:
+        return "hidden_states"
+    if held not in taken:
+        raise PipelineError(
+            f"The corpus in {corpus.folder} holds {held}; the model '{model}' takes {' or '.join(taken)}.\n"
+            "Change `model` of the run, or download.source, in params.yaml."
+        )
+    return held
+
+
+def _validated(merged: dict[str, Any], own: dict[str, Any], shared: Any, where: str) -> Run:
+    training = merged.get("training")
+    if isinstance(merged.get("model"), str) and isinstance(shared, dict) and isinstance(training, dict):
+        unknown = set(shared) - set(models.find(merged["model"]).Training.model_fields) - set(own.get("training") or {})
+        merged = {**merged, "training": {key: value for key, value in training.items() if key not in unknown}}
+    detector = merged.get("detector")
+    if isinstance(detector, dict) and isinstance(detector.get("model"), str) and isinstance(shared, dict):
+        fields = models.find(detector["model"]).Training.model_fields
+        below = {key: value for key, value in shared.items() if key in fields}
+        merged["detector"] = {**detector, "training": {**below, **(detector.get("training") or {})}}
+    return params.validate(merged, Run, where)

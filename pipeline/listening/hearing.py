@@ -1,0 +1,74 @@
+"""What a trained run hears in a recording, second by second, and the recording written again, turned down elsewhere."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pipeline.clips.labels import SILENCE
+from pipeline.clips.waveform import SAMPLE_RATE_HZ
+from pipeline.errors import PipelineError
+from pipeline.examples.task import WORD
+from pipeline.learners.classifier import Classifier
+from pipeline.listening import windows
+from pipeline.listening.gate import Envelope
+
+SPEECH = "speech"
+# Whole numbers are read and written as they are, so that an open gate changes no sample.
+_WHOLE = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "ULAW": "int16", "ALAW": "int16"}
+_WHOLE |= {"PCM_24": "int32", "PCM_32": "int32"}
+
+
+def columns_of(about: dict[str, Any], keep: str) -> list[int]:
+    """Return the columns of the labels that `keep` names; `about` is what run.json tells of the run.
+
+    `keep` is a label, or several with commas between them; "speech" of a run over words is all but silence. Raises
+    PipelineError if the run does not take audio, or knows no such label.
+    """
+    if about["inputs"] != "samples":
+        raise PipelineError(
+            f"The run '{about['run']}' was trained on {about['inputs']} and cannot hear audio.\n"
+            "Name another with --run, trained on a source that has audio."
+        )
+    labels = about["labels"]
+    if keep == SPEECH and keep not in labels and about["target"] == WORD and SILENCE in labels:
+        return [column for column, label in enumerate(labels) if label != SILENCE]
+    names = keep.split(",") if keep not in labels else [keep]
+    if unknown := [name for name in names if name not in labels]:
+        speech = f", {SPEECH} (all but {SILENCE})" if about["target"] == WORD and SILENCE in labels else ""
+        raise PipelineError(
+            f"The run '{about['run']}' knows no {', '.join(unknown)}. It knows: {', '.join(labels)}{speech}.\n"
+            "Change --keep, or name another run with --run."
+        )
+    return [labels.index(name) for name in dict.fromkeys(names)]
+
+
+def heard(
+    file: soundfile.SoundFile, classifier: Classifier, columns: list[int], hop_ms: int
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the probabilities, float32 [windows], that any of the labels is there."""
+    hop_samples = round(hop_ms / 1000 * SAMPLE_RATE_HZ)
+    with tqdm(total=round(file.frames / file.samplerate), desc="listening", unit=" s", file=sys.stderr) as progress:
+        for batch in windows.windows(file, hop_samples):
+            values = classifier.predict_proba(batch)[:, columns]
+            # Labels that a clip may have side by side do not add up: the surest counts.
+            yield values.max(axis=1) if classifier.multi_label else values.sum(axis=1)
+            progress.update(round(len(batch) * hop_ms / 1000))
+
+
+def write_gated(file: soundfile.SoundFile, target: Path, envelope: Envelope) -> None:
+    """Write the recording to `target` in its own format, rate and channels, with the gain of `envelope`."""
+    dtype = _WHOLE.get(file.subtype, "float64")
+    file.seek(0)
+    layout = {"samplerate": file.samplerate, "channels": file.channels, "format": file.format}
+    with soundfile.SoundFile(target, "w", subtype=file.subtype, endian=file.endian, **layout) as out:
+        at = 0
+        while len(block := file.read(windows.BLOCK_FRAMES, dtype=dtype, always_2d=True)):
+            gated = block * envelope.gain(at, at + len(block))[:, None]
+            out.write(gated if dtype == "float64" else np.rint(gated).astype(dtype))
+            at += len(block)

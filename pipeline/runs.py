@@ -1,0 +1,105 @@
+"""Runs as params.yaml lists them: what each is once `like` and the shared section are filled in, and what it answers.
+
+Loads no model and no torch: what needs the model's own parameters is in `pipeline.jobs.recipes`.
+"""
+
+import re
+from typing import Any
+
+from pipeline import params
+from pipeline.errors import PipelineError
+from pipeline.examples.task import Task
+
+RESERVED = ("ensemble", "kernel")  # folders in submissions/ that are no run's
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+
+
+def teachers(tree: dict[str, Any]) -> list[str]:
+    """Return the names under `runs`. Raises PipelineError if there is none, or one that cannot be a name."""
+    return _names(tree, "runs")
+
+
+def students(tree: dict[str, Any]) -> list[str]:
+    """Return the names under `students`: runs that learn from the test clips too, as the teachers label them."""
+    names = _names(tree, "students")
+    if twice := sorted(set(names) & set(teachers(tree))):
+        raise PipelineError(f"params.yaml: {', '.join(twice)} is both under 'runs' and under 'students'. Rename one.")
+    return names
+
+
+def names(tree: dict[str, Any]) -> list[str]:
+    """Return the names of all runs, students last."""
+    return [*teachers(tree), *students(tree)]
+
+
+def entry(tree: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what params.yaml says of the run `name`, with what it is `like` and the section `train` under it.
+
+    A run that is `like` another takes over all of its entry, and says key by key what differs, at any depth; a list
+    is taken as a whole. Raises PipelineError if the run is not listed, or it is like one that is not, or like itself.
+    """
+    mine = own(tree, name)
+    shared = tree.get("train") or {}
+    if not isinstance(shared, dict):
+        raise PipelineError(f"params.yaml: 'train' must hold keys and values; found {shared!r}.")
+    merged = {**shared, **mine}
+    for key in shared.keys() & mine.keys():
+        if isinstance(shared[key], dict) and isinstance(mine[key], dict):
+            merged[key] = {**shared[key], **mine[key]}
+    return merged
+
+
+def own(tree: dict[str, Any], name: str, through: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return a run's entry with what it is `like` under it; `through` are the runs that led here. Raises as `entry`."""
+    listed = {**(tree.get("runs") or {}), **(tree.get("students") or {})}
+    if name not in listed:
+        told = f"'{through[-1]}' is like '{name}', but it" if through else "It"
+        raise PipelineError(
+            f"params.yaml lists no run '{name}'. {told} should be one of: {', '.join(map(str, listed)) or 'none'}."
+        )
+    if name in through:
+        raise PipelineError(f"params.yaml: runs are like each other in a circle: {' -> '.join([*through, name])}.")
+    says = listed[name]
+    if not isinstance(says, dict):
+        raise PipelineError(f"params.yaml: 'runs.{name}' must hold keys and values; found {says!r}.")
+    if says.get("like") is None:
+        return says
+    below = own(tree, str(says["like"]), (*through, name))
+    below = {key: value for key, value in below.items() if key != "reported"}  # that is told of the other alone
+    return _over(below, {key: value for key, value in says.items() if key != "like"})
+
+
+def task_of(tree: dict[str, Any], name: str) -> Task:
+    """Return what the run answers. Raises PipelineError as `entry` does."""
+    values = {key: value for key, value in entry(tree, name).items() if key in Task.model_fields}
+    return params.validate(values, Task, f"runs.{name}")
+
+
+def tasks(tree: dict[str, Any]) -> dict[str, Task]:
+    """Return what each run answers, students last."""
+    return {name: task_of(tree, name) for name in names(tree)}
+
+
+def _names(tree: dict[str, Any], section: str) -> list[str]:
+    listed = tree.get(section)
+    if section == "students" and listed is None:
+        return []
+    if not isinstance(listed, dict) or not (listed or section == "students"):
+        raise PipelineError(f"params.yaml: '{section}' must list runs by name; found {listed!r}.")
+    for name in listed:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise PipelineError(
+                f"params.yaml: {name!r} under '{section}' cannot be a run's name, since files are called by it.\n"
+                "Take letters, digits, - and _; put a number or a word such as null in quotes."
+            )
+        if name in RESERVED:
+            raise PipelineError(f"params.yaml: a run cannot be called '{name}': submissions/{name} is not a run's.")
+    return list(listed)
+
+
+def _over(below: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    merged = {**below, **own}
+    for key in below.keys() & own.keys():
+        if isinstance(below[key], dict) and isinstance(own[key], dict):
+            merged[key] = _over(below[key], own[key])
+    return merged

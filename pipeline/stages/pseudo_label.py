@@ -1,0 +1,49 @@
+"""pseudo_label: the teachers' vote on the test clips as soft labels, for one student to learn from."""
+
+import numpy as np
+
+from pipeline import params
+from pipeline.clips.corpus import Corpus
+from pipeline.errors import PipelineError
+from pipeline.examples import pseudo_labels
+from pipeline.examples.target import target_of
+from pipeline.files import replacing_folder, write_json
+from pipeline.jobs.recipes import read_run
+from pipeline.layout import Layout
+from pipeline.scoring.probabilities import Probabilities
+
+
+def main(layout: Layout, name: str) -> None:
+    """Write <fold>.parquet: the clips that the student trusts, and what the teachers' nets of that fold say of them.
+
+    Those nets never heard the speakers that judge the student's own fold. counts.json tells how many clips of each
+    label came out. Raises PipelineError if the vote has not the labels that the student learns.
+    """
+    tree = params.read(layout.params)
+    run, corpus = read_run(tree, name), Corpus.open(layout.prepare)
+    if run.pseudo_labels is None:
+        raise PipelineError(f"'{name}' is no student. List it under 'students' in params.yaml.")
+    labels = target_of(corpus, run).labels
+    counts = {}
+    with replacing_folder(layout.pseudo_labels(name)) as folder:
+        for fold in params.folds(tree):
+            table = Probabilities.read(layout.vote / "test" / f"{fold}.parquet")
+            if run.is_submitted and run.vocabulary == "commands":
+                table = table.to_submission_labels(corpus.vocabulary.commands)
+            if set(table.labels) != set(labels):
+                raise PipelineError(
+                    f"The student '{name}' learns {len(labels)} labels, the teachers' vote has {len(table.labels)}.\n"
+                    "Give it the teachers' vocabulary and target in params.yaml, or let a run with words vote."
+                )
+            values = table.values[:, [table.labels.index(label) for label in labels]]
+            kept = pseudo_labels.trusted(values, run.pseudo_labels)
+            soft = pseudo_labels.learnt(values[kept], run.pseudo_labels)
+            pseudo_labels.write(folder / f"{fold}.parquet", [table.clips[row] for row in kept], labels, soft)
+            found = np.bincount(values[kept].argmax(axis=1), minlength=len(labels))
+            counts[str(fold)] = {label: int(count) for label, count in zip(labels, found, strict=True)}
+            print(f"{name}, fold {fold}: {len(kept)} of {len(values)} test clips: {_told(counts[str(fold)])}")
+        write_json(folder / "counts.json", counts)
+
+
+def _told(counts: dict[str, int]) -> str:
+    return ", ".join(f"{label} {count}" for label, count in counts.items())
