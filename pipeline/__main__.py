@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -170,27 +170,45 @@ def bench(
 @app.command()
 def validate(
     file: Annotated[Path, typer.Argument(help="A submission file.", metavar="FILE")],
-    sample: Annotated[Path | None, typer.Option(help="Another sample submission than the corpus's.")] = None,
+    sample: Annotated[
+        Path | None, typer.Option(help="The sample submission (CSV, .zip, .7z); by default the corpus's.")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Repair in a copy what is certain.")] = False,
 ) -> None:
     """Check a submission file line by line, as Kaggle would."""
-    _stage("validate", file, sample)
+    _stage("validate", file, sample, fix)
 
 
 @app.command()
 def submit(
-    run: RunName,
+    target: Annotated[str, typer.Argument(help="A run's name, or a submission file.", metavar="RUN|FILE")],
     message: Annotated[str, typer.Option(help="For Kaggle's list, beside run and validation accuracy.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Until it is scored.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Even if the same file was submitted before.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if Kaggle may have the file, or all its labels are the same.")
+    ] = False,
+    sample: Annotated[
+        Path | None, typer.Option(help="The sample submission (CSV, .zip, .7z); by default the corpus's.")
+    ] = None,
 ) -> None:
-    """Submit a run's file to Kaggle, once; record its score."""
-    _stage("submit", run, message, wait, force)
+    """Submit a run's file, or one made elsewhere, to Kaggle, once; record its score."""
+    _stage("submit", target, message, wait, force, sample)
 
 
 @app.command()
-def submissions() -> None:
+def submissions(
+    how: Annotated[
+        Literal["table", "text", "csv", "json", "md"] | None,
+        typer.Option("--format", help="By default a table on a terminal, else text: columns separated by tabs."),
+    ] = None,
+    sort: Annotated[
+        Literal["time", "run", "validation", "local", "public", "private", "rank", "status"],
+        typer.Option(help="By time the newest last, by a score the best first."),
+    ] = "time",
+    limit: Annotated[int | None, typer.Option(help="Only so many, the newest or best.", min=1)] = None,
+) -> None:
     """Show all submissions with scores and ranks."""
-    _stage("submissions")
+    _stage("submissions", how, sort, limit)
 
 
 kaggle = typer.Typer(help="The account at Kaggle.", no_args_is_help=True)

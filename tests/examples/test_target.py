@@ -5,7 +5,7 @@ from pipeline.clips.corpus import Corpus, CorpusWriter
 from pipeline.errors import PipelineError
 from pipeline.examples.target import Presence, is_submitted, target_of
 
-# word, speaker, split, facts, tags
+# word, speaker, split, metadata, tags
 CLIPS = [
     ("yes", "ann", "train", {"accent": "german"}, ("Speech", "Dog")),
     ("no", "bob", "train", {"accent": "dutch"}, ("Dog",)),
@@ -20,9 +20,9 @@ CLIPS = [
 def corpus(tmp_path):
     def make(clips=CLIPS, commands=("yes", "no")):
         with CorpusWriter(tmp_path) as writer:
-            for number, (word, speaker, _, facts, tags) in enumerate(clips):
+            for number, (word, speaker, _, metadata, tags) in enumerate(clips):
                 samples = np.full(16_000, number, np.int16)
-                writer.add(samples, clip=f"{number}", part="train", word=word, speaker=speaker, facts=facts, tags=tags)
+                writer.add(samples, clip=f"{number}", part="train", word=word, speaker=speaker, metadata=metadata, tags=tags)
             writer.add(np.zeros(16_000, np.int16), clip="t.wav", part="test")
             splits = np.array([*(clip[2] for clip in clips), "test"])
             writer.finish(splits, source="demo", seed=1, commands=commands)

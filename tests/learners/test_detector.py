@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples, TrainingData
 from pipeline.learners.detector import WithDetector, combine, groups_of, in_groups
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.models import gru
 
 LABELS = ["low", "high", "silence"]
@@ -113,7 +113,7 @@ def test_interrupted_in_either_part_it_ends_with_the_same_weights_and_restores(t
     for part in (".", "detector"):
         one, other = (load_file(tmp_path / name / part / "model.safetensors") for name in ("whole", "resumed"))
         assert all(torch.equal(one[name], other[name]) for name in one)
-    curve = "plots/metrics/validation/accuracy.tsv"
+    curve = "plots/metrics/validation/balanced_accuracy.tsv"
     for part in (".", "detector"):
         assert (tmp_path / "live" / part / curve).read_text() == (tmp_path / "again" / part / curve).read_text()
 
@@ -128,7 +128,7 @@ def test_one_for_other_labels_and_several_labels_a_clip_are_refused() -> None:
     words = gru.build(PARAMS, Training(), LABELS, TRAIN, store=None)
     with pytest.raises(ValueError, match="the detector's labels are"):
         WithDetector(words, words)
-    several = replace(TRAIN, targets=np.eye(3, dtype=np.float32)[TRAIN.targets])
+    several = replace(TRAIN, targets=np.eye(3, dtype=np.float32)[TRAIN.targets], exclusive=False)
     tags = gru.build(PARAMS, Training(), LABELS, several, store=None)
     with pytest.raises(PipelineError, match="several labels"):
         WithDetector(tags, words)

@@ -88,7 +88,7 @@ def test_all_stored_layers_vote_or_those_asked_for(tmp_path):
 
 
 def test_what_it_cannot_learn_is_refused(tmp_path):
-    several = Examples(lambda rows: rows, np.arange(4), np.ones((4, 3), np.float32), layers=(7,))
+    several = Examples(lambda rows: rows, np.arange(4), np.ones((4, 3), np.float32), exclusive=False, layers=(7,))
     with pytest.raises(PipelineError, match="one label a clip"):
         build(tmp_path, labelled=several)
     alike = Examples(lambda rows: rows, np.arange(4), np.full(4, 1), layers=(7,))

@@ -21,9 +21,9 @@ def here(tmp_path, server, monkeypatch):
     return entrant
 
 
-def table(capsys) -> list[list[str]]:
-    printed = capsys.readouterr().out.splitlines()
-    return [[cell.strip() for cell in line.strip("│").split("│")] for line in printed if line.startswith("│")]
+def table(capsys) -> list[dict[str, str]]:
+    names, *rows = (line.split("\t") for line in capsys.readouterr().out.splitlines())
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def test_the_table(here, server, capsys):
@@ -34,12 +34,25 @@ def test_the_table(here, server, capsys):
     server.page_size = 2
     capsys.readouterr()
     submissions.main(here.layout)
-    time = here.rows[1].time[:16].replace("T", " ")
-    assert table(capsys) == [[time, "ast", "0.854", "0.86", "0.84703", "0.85727", "-0.01024", "3", "complete"]]
+    (row,) = table(capsys)
+    assert row == {
+        "time": here.rows[1].time,
+        "ref": "50000001",
+        "run": "ast",
+        "validation": "0.854",
+        "local": "0.86",
+        "public": "0.84703",
+        "private": "0.85727",
+        "difference": "-0.01024",
+        "rank": "3",
+        "status": "complete",
+        "message": here.rows[1].message,
+        "file": str(here.layout.submissions / "0.85727_ast.csv"),
+    }
 
 
 def test_pending_failed_and_foreign_submissions(here, server, capsys):
-    server.pending_lists = 1
+    server.pending_lists = 2
     submit.main(here.layout, "ast")
     server.submissions += [
         {"ref": 1, "description": "by hand", "fileName": "mine.csv", "date": "2018-01-01T10:20:30Z", "status": "ERROR"},
@@ -55,14 +68,15 @@ def test_pending_failed_and_foreign_submissions(here, server, capsys):
     server.submissions[1]["errorDescription"] = "no such clip"
     capsys.readouterr()
     submissions.main(here.layout)
-    rows = {row[1]: row for row in table(capsys)}
-    assert rows["mine.csv"][0] == "2018-01-01 10:20"
-    assert rows["mine.csv"][-1] == "error: no such clip"
-    assert rows["x.csv"][4:] == ["0.50000", "-", "-", "101", "complete"]
-    assert rows["ast"][4:] == ["-", "-", "-", "-", "pending"]
+    rows = {row["run"]: row for row in table(capsys)}
+    assert rows["mine.csv"]["time"] == "2018-01-01T10:20:30+00:00"
+    assert rows["mine.csv"]["status"] == "error: no such clip"
+    assert (rows["x.csv"]["public"], rows["x.csv"]["private"], rows["x.csv"]["rank"]) == ("0.50000", "", "101")
+    assert (rows["ast"]["public"], rows["ast"]["status"]) == ("", "pending")
     before = here.layout.ledger.read_text()
+    server.pending_lists = server.submissions[0]["pending"] = 0
     submissions.main(here.layout)
-    assert next(row for row in table(capsys) if row[1] == "ast")[5] == "0.85727"
+    assert next(row for row in table(capsys) if row["run"] == "ast")["private"] == "0.85727"
     assert here.layout.submissions.joinpath("0.85727_ast.csv").exists()
     assert before.splitlines()[2:] == here.layout.ledger.read_text().splitlines()[2:]
     assert len(here.rows) == 3
@@ -74,10 +88,10 @@ def test_offline_shows_the_ledger(here, server, capsys):
     server.close()
     capsys.readouterr()
     submissions.main(here.layout)
-    printed = capsys.readouterr().out
-    assert "0.85727" in printed
-    assert "the ledger as it is here" in printed
-    assert "cannot be reached" in printed
+    printed = capsys.readouterr()
+    assert "0.85727" in printed.out
+    assert "the ledger as it is here" in printed.err
+    assert "cannot be reached" in printed.err
 
 
 def test_without_credentials_the_table_comes_before_the_error(here, server, monkeypatch, capsys):
@@ -101,7 +115,7 @@ def test_a_leaderboard_that_fails_leaves_the_rest(here, server, capsys):
 
 def test_nothing_yet(here, capsys):
     submissions.main(here.layout)
-    assert "No submissions yet" in capsys.readouterr().out
+    assert "No submissions yet" in capsys.readouterr().err
     assert not here.layout.ledger.exists()
 
 
@@ -111,4 +125,4 @@ def test_what_was_interrupted_is_told(here, server, capsys):
     with pytest.raises(PipelineError):
         submit.main(here.layout, "ast")
     submissions.main(here.layout)
-    assert "`submit ast` finishes it" in capsys.readouterr().out
+    assert "`submit ast` finishes it" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.clips.labels import COMMANDS
 from pipeline.errors import PipelineError
+from pipeline.scoring.validation import labels_of
 from pipeline.stages import submit, validate
 from tests.delivery.entrant import CLIPS, LABELS, Entrant
 from tests.delivery.kaggle_server import KaggleServer
@@ -98,10 +99,8 @@ def test_another_sample_and_no_corpus_yet(entrant, path, tmp_path, capsys):
     sample.write_text("fname,label\n" + "".join(f"{clip},silence\n" for clip in CLIPS))
     validate.main(entrant.layout, path, sample)
     assert "is valid" in capsys.readouterr().out
-    assert validate.labels_of(entrant.layout, {}) == [*COMMANDS, "unknown", "silence"]
-    assert validate.labels_of(entrant.layout, {"prepare": {"commands": ["ja"]}}) == ["ja", "unknown", "silence"]
-    with pytest.raises(PipelineError, match=r"There is no .*sample\.csv"):
-        validate.main(entrant.layout, path)
+    assert labels_of(entrant.layout.prepare, None) == [*COMMANDS, "unknown", "silence"]
+    assert labels_of(entrant.layout.prepare, {"commands": ["ja"]}) == ["ja", "unknown", "silence"]
 
 
 def test_a_sample_without_clips(entrant, path):
