@@ -105,6 +105,10 @@ class Submitter:
         for job in self._jobs():
             if job.state == "creating":
                 job = self._settle(job, listed, self._settings.lookups_s if self._is_recent(job) else ())
+            elif job.state == "asked" and (late := next((one for one in listed if job.mark in one.description), None)):
+                job = self._journal.note(
+                    job, state="made", ref=late.ref
+                )  # the list was slow, and it is there after all
             if job.state == "made":
                 what = "this file" if _same(job, candidate) else f"another file of '{job.run}'"
                 ref = self._record(job, f"An interrupted call had submitted {what} already (ref {job.ref}).")

@@ -31,11 +31,12 @@ def sample_of(path: Path, corpus: Path, given: Path | None) -> Path:
     )
 
 
-def labels_of(corpus: Path | None, prepare: Mapping[str, Any] | None) -> list[str]:
-    """Return the labels that a submission may hold: the corpus's, or those of the section `prepare` without one."""
-    commands = (prepare or {}).get("commands") or COMMANDS
-    if corpus is not None and (corpus / "corpus.json").exists():
-        commands = read_json(corpus / "corpus.json")["commands"]
+def labels_of(sample: Path, prepare: Mapping[str, Any] | None) -> list[str]:
+    """Return the labels that a submission may hold: the corpus's, if the sample is; else those of the section
+    `prepare`, or the competition's.
+    """
+    corpus = sample.parent / "corpus.json"
+    commands = read_json(corpus)["commands"] if corpus.exists() else (prepare or {}).get("commands") or COMMANDS
     return Vocabulary(tuple(commands), tuple(commands)).submission_labels
 
 

@@ -65,7 +65,9 @@ def pull(layout: Layout) -> None:
     run, names = kernel.pull(bundle.name_of(settings), output, submit.patience)
     brought = output / "params.yaml"  # of the version that was pushed
     pushed = params.read(brought) if brought.exists() else tree
-    clips = kernel_output.publish(output, run, folder, validation.labels_of(None, pushed.get("prepare")))
+    clips = kernel_output.publish(
+        output, run, folder, validation.labels_of(output / "sample.csv", pushed.get("prepare"))
+    )
     say(f"{output}: {len(names)} files\n{folder / 'submission.csv'}: {clips} clips, valid")
 
 

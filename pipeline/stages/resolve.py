@@ -37,7 +37,11 @@ def main(layout: Layout) -> None:
         sections.voters(tree, vote)
     its_source = _that_exist([f"sources.{source}"])
     every_model = {model for name in runs.names(tree) for model in _models(tree, name)}
-    also = {"download": its_source, "prepare": its_source, "check": sorted(every_model)}
+    also = {
+        **dict.fromkeys(("download", "prepare"), its_source),
+        **dict.fromkeys(("check", "encoder_digest"), sorted(every_model)),
+        "encode": ["models.wav2vec2"],  # what encode.fit trains
+    }
     resolved["code"] = {stage: code.digest([f"stages.{stage}", *also.get(stage, [])]) for stage in STAGES}
     resolved["code_of_predict"] = {
         name: code.digest(["stages.predict", *_models(tree, name)]) for name in runs.names(tree)

@@ -31,13 +31,12 @@ def main(
     tree = params.read(layout.params) if layout.params.exists() else {}
     listed = [*runs.names(tree), ENSEMBLE] if tree.get("runs") else []
     run, path = candidates.locate(target, listed, layout.submissions)
-    labels = validation.labels_of(layout.prepare, tree.get("prepare"))
     sample = validation.sample_of(path, layout.prepare, sample)
+    labels = validation.labels_of(sample, tree.get("prepare"))
     names = archives.names(sample)
     data = validation.read(path, sample, names, labels)
     findings = validation.examine(path, data, sample, names, labels)
-    if sample.resolve().parent == layout.prepare.resolve():
-        _refuse_elsewhere(layout, path)
+    _refuse_elsewhere(path, sample.parent / "corpus.json")
     prior = sections.decide(tree).for_run(run).prior if listed else "uniform"
     validation.warn(findings, labels, shares_of(prior, labels).tolist())
     if not force:
@@ -57,9 +56,8 @@ def main(
         say("Kaggle scores it now. For the score: python -m pipeline submissions")
 
 
-def _refuse_elsewhere(layout: Layout, path: Path) -> None:
-    description = layout.prepare / "corpus.json"
-    source = read_json(description).get("source") if description.exists() else None
+def _refuse_elsewhere(path: Path, corpus: Path) -> None:
+    source = read_json(corpus).get("source") if corpus.exists() else None
     if source is not None and not sources.is_kaggle(source):
         raise PipelineError(
             f"{path} labels clips of the source '{source}', which no competition at Kaggle asks for; nothing was\n"

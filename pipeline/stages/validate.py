@@ -17,10 +17,10 @@ def main(layout: Layout, path: Path, sample: Path | None = None, fix: bool = Fal
     params.yaml. Raises PipelineError that lists the problems by line, if there are any.
     """
     tree = params.read(layout.params) if layout.params.exists() else {}
-    labels = validation.labels_of(layout.prepare, tree.get("prepare"))
+    sample = validation.sample_of(path, layout.prepare, sample)
+    labels = validation.labels_of(sample, tree.get("prepare"))
     prior = sections.decide(tree).for_run(path.resolve().parent.name).prior if tree.get("runs") else "uniform"
     expected = shares_of(prior, labels).tolist()
-    sample = validation.sample_of(path, layout.prepare, sample)
     names = archives.names(sample)
     data = validation.read(path, sample, names, labels)
     if fix:

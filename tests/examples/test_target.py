@@ -22,7 +22,9 @@ def corpus(tmp_path):
         with CorpusWriter(tmp_path) as writer:
             for number, (word, speaker, _, metadata, tags) in enumerate(clips):
                 samples = np.full(16_000, number, np.int16)
-                writer.add(samples, clip=f"{number}", part="train", word=word, speaker=speaker, metadata=metadata, tags=tags)
+                writer.add(
+                    samples, clip=f"{number}", part="train", word=word, speaker=speaker, metadata=metadata, tags=tags
+                )
             writer.add(np.zeros(16_000, np.int16), clip="t.wav", part="test")
             splits = np.array([*(clip[2] for clip in clips), "test"])
             writer.finish(splits, source="demo", seed=1, commands=commands)

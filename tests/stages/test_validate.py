@@ -99,8 +99,8 @@ def test_another_sample_and_no_corpus_yet(entrant, path, tmp_path, capsys):
     sample.write_text("fname,label\n" + "".join(f"{clip},silence\n" for clip in CLIPS))
     validate.main(entrant.layout, path, sample)
     assert "is valid" in capsys.readouterr().out
-    assert labels_of(entrant.layout.prepare, None) == [*COMMANDS, "unknown", "silence"]
-    assert labels_of(entrant.layout.prepare, {"commands": ["ja"]}) == ["ja", "unknown", "silence"]
+    assert labels_of(sample, None) == [*COMMANDS, "unknown", "silence"]
+    assert labels_of(sample, {"commands": ["ja"]}) == ["ja", "unknown", "silence"]
 
 
 def test_a_sample_without_clips(entrant, path):
