@@ -17,8 +17,10 @@ SECTIONS = ("download", "prepare", "encode", "decide", "vote", "ensemble")
 
 
 def main(layout: Layout) -> None:
-    """Write artifacts/params.json: sections, runs with `like` and the section `train` filled in, digests of the code.
+    """Write artifacts/params.json: the sections, and digests of the runs and of the code.
 
+    A run's digest is of all that its training depends on, `like` and the section `train` filled in. As long entries in
+    dvc.lock once a fold, 33 runs of five folds would keep each `dvc repro` reading for seconds.
     What changes nothing (`reported`, comments, a value given that is the shared one) is not in it. Trainings and
     probabilities of runs and folds that are listed no more are removed: DVC's cache has them, should they come back.
     Raises PipelineError for what can be told to be wrong without loading models; stage check tells the rest.
@@ -31,7 +33,10 @@ def main(layout: Layout) -> None:
     resolved["prior"] = resolved["decide"].get("prior", "uniform")
     resolved["tasks"] = {name: task.model_dump() for name, task in runs.tasks(tree).items()}
     resolved["runs"] = {name: _run(tree, name) for name in runs.teachers(tree)}
-    resolved["students"] = {name: {"pseudo_labels": {}, **_run(tree, name)} for name in runs.students(tree)}
+    resolved["students"] = {
+        name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}
+        for name in runs.students(tree)
+    }
     sections.decide(tree)
     for vote in ("vote", "ensemble"):
         sections.voters(tree, vote)
@@ -50,10 +55,10 @@ def main(layout: Layout) -> None:
     _remove_unlisted(layout, tree, folds)
 
 
-def _run(tree: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return all that a training depends on: the run's entry, and the code of stage train and of its models."""
+def _run(tree: dict[str, Any], name: str) -> str:
+    """Return the digest of what a training depends on: the run's entry, the code of stage train and of its models."""
     entry = {key: value for key, value in runs.entry(tree, name).items() if key != "reported"}
-    return {**entry, "code": code.digest(["stages.train", *_models(tree, name)])}
+    return params.digest({**entry, "code": code.digest(["stages.train", *_models(tree, name)])})
 
 
 def _models(tree: dict[str, Any], name: str) -> list[str]:
