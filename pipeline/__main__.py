@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from typer.models import CommandInfo
 
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout
@@ -22,6 +23,11 @@ from pipeline.layout import Layout
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 STAGES = Path(__file__).parent / "stages"
+# The order of --help.
+FLOW = (
+    *("resolve", "check", "download", "prepare", "encode", "encoder_digest", "train", "predict", "vote"),
+    *("pseudo_label", "decide", "ensemble", "score", "compare"),
+)
 PARTS_OF_OTHERS = {"access", "kernel"}  # `kaggle check` and the verbs of `kernel`
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file may not be so big"}
@@ -42,42 +48,6 @@ def _stage(name: str, *arguments: object) -> None:
 
 
 @app.command()
-def resolve() -> None:
-    """Write params.yaml as each stage sees it, with digests of their code: what `dvc repro` watches."""
-    _stage("resolve")
-
-
-@app.command()
-def check() -> None:
-    """Check that every run can be built; fetch the checkpoints that it needs."""
-    _stage("check")
-
-
-@app.command()
-def download() -> None:
-    """Fetch the source's files, or make the demo's, and list them in a manifest."""
-    _stage("download")
-
-
-@app.command()
-def prepare() -> None:
-    """Decode every clip once into the corpus; splits, silence, quarantine list."""
-    _stage("prepare")
-
-
-@app.command()
-def encode() -> None:
-    """Store every clip's hidden states in a speech encoder's layers, for probes; section `encode`."""
-    _stage("encode")
-
-
-@app.command("encoder_digest")
-def encoder_digest() -> None:
-    """Note which runs read hidden states: only these are trained again for another encoder."""
-    _stage("encoder_digest")
-
-
-@app.command()
 def train(
     run: RunName, fold: Annotated[int, typer.Argument(help="Its speakers judge; the others' train.", min=0)] = 0
 ) -> None:
@@ -91,12 +61,6 @@ def predict(run: RunName) -> None:
     _stage("predict", run)
 
 
-@app.command()
-def vote() -> None:
-    """What the teachers say together, of the clips out of fold and of the test clips."""
-    _stage("vote")
-
-
 @app.command("pseudo_label")
 def pseudo_label(run: RunName) -> None:
     """Turn the teachers' vote on the test clips into soft labels for a student."""
@@ -107,18 +71,6 @@ def pseudo_label(run: RunName) -> None:
 def decide(run: RunName) -> None:
     """Turn one run's probabilities into a submission, metrics and a confusion matrix."""
     _stage("decide", run)
-
-
-@app.command()
-def ensemble() -> None:
-    """The same for the weighted vote of all runs."""
-    _stage("ensemble")
-
-
-@app.command()
-def score() -> None:
-    """Score the submissions where the answers are known; write the ledger."""
-    _stage("score")
 
 
 @app.command()
@@ -270,14 +222,18 @@ def _add_other_stages() -> None:
 
     They are read, not imported, so that `--help` does not wait for what they import.
     """
-    known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    known = {_name_of(command) for command in app.registered_commands}
     for path in sorted(STAGES.glob("[!_]*.py")):
         if path.stem not in known | PARTS_OF_OTHERS:
             module = ast.parse(path.read_bytes(), path)
             mains = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
             if mains and [argument.arg for argument in mains[0].args.args] == ["layout"]:
                 summary = (ast.get_docstring(module) or "").removeprefix(f"{path.stem}: ")
-                app.command(path.stem, help=summary)(_verb(path.stem))
+                app.command(path.stem, help=summary[:1].upper() + summary[1:])(_verb(path.stem))
+
+
+def _name_of(command: CommandInfo) -> str:
+    return command.name or str(getattr(command.callback, "__name__", ""))
 
 
 def _verb(stage: str) -> Callable[[], None]:
@@ -288,6 +244,7 @@ def _verb(stage: str) -> Callable[[], None]:
 
 
 _add_other_stages()
+app.registered_commands.sort(key=lambda command: FLOW.index(name) if (name := _name_of(command)) in FLOW else len(FLOW))
 
 
 def main() -> None:

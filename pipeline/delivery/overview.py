@@ -128,7 +128,8 @@ def _drawn(names: Sequence[str], made: Sequence[Line]) -> str:
             *(cell[:16].replace("T", " ") if name == "time" else cell for name, cell in zip(shown, cells, strict=True))
         )
     console = Console(markup=False, highlight=False)
-    console.width = max(console.width, console.measure(table).minimum)
+    needed = Console(width=10_000).measure(table).minimum  # measured where there is room, or the room would be told
+    console.width = max(console.width, needed)
     with console.capture() as capture:
         console.print(table)
     return capture.get()

@@ -15,11 +15,12 @@ from transformers.utils.logging import disable_progress_bar
 from pipeline.errors import PipelineError
 from pipeline.learners import epochs
 from pipeline.learners.batches import EpochSampler
+from pipeline.learners.evaluation import BalancedAccuracy
 from pipeline.learners.judging import (
     BALANCED_ACCURACY,
     MEAN_AVERAGE_PRECISION,
-    balanced_accuracy,
     mean_average_precision,
+    summed_into,
 )
 from pipeline.learners.losses import Loss, loss_of, probabilities_of
 from pipeline.learners.resuming import WEIGHTS
@@ -151,7 +152,12 @@ class ClassifierTrainer(Trainer):
             epochs.record(self.work, round(self.state.epoch or 0), values)
         if self.multi_label:
             return {MEAN_AVERAGE_PRECISION: mean_average_precision(values, prediction.label_ids)}
-        return {BALANCED_ACCURACY: balanced_accuracy(values, prediction.label_ids, self.judged)}
+        judged = np.arange(self.labels) if self.judged is None else self.judged
+        summed = summed_into(values, judged)
+        figures: dict[str, float] = BalancedAccuracy().compute(
+            predictions=summed.argmax(axis=1), references=judged[prediction.label_ids], labels=summed.shape[1]
+        )
+        return figures
 
     def _diverged(self) -> str:
         best = self.state.best_model_checkpoint

@@ -15,9 +15,8 @@ from pipeline.scoring.ensemble import NAME as ENSEMBLE
 
 
 def build(layout: Layout) -> Path:
-    """Write notebook and metadata to artifacts/kernel/bundle and return the folder.
-
-    Raises PipelineError for bad parameters, and for a kernel that could not run.
+    """Write notebook and metadata to artifacts/kernel/bundle and return the folder. Raises PipelineError for bad
+    parameters, and for a kernel that could not run.
     """
     tree, settings, submit = _read(layout)
     folder, names = layout.kernel / "bundle", [*runs.names(tree), ENSEMBLE]
@@ -28,9 +27,8 @@ def build(layout: Layout) -> Path:
 
 
 def dataset(layout: Layout, upload: bool) -> None:
-    """Make artifacts/kernel/dataset, wheels and checkpoints for a kernel without internet, and upload it.
-
-    Raises PipelineError if a checkpoint or package cannot be had, or the upload is not whole.
+    """Make artifacts/kernel/dataset, wheels and checkpoints for a kernel without internet, and upload it. Raises
+    PipelineError if a checkpoint or package cannot be had, or the upload is not whole.
     """
     from pipeline.learners import checkpoints
 
@@ -55,19 +53,17 @@ def status(layout: Layout, wait: bool, every_s: float, limit_min: float) -> None
 
 
 def pull(layout: Layout) -> None:
-    """Fetch the kernel's output to artifacts/kernel/output, and its valid submission to submissions/kernel.
+    """Fetch the kernel's output to artifacts/kernel/output, and to submissions/kernel its submission with what made it.
 
-    Beside it lie its sample, parameters, metrics and confusion matrix. Raises PipelineError if the kernel has not ended
-    well, the output is not whole, or the submission is not valid.
+    Raises PipelineError if the kernel has not ended well, the output is not whole, or the submission is not valid.
     """
     tree, settings, submit = _read(layout)
     output, folder = layout.kernel / "output", layout.submission("kernel")
     run, names = kernel.pull(bundle.name_of(settings), output, submit.patience)
     brought = output / "params.yaml"  # of the version that was pushed
     pushed = params.read(brought) if brought.exists() else tree
-    clips = kernel_output.publish(
-        output, run, folder, validation.labels_of(output / "sample.csv", pushed.get("prepare"))
-    )
+    labels = validation.labels_of(output / "sample.csv", pushed.get("prepare"))
+    clips = kernel_output.publish(output, run, folder, labels)
     say(f"{output}: {len(names)} files\n{folder / 'submission.csv'}: {clips} clips, valid")
 
 

@@ -76,7 +76,7 @@ def build(tiny_params):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """`uninterrupted(build, "ast")`: the weights and the folder of curves of an undisturbed training."""
+    """`uninterrupted(build, "ast")`: weights, folder of curves and record of epochs of an undisturbed training."""
     done = {}
 
     def train(build, name):
@@ -84,7 +84,7 @@ def uninterrupted(tmp_path_factory):
             folder = tmp_path_factory.mktemp(name)
             classifier = build(name, **TRICKS)
             classifier.fit(DATA, folder / "work", folder / "live")
-            done[name] = weights(classifier), folder / "live"
+            done[name] = weights(classifier), folder / "live", files(folder / "work" / "epochs")
         return done[name]
 
     return train
@@ -99,8 +99,8 @@ def differing(one, other):
     return [name for name in one if not torch.equal(one[name], other[name])]
 
 
-def curves(folder):
-    return {path.relative_to(folder): path.read_text() for path in folder.rglob("*") if path.is_file()}
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def points(live, curve):
@@ -112,7 +112,7 @@ def points(live, curve):
 def test_interrupted_anywhere_it_ends_with_the_same_weights_and_curves(
     name, build, uninterrupted, tmp_path, monkeypatch
 ):
-    expected, live = uninterrupted(build, name)
+    expected, live, recorded = uninterrupted(build, name)
     work, again = tmp_path / "work", tmp_path / "live"
 
     def attempt(data):
@@ -143,13 +143,15 @@ def test_interrupted_anywhere_it_ends_with_the_same_weights_and_curves(
     assert (work / "checkpoint-6" / "trainer_state.json").exists()
 
     assert differing(weights(attempt(DATA)), expected) == []
-    assert curves(again) == curves(live)
+    assert files(again) == files(live)
+    assert files(work / "epochs") == recorded
+    assert len(recorded) == 4
     assert points(live, "validation/balanced_accuracy")[0] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("damage", ["no state", "half a state", "half the weights", "no weights"])
 def test_a_half_written_checkpoint_is_dropped(damage, build, uninterrupted, tmp_path):
-    expected, _ = uninterrupted(build, "ast")
+    expected, *_ = uninterrupted(build, "ast")
     with pytest.raises(InterruptionError):
         build("ast", **TRICKS).fit(interrupted_at(5), tmp_path / "work", tmp_path / "live")
     checkpoint = tmp_path / "work" / "checkpoint-3"
@@ -166,7 +168,7 @@ def test_a_half_written_checkpoint_is_dropped(damage, build, uninterrupted, tmp_
 
 
 def test_the_seed_decides(build, uninterrupted, tmp_path):
-    expected, _ = uninterrupted(build, "ast")
+    expected, *_ = uninterrupted(build, "ast")
     for seed, same in ((DATA.seed, True), (DATA.seed + 1, False)):
         classifier = build("ast", **TRICKS)
         classifier.fit(replace(DATA, seed=seed), tmp_path / f"work-{seed}", tmp_path / f"live-{seed}")
@@ -176,7 +178,7 @@ def test_the_seed_decides(build, uninterrupted, tmp_path):
 
 
 def test_loader_processes_change_nothing(build, uninterrupted, tmp_path):
-    expected, _ = uninterrupted(build, "ast")
+    expected, *_ = uninterrupted(build, "ast")
     classifier = build("ast", workers=2, **TRICKS)
     classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
     assert differing(weights(classifier), expected) == []
@@ -237,7 +239,7 @@ def test_patience_ends_it_and_every_tensor_of_the_best_epoch_comes_back(name, bu
         resumed = build(name, **settings)
         resumed.fit(data, tmp_path / work, tmp_path / "again")
         assert differing(weights(resumed), weights(classifier)) == []
-        assert curves(tmp_path / "again") == curves(tmp_path / "live")
+        assert files(tmp_path / "again") == files(tmp_path / "live")
 
 
 def test_each_epoch_reads_its_own_draw_once_in_a_new_order(build, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.examples.training_data import Examples, TrainingData, as_float
+from pipeline.examples.training_data import Examples, TrainingData, unaugmented
 from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
 from pipeline.models import Model
@@ -38,11 +38,8 @@ def sounds_of(clips: int, seed: int) -> Examples:
 
 
 def _lesson(make: Callable[..., Examples], clips: int) -> TrainingData:
-    def as_is(inputs: Any, generators: list[np.random.Generator]) -> Any:
-        return as_float(inputs)
-
     return TrainingData(
-        make(clips, 1), make(60, 2), epoch_indices=lambda epoch: np.arange(clips), augment=as_is, seed=3
+        make(clips, 1), make(60, 2), epoch_indices=lambda epoch: np.arange(clips), augment=unaugmented, seed=3
     )
 
 

@@ -1,3 +1,7 @@
+import csv
+import io
+import json
+
 import pytest
 
 from pipeline.delivery import ledger
@@ -126,3 +130,65 @@ def test_what_was_interrupted_is_told(here, server, capsys):
         submit.main(here.layout, "ast")
     submissions.main(here.layout)
     assert "`submit ast` finishes it" in capsys.readouterr().err
+
+
+def test_without_kaggle_it_does_not_say_that_there_are_none(here, server, capsys):
+    here.configure({"attempts": 1})
+    server.close()
+    submissions.main(here.layout)
+    said = capsys.readouterr().err
+    assert "No submissions yet" not in said
+    assert "whether Kaggle has any is not known" in said
+
+
+# How it is shown
+
+
+@pytest.fixture
+def three(here, server):
+    """Three submissions with different scores."""
+    for shift, scores in enumerate([("0.81000", "0.83000"), ("0.85000", "0.80000"), ("0.82000", "")]):
+        here.decide("ast", shift)
+        server.scores = scores
+        submit.main(here.layout, "ast", "a note with | and\ttab", wait=True, force=True)
+    return here
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_figures_are_whole_in_a_pipe_of_any_width(three, columns, monkeypatch):
+    three.credentials = {**three.credentials, "COLUMNS": columns}
+    status, output = three.run("submissions", "--limit", "2")
+    assert status == 0, output
+    names, *rows = [line.split("\t") for line in output.splitlines() if "\t" in line]
+    assert [len(row) for row in rows] == [len(names)] * 2
+    rows = [dict(zip(names, row, strict=True)) for row in rows]
+    assert [(row["public"], row["private"], row["ref"]) for row in rows] == [
+        ("0.85000", "0.80000", "50000002"),
+        ("0.82000", "", "50000003"),
+    ]
+    assert rows[0]["message"].startswith("ast | validation 0.854 | a note with | and tab | [")
+
+
+def test_formats_for_programs_and_pages(three):
+    status, output = three.run("submissions", "--format", "json", "--sort", "private")
+    assert status == 0, output
+    rows = json.loads(output[output.index("[\n") : output.rindex("]") + 1])
+    assert [row["private"] for row in rows] == ["0.83000", "0.80000", ""]
+    assert [row["run"] for row in rows] == ["ast"] * 3
+    status, output = three.run("submissions", "--format", "csv", "--sort", "public", "--limit", "1")
+    names, row = list(csv.reader(io.StringIO("\n".join(line for line in output.splitlines() if "," in line))))[:2]
+    assert dict(zip(names, row, strict=True))["public"] == "0.85000"
+    status, output = three.run("submissions", "--format", "md")
+    lines = [line for line in output.splitlines() if line.startswith("|")]
+    assert len(lines) == 5
+    assert "a note with \\| and tab" in lines[2]
+
+
+def test_a_narrow_terminal_gets_a_wider_table_rather_than_cut_figures(three, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    capsys.readouterr()
+    submissions.main(three.layout, "table")
+    printed = capsys.readouterr().out
+    for figure in ("0.81000", "0.83000", "-0.02000", "50000001", "0.854"):
+        assert figure in printed
+    assert "…" not in printed
