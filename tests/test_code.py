@@ -1,0 +1,248 @@
+"""The digests that DVC watches in place of code: each covers what is really imported, and nothing else."""
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import code, models, params, sources
+from pipeline.jobs.resolving import resolved
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "pipeline"
+
+# Each module is imported in a process of its own that has loaded none of ours, but the libraries, which take seconds.
+IMPORT = """
+import importlib, json, os, sys, warnings
+warnings.simplefilter("ignore")
+sys.path.insert(0, sys.argv[1])
+names = json.loads(sys.argv[2])
+
+def found_by_importing(names):
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        for name in names:
+            importlib.import_module(f"pipeline.{name}")
+        with os.fdopen(writing, "w") as pipe:
+            json.dump(sorted(sys.modules), pipe)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        found = pipe.read()
+    assert os.wait()[1] == 0, names
+    return json.loads(found)
+
+for library in found_by_importing(names):
+    if library.split(".")[0] not in ("pipeline", "__main__"):
+        try:
+            importlib.import_module(library)
+        except ImportError:  # made up by another module while it was loaded
+            pass
+found = {name: found_by_importing([name]) for name in names}
+print(json.dumps({name: [each for each in found[name] if each.startswith("pipeline.")] for name in names}))
+"""
+FOUND_BY_NAME = [*(f"models.{name}" for name in models.names()), *(f"sources.{name}" for name in sources.names())]
+NAMES = [*(f"stages.{stage}" for stage in code.stages()), *FOUND_BY_NAME]
+
+
+def test_the_closure_covers_what_is_really_imported():
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT, str(ROOT), json.dumps(NAMES)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert set(told) == set(NAMES)
+    for name, found in told.items():
+        assert f"pipeline.{name}" in found
+        assert set(found) <= {f"pipeline.{each}" for each in [*code.closure([name]), *code.PLUMBING]}, name
+
+
+def test_the_closure_sees_all_ways_of_importing():
+    """Relative imports are not used, and a module is imported by a name that is only known later in two places."""
+    by_name = set()
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            assert not (isinstance(node, ast.ImportFrom) and (node.level or node.names[0].name == "*")), path
+        if "import_module" in text or "__import__" in text:
+            by_name.add(path.relative_to(PACKAGE).as_posix())
+    assert by_name == {"modules.py", "__main__.py"}
+    # What the package's own file says is in no digest: nothing.
+    assert len(ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body) == 1
+
+
+def test_plumbing_shapes_no_result():
+    """Plumbing imports nothing but plumbing, so nothing that shapes a result hides behind it."""
+    for name in code.PLUMBING:
+        assert {each for each in code._imported(name) if each not in code.PLUMBING} == set(), name
+
+
+TREE = {
+    "seed": 1,
+    "download": {"source": "demo"},
+    "runs": {
+        "net": {"model": "convs2s", "training": {"epochs": 3}, "reported": "0.9"},
+        "with-detector": {"model": "gru", "detector": {"model": "linear"}},
+        "probe": {"model": "probes"},
+    },
+    "students": {"pupil": {"like": "net", "pseudo_labels": {"minimum": 0.5}}},
+}
+
+
+@pytest.fixture
+def edited(tmp_path, monkeypatch):
+    """`edited("clips/noise.py")`: the keys of the resolved parameters that differ after an edit of that file."""
+    copied = tmp_path / "pipeline"
+    shutil.copytree(PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "ROOT", copied)
+
+    def now():
+        code._source.cache_clear()
+        code._imported.cache_clear()
+        return flat(resolved(TREE))
+
+    before = now()
+
+    def edited(file):
+        path = copied / file
+        text = path.read_bytes()
+        path.write_bytes(text + b"\n# edited\n")
+        after = now()
+        path.write_bytes(text)
+        return {key for key in before if after[key] != before[key]}
+
+    yield edited
+    code._source.cache_clear()
+    code._imported.cache_clear()
+
+
+def flat(values, at=()):
+    if isinstance(values, dict) and values:
+        return {key: value for name, inside in values.items() for key, value in flat(inside, (*at, name)).items()}
+    return {".".join(at): values}
+
+
+TRAININGS = {"runs.net", "runs.with-detector", "runs.probe", "students.pupil.training"}
+PREDICTIONS = {f"code_of_predict.{name}" for name in ("net", "with-detector", "probe", "pupil")}
+# All that a stage of the graph depends on: params of dvc.yaml.
+BESIDE_THE_GRAPH = {
+    f"code.{verb}" for verb in ("access", "bench", "compare", "gate", "kernel", "resolve", "submissions")
+}
+BESIDE_THE_GRAPH |= {"code.submit", "code.validate"}
+# Watched by the digests of runs and code_of_predict, with the models; these two stand for no stage of the graph.
+BESIDE_THE_GRAPH |= {"code.train", "code.predict"}
+
+
+def watched(keys):
+    return keys - BESIDE_THE_GRAPH
+
+
+@pytest.mark.parametrize("file", ["listening/gate.py", "listening/windows.py", "benchmarks/table.py", "stages/gate.py"])
+def test_what_no_stage_of_the_graph_runs_changes_nothing_there(edited, file):
+    assert watched(edited(file)) == set()
+
+
+@pytest.mark.parametrize("file", ["scoring/decision.py", "scoring/thresholds.py"])
+def test_a_rule_concerns_the_decision_and_no_training(edited, file):
+    assert watched(edited(file)) == {"code.check", "code.vote", "code.decide", "code.ensemble", "code.score"}
+
+
+@pytest.mark.parametrize("file", ["reporting/confusion.py", "scoring/submission.py", "scoring/ensemble.py"])
+def test_a_report_concerns_no_training(edited, file):
+    assert not watched(edited(file)) & TRAININGS
+    assert "code.decide" in edited(file)
+
+
+def test_a_model_concerns_the_runs_that_name_it_and_their_students(edited):
+    of_net = {"runs.net", "students.pupil.training", "code_of_predict.net", "code_of_predict.pupil"}
+    assert watched(edited("models/convs2s.py")) == {*of_net, "code.check", "code.encoder_digest"}
+    of_detector = {"runs.with-detector", "code_of_predict.with-detector"}
+    assert watched(edited("models/linear.py")) == {*of_detector, "code.check", "code.encoder_digest"}
+    assert watched(edited("models/ast.py")) == set()
+    assert watched(edited("models/wav2vec2.py")) == {"code.encode"}
+
+
+def test_the_trainer_concerns_networks_and_no_probe_decision_or_corpus(edited):
+    changed = watched(edited("learners/trainer.py"))
+    assert {"runs.net", "runs.with-detector", "code_of_predict.net"} <= changed
+    assert not changed & {"code.prepare", "code.download", "code.decide", "code.ensemble", "code.score", "code.vote"}
+
+
+def test_a_source_concerns_the_corpus_alone(edited):
+    assert watched(edited("sources/demo.py")) == {"code.download", "code.prepare", "code.check"}
+    assert watched(edited("sources/superb.py")) == set()
+
+
+def test_the_corpus_concerns_all_that_read_it(edited):
+    changed = edited("clips/corpus.py")
+    assert TRAININGS | PREDICTIONS | {"code.prepare", "code.decide"} <= changed
+    assert "code.download" not in changed
+
+
+def test_making_the_corpus_concerns_stage_prepare_alone(edited):
+    for file in ("clips/preparation.py", "clips/splits.py", "clips/silence.py", "clips/intake.py"):
+        assert watched(edited(file)) <= {"code.prepare", "code.check"}, file
+
+
+@pytest.mark.parametrize("file", [f"{name}.py" for name in code.PLUMBING])
+def test_plumbing_concerns_nothing(edited, file):
+    assert edited(file) == set()
+
+
+def change(path, value):
+    tree = json.loads(json.dumps(TREE))
+    *above, last = path.split("/")
+    inside = tree
+    for key in above:
+        inside = inside.setdefault(key, {})
+    inside[last] = value
+    before, after = flat(resolved(TREE)), flat(resolved(tree))
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "changed"),
+    [
+        ("runs/net/reported", "0.95", set()),
+        ("runs/probe/reported", "0.95", set()),
+        ("runs/probe/training", {}, {"runs.probe"}),
+        ("runs/net/training/epochs", 4, {"runs.net", "students.pupil.training"}),
+        (
+            "students/pupil/pseudo_labels/minimum",
+            0.6,
+            {"students.pupil.pseudo_labels.minimum", "students.pupil.training"},
+        ),
+        (
+            "runs/net/target",
+            "speaker",
+            {"runs.net", "students.pupil.training", "tasks.net.target", "tasks.pupil.target"},
+        ),
+        ("train/training/epochs", 4, {"runs.with-detector", "runs.probe", "train", "train.training.epochs"}),
+        ("decide/overrides/net/rule", "none", {"decide", "decide.overrides.net.rule"}),
+        (
+            "decide/overrides/ensemble/prior",
+            {"yes": 1.0},
+            {"decide", "decide.overrides.ensemble.prior.yes", "prior", "prior.yes"},
+        ),
+        ("prepare/folds", 5, {"prepare", "prepare.folds"}),
+        ("submit/poll_s", 3, {"submit", "submit.poll_s"}),
+    ],
+)
+def test_a_parameter_changes_what_it_concerns(path, value, changed):
+    assert change(path, value) == changed
+
+
+def test_another_model_is_told_to_the_stage_that_notes_what_each_run_reads():
+    assert "models.net" in change("runs/net/model", "probes")
+
+
+def test_equal_parameters_have_equal_digests(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(json.dumps(TREE))
+    assert resolved(params.read(path)) == resolved(TREE)
+    path.write_text("# a comment\n" + json.dumps(TREE, indent=3))
+    assert resolved(params.read(path)) == resolved(TREE)
