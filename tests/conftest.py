@@ -54,6 +54,7 @@ TINY_WAV2VEC2 = {
 }
 TINY_PARAMS: dict[str, Any] = {
     "seed": 7,
+    "folds": [0],
     "download": {
         "source": "demo",
         "folder": "data/demo",
@@ -72,6 +73,7 @@ TINY_PARAMS: dict[str, Any] = {
         "ast": {"model": "ast", "parameters": {"config": TINY_AST}},
         "wav2vec2": {"model": "wav2vec2", "vocabulary": "words", "parameters": {"config": TINY_WAV2VEC2}},
     },
+    "students": {},
     "decide": {"rule": "tuned"},
     "ensemble": {"weights": "accuracy"},
 }
