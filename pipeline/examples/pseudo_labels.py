@@ -1,7 +1,7 @@
 """Soft labels of the test clips by the teachers' vote, from which students learn beside the training clips."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas
@@ -24,7 +24,7 @@ class PseudoLabels(Settings):
     minimum: float = Field(0.0, ge=0, le=1)
     most: int | None = Field(None, ge=1)
     hard: bool = False
-    share: float | Literal["all"] = "all"
+    share: Annotated[float, Field(ge=0)] | Literal["all"] = "all"
 
 
 def trusted(values: NDArray[np.float32], settings: PseudoLabels) -> NDArray[np.int64]:
