@@ -3,14 +3,17 @@
 Stages are imported when called: torch and transformers take seconds, which `--help` and `decide` need not wait for.
 """
 
+import ast
 import errno
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+from typer.models import CommandInfo
 
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout
@@ -18,6 +21,14 @@ from pipeline.layout import Layout
 # Read when torch is loaded. Threads that wait at a barrier sleep instead of spinning: on a machine with anything else
 # to do, two spinning threads trained at a third to a tenth of the speed of two sleeping ones.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+STAGES = Path(__file__).parent / "stages"
+# The order of --help.
+FLOW = (
+    *("resolve", "check", "download", "prepare", "encode", "encoder_digest", "train", "predict", "vote"),
+    *("pseudo_label", "decide", "ensemble", "score", "compare"),
+)
+PARTS_OF_OTHERS = {"access", "kernel"}  # `kaggle check` and the verbs of `kernel`
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file may not be so big"}
 
@@ -37,42 +48,6 @@ def _stage(name: str, *arguments: object) -> None:
 
 
 @app.command()
-def resolve() -> None:
-    """Write params.yaml as each stage sees it, with digests of their code: what `dvc repro` watches."""
-    _stage("resolve")
-
-
-@app.command()
-def check() -> None:
-    """Check that every run can be built; fetch the checkpoints that it needs."""
-    _stage("check")
-
-
-@app.command()
-def download() -> None:
-    """Fetch the source's files, or make the demo's, and list them in a manifest."""
-    _stage("download")
-
-
-@app.command()
-def prepare() -> None:
-    """Decode every clip once into the corpus; splits, silence, quarantine list."""
-    _stage("prepare")
-
-
-@app.command()
-def encode() -> None:
-    """Store every clip's hidden states in a speech encoder's layers, for probes; section `encode`."""
-    _stage("encode")
-
-
-@app.command("encoder_digest")
-def encoder_digest() -> None:
-    """Note which runs read hidden states: only these are trained again for another encoder."""
-    _stage("encoder_digest")
-
-
-@app.command()
 def train(
     run: RunName, fold: Annotated[int, typer.Argument(help="Its speakers judge; the others' train.", min=0)] = 0
 ) -> None:
@@ -86,12 +61,6 @@ def predict(run: RunName) -> None:
     _stage("predict", run)
 
 
-@app.command()
-def vote() -> None:
-    """What the teachers say together, of the clips out of fold and of the test clips."""
-    _stage("vote")
-
-
 @app.command("pseudo_label")
 def pseudo_label(run: RunName) -> None:
     """Turn the teachers' vote on the test clips into soft labels for a student."""
@@ -102,18 +71,6 @@ def pseudo_label(run: RunName) -> None:
 def decide(run: RunName) -> None:
     """Turn one run's probabilities into a submission, metrics and a confusion matrix."""
     _stage("decide", run)
-
-
-@app.command()
-def ensemble() -> None:
-    """The same for the weighted vote of all runs."""
-    _stage("ensemble")
-
-
-@app.command()
-def score() -> None:
-    """Score the submissions where the answers are known; write the ledger."""
-    _stage("score")
 
 
 @app.command()
@@ -165,27 +122,45 @@ def bench(
 @app.command()
 def validate(
     file: Annotated[Path, typer.Argument(help="A submission file.", metavar="FILE")],
-    sample: Annotated[Path | None, typer.Option(help="Another sample submission than the corpus's.")] = None,
+    sample: Annotated[
+        Path | None, typer.Option(help="The sample submission (CSV, .zip, .7z); by default the corpus's.")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Repair in a copy what is certain.")] = False,
 ) -> None:
     """Check a submission file line by line, as Kaggle would."""
-    _stage("validate", file, sample)
+    _stage("validate", file, sample, fix)
 
 
 @app.command()
 def submit(
-    run: RunName,
+    target: Annotated[str, typer.Argument(help="A run's name, or a submission file.", metavar="RUN|FILE")],
     message: Annotated[str, typer.Option(help="For Kaggle's list, beside run and validation accuracy.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Until it is scored.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Even if the same file was submitted before.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if Kaggle may have the file, or all its labels are the same.")
+    ] = False,
+    sample: Annotated[
+        Path | None, typer.Option(help="The sample submission (CSV, .zip, .7z); by default the corpus's.")
+    ] = None,
 ) -> None:
-    """Submit a run's file to Kaggle, once; record its score."""
-    _stage("submit", run, message, wait, force)
+    """Submit a run's file, or one made elsewhere, to Kaggle, once; record its score."""
+    _stage("submit", target, message, wait, force, sample)
 
 
 @app.command()
-def submissions() -> None:
+def submissions(
+    how: Annotated[
+        Literal["table", "text", "csv", "json", "md"] | None,
+        typer.Option("--format", help="By default a table on a terminal, else text: columns separated by tabs."),
+    ] = None,
+    sort: Annotated[
+        Literal["time", "run", "validation", "local", "public", "private", "rank", "status"],
+        typer.Option(help="By time the newest last, by a score the best first."),
+    ] = "time",
+    limit: Annotated[int | None, typer.Option(help="Only so many, the newest or best.", min=1)] = None,
+) -> None:
     """Show all submissions with scores and ranks."""
-    _stage("submissions")
+    _stage("submissions", how, sort, limit)
 
 
 kaggle = typer.Typer(help="The account at Kaggle.", no_args_is_help=True)
@@ -240,6 +215,36 @@ def kernel_status(
 def kernel_pull() -> None:
     """Fetch its output, and its submission to submissions/kernel."""
     _kernel("pull")
+
+
+def _add_other_stages() -> None:
+    """Make a verb of each stage module that has none above and whose `main` takes the layout alone.
+
+    They are read, not imported, so that `--help` does not wait for what they import.
+    """
+    known = {_name_of(command) for command in app.registered_commands}
+    for path in sorted(STAGES.glob("[!_]*.py")):
+        if path.stem not in known | PARTS_OF_OTHERS:
+            module = ast.parse(path.read_bytes(), path)
+            mains = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
+            if mains and [argument.arg for argument in mains[0].args.args] == ["layout"]:
+                summary = (ast.get_docstring(module) or "").removeprefix(f"{path.stem}: ")
+                app.command(path.stem, help=summary[:1].upper() + summary[1:])(_verb(path.stem))
+
+
+def _name_of(command: CommandInfo) -> str:
+    return command.name or str(getattr(command.callback, "__name__", ""))
+
+
+def _verb(stage: str) -> Callable[[], None]:
+    def verb() -> None:
+        _stage(stage)
+
+    return verb
+
+
+_add_other_stages()
+app.registered_commands.sort(key=lambda command: FLOW.index(name) if (name := _name_of(command)) in FLOW else len(FLOW))
 
 
 def main() -> None:

@@ -4,10 +4,15 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
+
+PATIENCE_S = 3.0  # of waiting, before a word is said
 
 
 @contextmanager
@@ -24,21 +29,75 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder; put it in the place of `path` when the block ends well, delete it otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # What a killed process left may be gigabytes; only one process at a time makes a folder.
-    for left in path.parent.glob(f".{path.name}.*.part"):
-        shutil.rmtree(left)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.mkdir()
+def alone(lock_path: Path, what: str) -> Iterator[None]:
+    """Hold a lock, waiting for a process that has it and does `what`; the system frees it when the process dies.
+
+    The file is gone when nobody holds the lock (Windows may keep it), unless its holder was killed.
+    """
+    lock = FileLock(lock_path)
     try:
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        lock.acquire(timeout=PATIENCE_S)
+    except Timeout:
+        print(f"Waiting for another process that {what}.", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        # Who waits for a lock that was deleted takes a new one (filelock). Windows does not delete what is open.
+        with suppress(OSError):
+            lock_path.unlink()
+        lock.release()
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder; put it in the place of `path` when the block ends well, delete it otherwise.
+
+    One process at a time replaces a folder; others wait for it. Killed at any moment, it leaves the old folder or the
+    new one, at `path` or where `restored` brings it back from.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing_alone(path):
+        _clear_after_kill(path)
+        new, old = _aside(path, "new"), _aside(path, "old")
+        new.mkdir()
+        try:
+            yield new
+            if path.exists():
+                os.replace(path, old)
+            os.replace(new, path)
+        finally:
+            _clear_after_kill(path)
+
+
+def restored(path: Path) -> Path:
+    """Return `path`, a folder that `replacing_folder` writes, brought back if a kill left it aside.
+
+    A folder that is being replaced at this moment is waited for.
+    """
+    if _aside(path, "old").exists() and not path.exists():
+        with _replacing_alone(path):
+            _clear_after_kill(path)
+    return path
+
+
+def _aside(path: Path, what: str) -> Path:
+    return path.with_name(f".{path.name}.{what}")
+
+
+def _replacing_alone(path: Path) -> AbstractContextManager[None]:
+    return alone(_aside(path, "lock"), f"writes {path}")
+
+
+def _clear_after_kill(path: Path) -> None:
+    """Bring back the old folder if nothing came to its place, and delete what else is left. The lock must be held."""
+    new, old, doomed = (_aside(path, what) for what in ("new", "old", "doomed"))
+    if old.exists():
+        # Renamed before it is deleted, so that half of a folder is never brought back.
+        shutil.rmtree(doomed, ignore_errors=True)
+        os.replace(old, doomed if path.exists() else path)
+    for left in (new, doomed):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -48,7 +107,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the value that `write_json` wrote."""
+    """Return the value that `write_json` wrote, also into a folder that a kill left aside (`restored`)."""
+    restored(path.parent)
     return json.loads(path.read_text(encoding="utf-8"))
 
 

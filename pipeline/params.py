@@ -34,11 +34,18 @@ def read(path: Path) -> dict[str, Any]:
         raise PipelineError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise PipelineError(f"{path} must hold sections such as 'download:' and 'runs:'; found {type(tree).__name__}.")
-    if strange := [str(name) for name in tree if name not in SECTIONS]:
+    known = sections()
+    if strange := [str(name) for name in tree if name not in known]:
         raise PipelineError(
-            f"{path}: no stage reads the section {', '.join(strange)}. Known sections: {', '.join(SECTIONS)}."
+            f"{path}: no stage reads the section {', '.join(strange)}. Known sections: {', '.join(known)}."
         )
     return tree
+
+
+def sections() -> list[str]:
+    """Return the sections that params.yaml may have: those of the flow, and one for each other stage."""
+    stages = sorted(path.stem for path in (Path(__file__).parent / "stages").glob("[!_]*.py"))
+    return list(dict.fromkeys([*SECTIONS, *stages]))
 
 
 def validate(values: Any, kind: type[S], where: str) -> S:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.examples.training_data import Examples, TrainingData, as_float
+from pipeline.examples.training_data import Examples, TrainingData, unaugmented
 
 LABELS = ["low", "high", "noise"]
 
@@ -22,7 +22,7 @@ def sounds(clips: int, seed: int, multi_label: bool = False, noise: float = 1.0)
     )
     samples = ((parts * held[..., None]).sum(axis=1) * 8000).astype(np.int16)
     targets = held.astype(np.float32) if multi_label else held.argmax(axis=1)
-    return Examples(read=lambda rows: samples[rows], rows=np.arange(clips), targets=targets)
+    return Examples(lambda rows: samples[rows], np.arange(clips), targets, exclusive=not multi_label)
 
 
 def training_data_of(train: Examples, validation: Examples) -> TrainingData:
@@ -31,7 +31,7 @@ def training_data_of(train: Examples, validation: Examples) -> TrainingData:
         train,
         validation,
         epoch_indices=lambda epoch: np.arange(len(train.rows)),
-        augment=lambda inputs, generators: as_float(inputs),
+        augment=unaugmented,
         seed=3,
     )
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from importlib import metadata
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -66,7 +66,7 @@ class CorpusWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._columns: dict[str, list[Any]] = {name: [] for name in _ROWS_SCHEMA.names}
-        self._facts: list[Mapping[str, str]] = []
+        self._metadata: list[Mapping[str, str]] = []
         self._batch = np.empty((BATCH_ROWS, CLIP_SAMPLES), np.int16)
         self._audio: pyarrow.RecordBatchStreamWriter | None = None  # opened by the first clip, which tells the shape
         self._filled = 0
@@ -95,11 +95,11 @@ class CorpusWriter:
         noise_source: str | None = None,
         recording: str | None = None,
         tags: tuple[str, ...] | None = None,
-        facts: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Append one clip; `split` is None where it is still to be decided.
 
-        Raises ValueError for a clip of another shape, or a fact that is named like a column of every corpus.
+        Raises ValueError for a clip of another shape, or metadata that is named like a column of every corpus.
         """
         if self._audio is None and samples.dtype == np.uint8 and samples.ndim == 2:
             self._batch = np.empty((BATCH_ROWS, *samples.shape), np.uint8)
@@ -108,16 +108,16 @@ class CorpusWriter:
             raise ValueError(f"{clip}: expected {expected}, got {samples.dtype} {list(samples.shape)}")
         if self._audio is None:
             self._audio = self._open()
-        if taken := sorted(set(facts or ()) & set(_ROWS_SCHEMA.names)):
+        if taken := sorted(set(metadata or ()) & set(_ROWS_SCHEMA.names)):
             raise ValueError(
-                f"{clip}: a fact cannot be called {', '.join(taken)}: the corpus has columns of these names"
+                f"{clip}: metadata cannot be called {', '.join(taken)}: the corpus has columns of these names"
             )
         self._batch[self._filled] = samples
         self._filled += 1
         values = (clip, part, split, None, word, speaker, readable, noise_source, recording, tags)
         for name, value in zip(_ROWS_SCHEMA.names, values, strict=True):
             self._columns[name].append(value)
-        self._facts.append(facts or {})
+        self._metadata.append(metadata or {})
         if self._filled == BATCH_ROWS:
             self._flush()
 
@@ -171,17 +171,17 @@ class CorpusWriter:
             "shape": list(self._batch.shape[1:]),  # of one clip
             "sample_rate_hz": SAMPLE_RATE_HZ,
             "counts": _counts(rows, vocabulary),
-            "libraries": {name: metadata.version(name) for name in _DECODING_LIBRARIES},
+            "libraries": {name: version(name) for name in _DECODING_LIBRARIES},
             "fingerprint": self._digest.hexdigest(),
         }
         write_json(self._folder / "corpus.json", description)
         return description
 
     def _table(self) -> pyarrow.Table:
-        names = sorted({name for facts in self._facts for name in facts})
+        names = sorted({name for of_clip in self._metadata for name in of_clip})
         schema = pyarrow.schema([*_ROWS_SCHEMA, *((name, pyarrow.string()) for name in names)])
-        facts = {name: [facts.get(name) for facts in self._facts] for name in names}
-        return pyarrow.table({**self._columns, **facts}, schema=schema)
+        metadata = {name: [of_clip.get(name) for of_clip in self._metadata] for name in names}
+        return pyarrow.table({**self._columns, **metadata}, schema=schema)
 
     def _open(self) -> pyarrow.RecordBatchStreamWriter:
         clip = pyarrow.list_(pyarrow.from_numpy_dtype(self._batch.dtype), int(np.prod(self._batch.shape[1:])))
@@ -247,7 +247,7 @@ class Corpus:
     def training_rows(self, fold: int) -> np.ndarray:
         """Return the row numbers, ascending, that the nets of a fold learn from."""
         splits, folds = self.rows["split"].to_numpy(), self.rows["fold"].to_numpy()
-        return np.flatnonzero(np.isin(splits, ("train", "validation")) & (folds != fold))
+        return np.flatnonzero((splits == "train") & (folds != fold))
 
     def judged_rows(self, fold: int) -> np.ndarray:
         """Return the row numbers, ascending, that judge the nets of a fold. Their speakers are in no training row."""

@@ -113,7 +113,7 @@ class Intake:
             readable=readable,
             recording=item.name if clip else None,
             tags=item.tags if known else None,
-            facts=item.facts if known else None,
+            metadata=item.metadata if known else None,
         )
 
     def _add_segments(self, item: Recording, samples: np.ndarray) -> None:

@@ -22,7 +22,7 @@ Kind = Literal["commands", "words"]
 class Vocabulary:
     """The commands that are told apart when submitting, and all words that the training clips hold.
 
-    Without commands, there is nothing to submit: other facts of the clips are learnt.
+    Without commands, there is nothing to submit: other columns of the corpus are learnt.
     Raises PipelineError if a command is among no training clips, is named twice, or is a reserved name.
     """
 

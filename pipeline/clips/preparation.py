@@ -72,9 +72,12 @@ def build(
             raise PipelineError(f"The source '{source}' gave no training clip that can be read. See download.")
         splits, folds = assign(rows, intake.lists, settings.splits, settings.testing_list, seed, settings.folds)
         splits, folds = _with_silence(writer, rows["word"].to_numpy(), splits, folds, settings, seed)
+        words = writer.rows["word"]
         description = writer.finish(splits, folds, source=source, seed=seed, commands=settings.commands)
-    _refuse_labels_without_clips(description["counts"]["train"], settings)
     vocabulary = Vocabulary(settings.commands, tuple(description["words"]))
+    for fold in range(settings.folds):
+        learnt = set(words[(splits == "train") & (folds != fold)])
+        _refuse_labels_without_clips({vocabulary.label_of(word, "commands") for word in learnt}, fold, settings)
     in_order(answers, fnames, vocabulary).to_csv(folder / "answers.csv", index=False)
     pandas.DataFrame({"fname": fnames}).to_csv(folder / "sample.csv", index=False)
     quarantine = pandas.DataFrame(intake.quarantine, columns=list(Quarantined.__annotations__))
@@ -100,9 +103,10 @@ def _with_silence(
         noises = writer.noises(fold)
         told = split if settings.folds == 1 else f"fold {fold}"
         if wanted and not noises:
+            fewer = "" if settings.folds == 1 else ", take a smaller number in prepare.folds"
             raise PipelineError(
                 f"There is no background noise for {told}, so no silence can be made.\n"
-                f"Add recordings of noise to the source, or set prepare.silence.{split}: 0 in params.yaml."
+                f"Add recordings of noise to the source{fewer}, or set prepare.silence.{split}: 0 in params.yaml."
             )
         generator = np.random.default_rng([seed, index])
         clips = silence.make(noises, wanted, settings.silence, generator) if wanted else ()
@@ -115,22 +119,22 @@ def _with_silence(
     return splits, folds
 
 
-def _refuse_labels_without_clips(counts: dict[str, int], settings: Prepare) -> None:
-    """Raise PipelineError for a label of the submission that no training clip has, unless that is meant."""
-    if not settings.commands:
-        return
-    lacking = [label for label, clips in counts.items() if not clips and label not in settings.without]
-    if not lacking:
-        return
+def _refuse_labels_without_clips(there: set[str], fold: int, settings: Prepare) -> None:
+    """Raise PipelineError for a label of the submission that no clip which trains `fold` has, unless that is meant."""
     causes = {
         UNKNOWN: "the source has no word beside prepare.commands",
         SILENCE: "prepare.silence.train is 0, or there are too few clips of the commands",
     }
+    labels = [*settings.commands, *causes] if settings.commands else []
+    lacking = [label for label in labels if label not in there and label not in settings.without]
+    if not lacking:
+        return
     told = "; ".join(f"{label}: {causes[label]}" for label in lacking if label in causes)
     told = f" ({told})" if told else ""
+    where = "" if settings.folds == 1 else f" outside fold {fold}"
     meant = [label for label in lacking if label in causes]
     raise PipelineError(
-        f"No training clip is {', '.join(lacking)}, so it can be neither learnt nor judged{told}."
+        f"No training clip{where} is {', '.join(lacking)}, so it can be neither learnt nor judged{told}."
         "\nChange prepare.splits, prepare.commands or prepare.silence in params.yaml"
         + (f", or say that it is meant: prepare.without: [{', '.join(meant)}]." if meant else ".")
     )

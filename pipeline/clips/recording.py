@@ -16,7 +16,7 @@ class Recording:
 
     `name` is unique within its part: "yes/0a7c2a8d_nohash_0.wav" in train, "clip_000044442.wav" in test. Training
     clips have a `word` (the folder's name) or `tags` (several labels at once, in the source's own names) and, where the
-    name tells, a `speaker`; test clips have none of them. `facts` is what else the source knows of the clip, such as
+    name tells, a `speaker`; test clips have none of them. `metadata` is what else the source knows of the clip, such as
     {"age": "30", "accent": "German"}: any of it can be learnt; what is unknown is left out. Background recordings
     (`is_noise`) are of any length and belong to no word. `split` is for sources that fix it themselves.
 
@@ -31,7 +31,7 @@ class Recording:
     split: Literal["train", "validation", "holdout"] | None = None
     is_noise: bool = False
     tags: tuple[str, ...] | None = None
-    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     embedding: NDArray[np.uint8] | None = field(default=None, compare=False)
 
 

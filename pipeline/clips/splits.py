@@ -70,8 +70,8 @@ def assign(
         if lacking:
             raise PipelineError(
                 f"No clip is left for {where} (prepare.splits: {method}, prepare.testing_list: {testing_list}, "
-                f"prepare.folds: {folds}).\nTry prepare.splits: grouped in params.yaml; each fold needs a speaker of "
-                "its own, one fold two, a holdout one more."
+                f"prepare.folds: {folds}).\nTry prepare.splits: grouped, or a smaller number in prepare.folds, in "
+                "params.yaml: each fold needs a speaker of its own, one fold two, a holdout one more."
             )
     if method != "random":
         check_speakers(rows, splits if folds == 1 else np.where(splits == "train", fold_of.astype(str), splits))
@@ -79,24 +79,42 @@ def assign(
 
 
 def _dealt(rows: pandas.DataFrame, pool: np.ndarray, folds: int, at_random: bool, seed: int) -> np.ndarray:
-    """Return int [rows]: the rows of `pool` (bool [rows]) dealt into folds alike in words, the others -1."""
+    """Return int [rows]: the rows of `pool` (bool [rows]) dealt into folds alike in words, the others -1.
+
+    `at_random` deals clips, alike in words and speakers. Where there are too few, a fold stays without a clip.
+    """
     fold_of = np.full(len(rows), NEVER_JUDGED)
     index = np.flatnonzero(pool)
     some = rows.iloc[index]
-    names = some["recording"].fillna(some["clip"])
-    groups = (names if at_random else some["speaker"].fillna(names)).to_numpy()
-    strata = some["word"].fillna("").to_numpy()
     if at_random:
-        strata = some["word"].fillna("").str.cat(some["speaker"].fillna(""), sep="/").to_numpy()
+        fold_of[index[_shuffled_by_stratum(some, seed)]] = np.arange(len(index)) % folds
+        return fold_of
+    groups = some["speaker"].fillna(some["recording"]).fillna(some["clip"]).to_numpy()
+    words = some["word"].fillna("").to_numpy()
+    if len(np.unique(groups)) >= folds:
+        if pandas.Series(words).value_counts().max() < folds:
+            words = np.full(len(words), "")  # too few clips of each word to be alike in
+        for fold, clips in enumerate(_folding(groups, words, folds, seed)):
+            fold_of[index[clips]] = fold
+    return fold_of
+
+
+def _folding(groups: np.ndarray, words: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
+    """Return the positions of the clips that each fold holds: groups kept together, folds alike in words."""
+    # Where each clip is a group of its own both mean the same, and the one for groups takes minutes.
     alone = len(np.unique(groups)) == len(groups)
-    if len(np.unique(groups)) < folds:
-        return fold_of  # the caller says which fold has no clip
     folding = (StratifiedKFold if alone else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a word may have fewer clips than there are folds
-        for fold, (_, judged) in enumerate(folding.split(np.zeros(len(some)), strata, None if alone else groups)):
-            fold_of[index[judged]] = fold
-    return fold_of
+        split = folding.split(np.zeros(len(groups)), words, None if alone else groups)
+        return [judged for _, judged in split]
+
+
+def _shuffled_by_stratum(rows: pandas.DataFrame, seed: int) -> np.ndarray:
+    """Return the positions of the rows, shuffled, then sorted by word and speaker."""
+    strata = rows["word"].fillna("").str.cat(rows["speaker"].fillna(""), sep="/").to_numpy()
+    order = np.random.default_rng(seed).permutation(len(rows))
+    return order[np.argsort(strata[order], kind="stable")]
 
 
 def which_set(name: str) -> str:
@@ -171,15 +189,12 @@ def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, s
 
 def _at_random(rows: pandas.DataFrame, seed: int) -> np.ndarray:
     found = np.full(len(rows), "train", object)
-    strata = rows["word"].fillna("").str.cat(rows["speaker"].fillna(""), sep="/").to_numpy()
     if rows["clip"].duplicated().any():
         raise PipelineError(
             "prepare.splits: random would part the segments of a recording. Set it to auto or grouped in params.yaml."
         )
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(rows))
-    order = order[np.argsort(strata[order], kind="stable")]
     # Every tenth of each stratum's shuffled clips; strata of fewer than ten share the tenths among them.
+    order = _shuffled_by_stratum(rows, seed)
     turn = np.arange(len(rows)) % round(1 / SHARE)
     found[order[turn == 0]] = "validation"
     found[order[turn == round(1 / SHARE) // 2]] = "testing"
@@ -203,14 +218,12 @@ def _by_lists(clips: np.ndarray, lists: list[SplitList]) -> np.ndarray:
 
 def _by_groups(rows: pandas.DataFrame, seed: int) -> np.ndarray:
     groups = rows["speaker"].fillna(rows["clip"]).to_numpy()
+    words = rows["word"].fillna("")
     found = np.full(len(rows), "train", object)
-    folds = min(round(1 / SHARE), len(np.unique(groups)), int(rows["word"].value_counts().max()))
+    folds = min(round(1 / SHARE), len(np.unique(groups)), int(words.value_counts().max()))
     if folds < 2:
         return found
-    # Where each clip is a group of its own both mean the same, and the one for groups takes minutes.
-    alone = len(np.unique(groups)) == len(groups)
-    folding = (StratifiedKFold if alone else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
-    judged = folding.split(np.zeros(len(rows)), rows["word"].to_numpy(), None if alone else groups)
-    for split in ("validation", "testing")[: folds - 1]:
-        found[next(judged)[1]] = split
+    parts = _folding(groups, words.to_numpy(), folds, seed)
+    for split, clips in zip(("validation", "testing")[: folds - 1], parts, strict=False):
+        found[clips] = split
     return found

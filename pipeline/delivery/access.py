@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from pipeline.delivery import credentials
 from pipeline.delivery.competition import Competition, Limits
-from pipeline.delivery.kaggle_client import KaggleError
+from pipeline.delivery.kaggle_errors import KaggleError
 from pipeline.errors import PipelineError
 
 

@@ -4,12 +4,17 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
 from slugify import slugify
 
+from pipeline.delivery import commit
+from pipeline.delivery.kernel_session import DATA
+from pipeline.delivery.settings import Kernel
+from pipeline.delivery.terminal import note
 from pipeline.errors import PipelineError
 from pipeline.files import replacing_folder, write_json
 
@@ -21,15 +26,77 @@ _SOURCE_LIMIT_BYTES = 1_000_000
 _TITLE_CHARACTERS = (5, 50)
 _DVC_CONFIG = "[core]\n    analytics = false\n    check_update = false\n    no_scm = true\n"
 _TESTS = "# Tests and checks"
+# Sections of params.yaml that the flow does not read.
+_OUTSIDE = ("submit", "kernel", "bench")
+
+
+def make(
+    folder: Path, root: Path, tree: Mapping[str, Any], settings: Kernel, competition: str, runs: Sequence[str]
+) -> dict[str, Any]:
+    """Write notebook and metadata of the project in `root` with the parameters `tree` to `folder`; return the metadata.
+
+    Raises PipelineError for a run that is none of `runs`, for checkpoints that the kernel could not have, and as
+    `collect` and `notebook` do.
+    """
+    if settings.run not in runs:
+        raise PipelineError(f"params.yaml: kernel.run is '{settings.run}', which is none of: {', '.join(runs)}.")
+    names = sorted({name for name, _ in checkpoints(tree)})
+    absent = [name for name in names if not settings.internet or (root / name).is_dir()]
+    if absent and not settings.dataset:
+        raise PipelineError(
+            f"The runs need checkpoints that the kernel cannot fetch: {', '.join(absent)}.\n"
+            "Set kernel.dataset: <user>/<name> in params.yaml and run: python -m pipeline kernel dataset; "
+            "or, for published ones, set kernel.internet: true."
+        )
+    if not settings.internet and not settings.dataset:
+        note("Without internet and without kernel.dataset, nothing can be installed on Kaggle.")
+    described = metadata(
+        name_of(settings),
+        settings.title,
+        competition=competition,
+        dataset=settings.dataset,
+        private=settings.private,
+        accelerator=settings.accelerator if settings.gpu else None,
+        internet=settings.internet,
+    )
+    made = notebook(
+        root / "notebooks" / NOTEBOOK,
+        collect(root, yaml.safe_dump(on_kaggle(tree), sort_keys=False, allow_unicode=True)),
+        {
+            "competition": competition,
+            "run": settings.run,
+            "internet": settings.internet,
+            "keep": settings.keep,
+            "dataset": settings.dataset,
+        },
+    )
+    write(folder, made, described)
+    return described
+
+
+def on_kaggle(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of the flow with the competition's mounted files as their source."""
+    kept = {key: value for key, value in tree.items() if key not in _OUTSIDE}
+    return kept | {"download": {"source": "archives", "folder": DATA}}
+
+
+def checkpoints(values: Any) -> set[tuple[str, str | None]]:
+    """Return every (checkpoint, revision) that the parameters name, wherever they do."""
+    if not isinstance(values, Mapping):
+        return set()
+    found = {(str(values["checkpoint"]), values.get("revision"))} if values.get("checkpoint") else set()
+    return found.union(*(checkpoints(value) for value in values.values()))
 
 
 def collect(root: Path, parameters: str) -> dict[str, str]:
     """Return text by relative name of what a kernel needs of the project in `root`, with `parameters` as params.yaml.
 
-    The requirements lose their part for tests, and DVC is told to do without Git. Raises PipelineError if a file is
-    missing or no UTF-8 text.
+    The requirements lose their part for tests, DVC is told to do without Git, and the commit is written down, since
+    Git stays here. Raises PipelineError if a file is missing or no UTF-8 text.
     """
     files = {"params.yaml": parameters, ".dvc/config": _DVC_CONFIG}
+    if known := commit.commit_of(root):
+        files[commit.FILE] = known + "\n"
     files["requirements.txt"] = flow_requirements(root / "requirements.txt")
     for path in [root / "dvc.yaml", root / ".dvcignore", *(root / "pipeline").rglob("*.py")]:
         files[path.relative_to(root).as_posix()] = _read(path)
@@ -71,6 +138,11 @@ def notebook(template: Path, files: Mapping[str, str], settings: Mapping[str, An
             + ", ".join(sorted(files, key=lambda name: -len(files[name]))[:5])
         )
     return made
+
+
+def name_of(settings: Kernel) -> str:
+    """Return USER/SLUG, the kernel's id. Raises PipelineError as `name` does."""
+    return name(settings.user, settings.title, settings.slug)
 
 
 def name(user: str, title: str, slug: str | None) -> str:

@@ -11,20 +11,16 @@ from tqdm import tqdm
 from tqdm.utils import CallbackIOWrapper
 
 from pipeline.delivery import credentials
-from pipeline.delivery.kaggle_client import (
-    KaggleError,
-    Patience,
-    call,
-    connect,
-    limits_of,
-    not_working,
-    page_of,
-    persist,
-)
+from pipeline.delivery.kaggle_client import Patience, call, connect, limits_of, not_working, persist
+from pipeline.delivery.kaggle_errors import KaggleError, page_of
+from pipeline.delivery.locks import held
+from pipeline.delivery.masking import masked
 from pipeline.errors import PipelineError
 
 T = TypeVar("T")
 Status = Literal["pending", "complete", "error"]
+
+SPEECH_RECOGNITION = "tensorflow-speech-recognition-challenge"
 
 _PAGE_ROWS = 200
 # More pages than this are no leaderboard or list of one team.
@@ -48,7 +44,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Submission:
-    """One entry of Kaggle's list. Scores have five decimals, or are empty; `time` is ISO 8601 in UTC."""
+    """One entry of Kaggle's list. Scores have five decimals, or are empty; `time` is ISO 8601 in UTC.
+
+    `bytes` is the size of the file, 0 where Kaggle does not tell it.
+    """
 
     ref: str
     time: str
@@ -58,6 +57,7 @@ class Submission:
     public: str
     private: str
     reason: str  # why the scoring failed
+    bytes: int = 0
 
 
 class Competition:
@@ -97,7 +97,7 @@ class Competition:
         self._persist(ask, "fetch a file")
 
     def download(self, names: list[str], folder: Path) -> None:
-        """Download files into `folder`, going on with partial ones, and check their sizes.
+        """Download files into `folder`, going on with partial ones, and check their sizes; one process at a time.
 
         Their content is not checked: the client takes a file of the right size for the right file. Raises
         PipelineError also for a name that the competition does not have.
@@ -115,8 +115,13 @@ class Competition:
                 f"The competition '{self.slug}' has no file {', '.join(absent)}; it has: {', '.join(sorted(sizes))}.\n"
                 f"Check download.competition in params.yaml against {self.page}/data"
             )
+        # Beside the folder, which holds the competition's files alone.
+        with held(folder.parent / f".{folder.name}.download.lock", f"Another download into {folder}"):
+            self._fetch({name: sizes[name] for name in names}, folder)
+
+    def _fetch(self, sizes: dict[str, int], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in names:
+        for name in sizes:
             path = folder / name
             if path.exists() and path.stat().st_size > sizes[name]:
                 path.unlink()  # the client would keep it
@@ -184,9 +189,7 @@ class Competition:
             with self.api.build_kaggle_client() as client:
                 answer = client.competitions.competition_api_client.create_submission(request)
             if not answer.ref:
-                raise KaggleError(
-                    f"Kaggle made no submission: {credentials.masked(answer.message) or 'no reason given'}"
-                )
+                raise KaggleError(f"Kaggle made no submission: {answer.message or 'no reason given'}")
             return str(answer.ref)
 
         return call(make, self.slug, "make the submission", 2 * self.patience.call_s + 60)
@@ -248,12 +251,13 @@ def _submission(one: Any) -> Submission:
     return Submission(
         str(one.ref),
         f"{one.date.isoformat(timespec='seconds')}+00:00" if one.date else "",
-        one.description,
-        one.file_name,
+        masked(one.description),
+        masked(one.file_name),
         one.status.name.lower(),
         five(one.public_score),
         five(one.private_score),
-        credentials.masked(one.error_description),
+        masked(one.error_description),
+        one.total_bytes,
     )
 
 

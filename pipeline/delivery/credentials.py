@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -62,16 +63,27 @@ def advice() -> str:
     return "\n".join(lines)
 
 
-def masked(text: str) -> str:
-    """Return `text` with every credential that is on this machine replaced by ***, should a server have quoted one."""
-    secrets = {_text(_home() / name) for name in ("access_token", "access_token.txt")}
-    secrets.add(_stored_key(config_folder() / "kaggle.json").get("key", ""))
-    token = os.environ.get("KAGGLE_API_TOKEN", "")
-    secrets |= {token, _text(Path(token)), os.environ.get("KAGGLE_KEY", "")}
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) > 3:
-            text = text.replace(secret, "***")
-    return text
+def secrets() -> set[str]:
+    """Return every secret that is on this machine, for a mask: tokens, keys, `user:key`, all of a login's."""
+    given = os.environ.get("KAGGLE_API_TOKEN", "")
+    found = {given, _text(Path(given)), os.environ.get("KAGGLE_KEY", "")}
+    found |= {_text(_home() / name) for name in ("access_token", "access_token.txt")}
+    folders = {config_folder(), _home(), Path.home() / ".config" / "kaggle"}
+    stored = [_stored_key(folder / "kaggle.json") for folder in folders]
+    found |= {key.get("key", "") for key in stored}
+    users = {os.environ.get("KAGGLE_USERNAME", ""), *(key.get("username", "") for key in stored)}
+    found |= {f"{user}:{key}" for user in users for key in found if user and key}
+    return {secret for secret in found | _login_secrets() if secret}
+
+
+def _login_secrets() -> set[str]:
+    """Return the tokens in the file that `kaggle auth login` wrote."""
+    try:
+        stored = json.loads(_text(_home() / "credentials.json"))
+    except ValueError:
+        return set()
+    values = stored.items() if isinstance(stored, dict) else ()
+    return {value for name, value in values if isinstance(value, str) and re.search("token|secret|key", str(name))}
 
 
 def config_folder() -> Path:

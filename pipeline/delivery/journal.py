@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, Self
 
-from filelock import FileLock
-
+from pipeline.delivery.locks import held
 from pipeline.errors import PipelineError
 from pipeline.files import replacing
 
@@ -25,7 +24,8 @@ _ID = re.compile(r"\[([0-9a-f]{10})-[0-9a-f]{8}\]")
 @dataclass(frozen=True)
 class Job:
     """One submission under way. `id` stands in its description at Kaggle; `began` is when it was begun or, from the
-    state `creating` on, when the creation was asked for (seconds since 1970).
+    state `creating` on, when the creation was asked for (seconds since 1970). `target` is what the user named: a run or
+    a file.
 
     `counted` and `listed` are how many submissions Kaggle counted and listed before this one was asked for.
     """
@@ -43,6 +43,7 @@ class Job:
     counted: int = 0
     listed: int = 0
     ref: str = ""
+    target: str = ""
 
     @property
     def mark(self) -> str:
@@ -50,7 +51,9 @@ class Job:
 
 
 class Journal:
-    """A folder with two files a job: what is known of it, and the very bytes that are submitted."""
+    """A folder with two files a job: what is known of it, and the very bytes that are submitted; or three, with their
+    confusion matrix, for the day when the score is there.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,11 +61,10 @@ class Journal:
     @contextmanager
     def alone(self) -> Iterator[Self]:
         """Hold the journal: another process waits here. The lock ends with the process, however that ends."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / "lock"):
+        with held(self.folder / "lock", "Another submit"):
             known = {job.id for job in self.jobs()}
             for path in self.folder.iterdir():  # what killed processes left
-                if path.name.startswith(".") or (path.suffix == ".csv" and path.stem not in known):
+                if path.name.startswith(".") or (path.suffix in (".csv", ".png") and path.stem not in known):
                     path.unlink()
             yield self
 
@@ -75,9 +77,15 @@ class Journal:
         """Return the path of what is submitted."""
         return self.folder / f"{job.id}.csv"
 
-    def open(self, job: Job, data: bytes) -> Job:
-        """Write down a new job and the bytes that it will submit."""
+    def picture(self, job: Job) -> Path:
+        """Return the path of the confusion matrix of what is submitted; there may be none."""
+        return self.folder / f"{job.id}.png"
+
+    def open(self, job: Job, data: bytes, picture: bytes = b"") -> Job:
+        """Write down a new job, the bytes that it will submit, and their confusion matrix, if there is one."""
         _write(self.file(job), data)
+        if picture:
+            _write(self.picture(job), picture)
         return self.note(job)
 
     def note(self, job: Job, **changes: object) -> Job:
@@ -90,6 +98,7 @@ class Journal:
         """Forget a job of which nothing is left to do."""
         (self.folder / f"{job.id}.json").unlink(missing_ok=True)
         self.file(job).unlink(missing_ok=True)
+        self.picture(job).unlink(missing_ok=True)
 
 
 def new_id(sha256: str) -> str:
@@ -103,12 +112,20 @@ def is_of(description: str, sha256: str) -> bool:
     return found is not None and sha256.startswith(found[1])
 
 
+def has_id(description: str) -> bool:
+    """Say whether a description at Kaggle carries the id of any submission of ours."""
+    return _ID.search(description) is not None
+
+
 def _write(path: Path, data: bytes) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except PermissionError:
+        return  # Windows opens no folder, and needs no call to keep a new name
     try:
         os.fsync(folder)  # the new name too must survive a power cut
     finally:
@@ -118,6 +135,7 @@ def _write(path: Path, data: bytes) -> None:
 def _read(path: Path) -> Job:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        values = {"target": "", **values}  # one of an earlier version has none
         return Job(**{field.name: values[field.name] for field in fields(Job)})
     except (ValueError, TypeError, KeyError) as error:
         raise PipelineError(

@@ -3,18 +3,21 @@
 import contextlib
 import io
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import requests
 from pydantic import Field
 from requests.adapters import HTTPAdapter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from pipeline.delivery import credentials
+from pipeline.delivery.kaggle_errors import KaggleError, explained
+from pipeline.delivery.terminal import note
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
@@ -25,8 +28,8 @@ LongerThanNothing = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _CONNECT_LIMIT_S = 15.0
 # What a call may take beyond the limits of its connection: loading the client, looking up names.
 _GRACE_S = 30.0
-# Answers after which the same request may well succeed.
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 308})
+# After so long without an answer, the user is told what is awaited.
+_SILENCE_S = 5.0
 
 
 class Patience(Settings):
@@ -42,28 +45,6 @@ class Patience(Settings):
     attempts: Annotated[int, Field(ge=1, le=50)] = 5
     pause_s: Seconds = 2.0
     longest_pause_s: Seconds = 300.0
-
-
-class KaggleError(PipelineError):
-    """A request that failed. `refused`: it certainly had no effect. `passing`: another try may succeed.
-
-    `status` is the HTTP status, None without an answer; `retry_after_s` is what the server asked for.
-    """
-
-    def __init__(
-        self,
-        text: str,
-        *,
-        status: int | None = None,
-        refused: bool = False,
-        passing: bool = False,
-        retry_after_s: float = 0.0,
-    ) -> None:
-        super().__init__(text)
-        self.status = status
-        self.refused = refused
-        self.passing = passing
-        self.retry_after_s = retry_after_s
 
 
 def connect(patience: Patience | None = None) -> Any:
@@ -125,8 +106,8 @@ def call(
 ) -> T:
     """Return `function()`; give up when for `limit_s` nothing `arrived` (bytes so far).
 
-    What the client prints is swallowed, since it may quote requests. Raises KaggleError with cause and cure; a
-    SystemExit of the client passes.
+    What the client prints is swallowed, since it may quote requests. Where nothing arrives for some seconds, it says
+    what is awaited. Raises KaggleError with cause and cure; a SystemExit of the client passes.
     """
     outcome: list[T] = []
     failure: list[BaseException] = []
@@ -139,6 +120,7 @@ def call(
 
     # A daemon, since a call that hangs cannot be ended.
     thread = threading.Thread(target=work, name=f"kaggle: {what}", daemon=True)
+    outside, told = sys.stderr, False
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         thread.start()
         since, size = time.monotonic(), arrived()
@@ -149,6 +131,9 @@ def call(
             elif time.monotonic() - since > limit_s:
                 # No other try: this one may still be at work.
                 raise KaggleError(f"Kaggle did not answer for {limit_s:.0f} s (to {what}). Try again later.")
+            elif time.monotonic() - since > _SILENCE_S and not told:
+                note(f"Waiting for Kaggle to {what} (up to {limit_s:.0f} s) ...", outside)
+                told = True
     if not failure:
         return outcome[0]
     error = failure[0]
@@ -169,71 +154,36 @@ def persist(
     Raises KaggleError as `call` does.
     """
     limit_s = max(patience.call_s, patience.stall_s) + _CONNECT_LIMIT_S + _GRACE_S
-    attempt = 1
-    while True:
-        try:
-            return call(function, competition, what, limit_s, arrived)
-        except KaggleError as error:
-            if not error.passing or attempt >= patience.attempts:
-                raise
-            pause(error, attempt, patience)
-            attempt += 1
+    return retrying(patience)(call, function, competition, what, limit_s, arrived)
 
 
-def pause(error: KaggleError, attempt: int, patience: Patience) -> None:
-    """Wait before the next try. Raises `error` anew if the server asks for more time than `patience` has."""
-    if error.retry_after_s > patience.longest_pause_s:
-        raise error
-    time.sleep(max(error.retry_after_s, min(patience.pause_s * 2 ** (attempt - 1), patience.longest_pause_s)))
+def retrying(patience: Patience, again: Callable[[KaggleError], bool] = lambda error: error.passing) -> Retrying:
+    """Return what calls a function until it raises no KaggleError that is worth another try, and says what is awaited.
 
+    It gives up, with the last error, after the attempts of `patience`, and where the server asks for more time than
+    `patience` has.
+    """
 
-def page_of(competition: str) -> str:
-    """Return the address of the competition's page."""
-    return f"https://www.kaggle.com/c/{competition}" if competition else "https://www.kaggle.com"
+    def is_worth_it(error: BaseException) -> bool:
+        return isinstance(error, KaggleError) and error.retry_after_s <= patience.longest_pause_s and again(error)
 
+    def pause_s(state: RetryCallState) -> float:
+        doubling = min(patience.pause_s * 2 ** (state.attempt_number - 1), patience.longest_pause_s)
+        error = state.outcome.exception() if state.outcome else None
+        return max(getattr(error, "retry_after_s", 0.0), doubling)
 
-def explained(error: Exception, competition: str, what: str) -> KaggleError:
-    """Return the error of a request as one that names cause and cure, without any address that may hold a secret."""
-    page = page_of(competition)
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        response = error.response
-        status, after = response.status_code, _retry_after_s(response)
-        text = f"Kaggle refused to {what} ({status}: {credentials.masked(_said(response))}).\n"
-        if status == 401:
-            text += f"The credentials do not work, or no longer. Create a new token at {credentials.TOKEN_PAGE} (API)."
-        elif status == 403:
-            text += (
-                f"Log in with the account of the token, open {page}/rules and accept the rules; a wrong name of the\n"
-                f"competition ('{competition}', in params.yaml) is answered in the same way."
-            )
-        elif status == 404:
-            text += f"Check the competition's name in params.yaml: {page} must exist."
-        elif status == 429:
-            wait = f"{after:.0f} s" if after else "some minutes"
-            text += f"Too many requests. Wait {wait} and run again."
-        elif status < 500:
-            text += f"See {page} for what it asks for."
-        else:
-            text += "The trouble seems to be Kaggle's. Run again later."
-        # A server that fails may have done what was asked.
-        refused = 400 <= status < 500 and status != 408
-        return KaggleError(text, status=status, refused=refused, passing=status in _PASSING, retry_after_s=after)
-    if isinstance(error, (requests.ConnectionError, requests.Timeout)):
-        slow = isinstance(error, requests.Timeout) and not isinstance(error, requests.ConnectTimeout)
-        cause = "did not answer in time" if slow else "cannot be reached"
-        text = f"Kaggle {cause} to {what} ({type(error).__name__}).\nCheck the network and run again."
-        # The name of the cause is all that requests tells.
-        unsent = isinstance(error, requests.ConnectTimeout) or any(
-            name in repr(error) for name in ("NewConnectionError", "NameResolutionError")
+    def tell(state: RetryCallState) -> None:
+        cause = str(state.outcome.exception()).splitlines()[0] if state.outcome else ""
+        note(
+            f"{cause} Trying again in {state.upcoming_sleep:.0f} s ({state.attempt_number} of {patience.attempts - 1})."
         )
-        return KaggleError(text, refused=unsent, passing=True)
-    # Only the kind of the error: its text may hold a signed address.
-    detail = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
-    passing = isinstance(error, requests.RequestException)  # such as a body that ended too early
-    return KaggleError(
-        f"The Kaggle client failed to {what} ({type(error).__name__}{detail}).\n"
-        "Check that the home folder (or KAGGLE_CONFIG_DIR) and the project's folder can be written and have room.",
-        passing=passing,
+
+    return Retrying(
+        retry=retry_if_exception(is_worth_it),
+        stop=stop_after_attempt(patience.attempts),
+        wait=pause_s,
+        before_sleep=tell,
+        reraise=True,
     )
 
 
@@ -264,26 +214,6 @@ def _limited(build: Callable[[], Any], patience: Patience) -> Callable[[], Any]:
         return client
 
     return make
-
-
-def _said(response: requests.Response) -> str:
-    """Return the service's own words, which it nests."""
-    try:
-        return str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return response.reason or "no reason given"
-
-
-def _retry_after_s(response: requests.Response) -> float:
-    given = response.headers.get("Retry-After", "")
-    try:
-        return max(0.0, float(given))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
 
 
 _WITHOUT = "Without an account: cp profiles/speech-commands.yaml params.yaml (public) or profiles/demo.yaml."

@@ -1,15 +1,20 @@
 """The kernel on Kaggle: push it, ask how it is doing, fetch what it left."""
 
+import contextlib
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
 
-from pipeline.delivery.kaggle_client import KaggleError, Patience, call, connect, limits_of, persist
+from pipeline.delivery.kaggle_client import Patience, call, connect, limits_of, persist
+from pipeline.delivery.kaggle_errors import KaggleError
 from pipeline.delivery.kernel_session import RESULTS, inside
+from pipeline.delivery.masking import masked
+from pipeline.delivery.terminal import note, say
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, replacing, replacing_folder, sha256_of
 
@@ -19,6 +24,7 @@ COMPLETE = "COMPLETE"
 FAILED = ("ERROR", "CANCEL_REQUESTED", "CANCEL_ACKNOWLEDGED")
 
 _PAGE = 100
+_LINES_OF_A_FAILURE = 30
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,14 @@ class Pushed:
 
 @dataclass(frozen=True)
 class State:
-    """QUEUED, RUNNING, COMPLETE, ERROR, CANCEL_REQUESTED, CANCEL_ACKNOWLEDGED or NEW_SCRIPT; why, where it failed."""
+    """QUEUED, RUNNING, COMPLETE, ERROR, CANCEL_REQUESTED, CANCEL_ACKNOWLEDGED or NEW_SCRIPT; why, where it failed.
+
+    `log` is the end of the log of a kernel that failed, if Kaggle gives it.
+    """
 
     name: str
     failure: str
+    log: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -59,7 +69,7 @@ def push(folder: Path, kernel: str, patience: Patience) -> Pushed:
         ) from None
     if answer.error:
         raise PipelineError(
-            f"Kaggle did not take the kernel {kernel}: {answer.error}\n"
+            f"Kaggle did not take the kernel {kernel}: {masked(answer.error)}\n"
             "Check kernel.user and kernel.title in params.yaml. A notebook of that name which was never saved on the "
             "site, or was deleted there, needs another title; GPU and internet need an account with its phone verified."
         )
@@ -81,14 +91,35 @@ def push(folder: Path, kernel: str, patience: Patience) -> Pushed:
     return Pushed(answer.url, answer.version_number)
 
 
+def tell(kernel: str, patience: Patience, every_s: float | None, limit_s: float) -> None:
+    """Say how the kernel is doing; with `every_s`, ask until it has ended. Raises PipelineError if it failed."""
+    if every_s is None:
+        state = status(kernel, patience)
+    else:
+        state = wait(kernel, patience, every_s, limit_s, lambda state: say(f"{kernel}: {state.name}"))
+    if state.name in FAILED:
+        raise PipelineError(explained(state, kernel))
+    say(explained(state, kernel))
+
+
 def status(kernel: str, patience: Patience) -> State:
     """Return the state of the latest version of `kernel`. Raises PipelineError if Kaggle does not tell."""
-    return _status(connect(patience), kernel, patience)
+    api = connect(patience)
+    return _with_log(api, _status(api, kernel, patience), kernel, patience)
 
 
 def wait(kernel: str, patience: Patience, every_s: float, limit_s: float, tell: Callable[[State], None]) -> State:
     """Ask until the kernel has ended, and `tell` each new state. Raises PipelineError after `limit_s`."""
-    api = connect(patience)
+    try:
+        return _wait(connect(patience), kernel, patience, every_s, limit_s, tell)
+    except KeyboardInterrupt:
+        note(f"No longer waiting. The kernel {kernel} goes on: {_page(kernel)}")
+        raise
+
+
+def _wait(
+    api: Any, kernel: str, patience: Patience, every_s: float, limit_s: float, tell: Callable[[State], None]
+) -> State:
     end = time.monotonic() + limit_s
     told = None
     while True:
@@ -97,7 +128,7 @@ def wait(kernel: str, patience: Patience, every_s: float, limit_s: float, tell: 
             tell(state)
             told = state
         if state.is_over:
-            return state
+            return _with_log(api, state, kernel, patience)
         if time.monotonic() + every_s > end:
             raise PipelineError(
                 f"After {limit_s / 60:.0f} min the kernel {kernel} is still {state.name}. It goes on; ask again with: "
@@ -106,24 +137,25 @@ def wait(kernel: str, patience: Patience, every_s: float, limit_s: float, tell: 
         time.sleep(every_s)
 
 
-def pull(kernel: str, folder: Path, patience: Patience) -> list[str]:
+def pull(kernel: str, folder: Path, patience: Patience) -> tuple[str, list[str]]:
     """Fetch the output and the log of the latest version into `folder`, in the place of what was there.
 
-    Returns the names. Raises PipelineError if the kernel has not ended well, a name leads out of the folder, a file
-    cannot be fetched, or is not the one that the kernel wrote; `folder` stays as it was then.
+    Returns the run whose submission it is, and the names of the files. Raises PipelineError if the kernel has not ended
+    well, a name leads out of the folder, a file cannot be fetched, or is not the one that the kernel wrote; `folder`
+    stays as it was then.
     """
     api = connect(patience)
     state = _status(api, kernel, patience)
     if state.name != COMPLETE:
-        raise PipelineError(explained(state, kernel))
+        raise PipelineError(explained(_with_log(api, state, kernel, patience), kernel))
     files, log = _outputs(api, kernel, patience)
     with replacing_folder(folder) as temporary:
         for name, url in files.items():
             _fetch(url, inside(temporary, name), name, patience)
-        _verify(temporary, kernel)
+        run = _verify(temporary, kernel)
         if log:
-            (temporary / "kernel.log").write_text(log, encoding="utf-8")
-    return sorted(files)
+            (temporary / "kernel.log").write_text(masked(log), encoding="utf-8")
+    return run, sorted(files)
 
 
 def explained(state: State, kernel: str) -> str:
@@ -131,9 +163,10 @@ def explained(state: State, kernel: str) -> str:
     if state.name == COMPLETE:
         return f"The kernel {kernel} has ended well. Fetch its output: python -m pipeline kernel pull"
     if state.name == "ERROR":
+        end = f"The end of its log:\n{state.log}\nAll of it: " if state.log else "Its log says where: "
         return (
             f"The kernel {kernel} failed: {state.failure or 'Kaggle gives no reason'}\n"
-            f"Its log says where: {_page(kernel)}\nMend that and push again: python -m pipeline kernel push"
+            f"{end}{_page(kernel)}\nMend that and push again: python -m pipeline kernel push"
         )
     if state.name in FAILED:
         return f"The kernel {kernel} was cancelled ({state.name}). Push again: python -m pipeline kernel push"
@@ -151,7 +184,24 @@ def _status(api: Any, kernel: str, patience: Patience) -> State:
             return client.kernels.kernels_api_client.get_kernel_session_status(request)
 
     answer = _ask(ask, kernel, f"tell the state of the kernel {kernel}", patience)
-    return State(answer.status.name, answer.failure_message or "")
+    return State(answer.status.name, masked(answer.failure_message or ""))
+
+
+def _with_log(api: Any, state: State, kernel: str, patience: Patience) -> State:
+    """Return the state with the end of the log, where the kernel failed and Kaggle gives it."""
+    if state.name != "ERROR":
+        return state
+    try:
+        return replace(state, log=_end_of(_outputs(api, kernel, patience)[1]))
+    except PipelineError:
+        return state  # the failure is what matters; its page has the log
+
+
+def _end_of(log: str) -> str:
+    """Return the last lines of a log, which Kaggle gives as JSON: a list of pieces with their `data`."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):  # else it is plain text
+        log = "".join(str(piece["data"]) for piece in json.loads(log))
+    return masked("\n".join(log.strip().splitlines()[-_LINES_OF_A_FAILURE:]))
 
 
 def _outputs(api: Any, kernel: str, patience: Patience) -> tuple[dict[str, str], str]:
@@ -198,20 +248,26 @@ def _fetch(url: str, path: Path, name: str, patience: Patience) -> None:
     persist(get, "", f"send the output file {name}", patience, arrived)
 
 
-def _verify(folder: Path, kernel: str) -> None:
+def _verify(folder: Path, kernel: str) -> str:
+    """Return the run of the submission. Raises PipelineError if a file is not the one that the kernel wrote."""
     try:
-        sums = read_json(folder / RESULTS)["sha256"]
-    except (FileNotFoundError, ValueError, KeyError):
+        results = read_json(folder / RESULTS)
+        run, sums = results["run"], dict(results["sha256"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        run, sums = None, {}
+    if not isinstance(run, str) or not all(isinstance(text, str) for text in (*sums, *sums.values())):
         raise PipelineError(
-            f"The output of {kernel} has no {RESULTS}: that version is not one that `kernel push` made, or it did not "
-            f"get to its end. Push again, or look at {_page(kernel)}"
-        ) from None
+            f"The output of {kernel} has no {RESULTS} that names a run and its files: that version is not one that "
+            f"`kernel push` made, or it did not get to its end. Push again, or look at {_page(kernel)}"
+        )
     for name, wanted in sums.items():
         path = inside(folder, name)
         if not path.is_file() or sha256_of(path) != wanted:
             raise PipelineError(
                 f"The output file {name} of {kernel} is missing or not the one that the kernel wrote. Run again."
             )
+    inside(folder, run)
+    return run
 
 
 def _ask(function: Callable[[], T], kernel: str, what: str, patience: Patience) -> T:

@@ -9,13 +9,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.delivery.bundle import flow_requirements
-from pipeline.delivery.kaggle_client import KaggleError, Patience, call, connect, persist
+from pipeline.delivery.kaggle_client import Patience, call, connect, persist
+from pipeline.delivery.kaggle_errors import KaggleError
 from pipeline.delivery.kernel_session import DATASET_MANIFEST
+from pipeline.delivery.masking import masked
+from pipeline.delivery.settings import Kernel
+from pipeline.delivery.terminal import note, say
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, replacing_folder, sha256_of, write_json
 
@@ -31,6 +35,47 @@ _START_LIMIT_S = 300
 _SLOWEST_UPLOAD_BYTES_S = 200_000
 _READY_LIMIT_S = 1_800
 _LINES_OF_A_FAILURE = 10
+
+
+def places(
+    named: Iterable[tuple[str, str | None]],
+    root: Path,
+    place: Callable[[str, str | None], Path],
+    resolve: Callable[[str, str | None], Path],
+) -> dict[str, Path]:
+    """Return the folder of each checkpoint that is `named` (with its revision), by its place in the project on Kaggle.
+
+    `place` tells where a run looks for a published one, `resolve` fetches it. Raises PipelineError for one that lies
+    outside the project in `root`.
+    """
+    folders = {}
+    for name, revision in sorted(named, key=str):
+        if Path(name).expanduser().is_absolute() or ".." in Path(name).parts:
+            raise PipelineError(f"The checkpoint {name} lies outside the project; Kaggle cannot have it in that place.")
+        own = (root / name).is_dir()
+        where = Path(name) if own else place(name, revision)
+        folders[where.as_posix()] = resolve(str(root / name) if own else name, revision)
+    return folders
+
+
+def provide(
+    folder: Path, settings: Kernel, root: Path, checkpoints: Mapping[str, Path], patience: Patience, upload_it: bool
+) -> None:
+    """Make the dataset of the section `kernel` in `folder`, upload it if wanted, and say so. Raises PipelineError as
+    `make` and `upload` do, and where the section names no dataset.
+    """
+    if settings.dataset is None:
+        raise PipelineError(
+            "params.yaml, section kernel: name the dataset to make, dataset: <user>/<name>, the name of 6 to 50 small "
+            "letters, digits and dashes."
+        )
+    note(f"Fetching the wheels for Python {settings.python}; this takes minutes ...")
+    names = make(folder, settings.dataset, root / "requirements.txt", settings.keep, settings.python, checkpoints)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    say(f"{folder}: {len(names)} files, {size / 1e6:.0f} MB")
+    if upload_it:
+        note("Uploading ...")
+        say(f"The dataset is ready: {upload(folder, patience)}")
 
 
 def make(
@@ -86,7 +131,7 @@ def upload(folder: Path, patience: Patience, poll_s: float = 10.0) -> str:
     page = f"https://www.kaggle.com/datasets/{dataset}"
     if answer.error or str(answer.status).lower() not in ("ok", ""):
         raise PipelineError(
-            f"Kaggle did not take the dataset {dataset}: {answer.error or answer.status}\n"
+            f"Kaggle did not take the dataset {dataset}: {masked(str(answer.error or answer.status))}\n"
             "Check kernel.dataset in params.yaml: your user name, a slash, 6 to 50 letters, digits and dashes."
         )
     _wait_until_ready(api, dataset, patience, poll_s, page)

@@ -24,6 +24,7 @@ from pipeline.files import read_json, sha256_of, write_json
 DATA = "to-be-found-on-kaggle"
 DATASET_MANIFEST = "manifest.json"
 RESULTS = "results.json"
+PARAMETERS = "params.yaml"
 SUBMISSION = "submission.csv"
 SAMPLE = "sample.csv"
 
@@ -58,7 +59,7 @@ class Session:
         places = [self.inputs / self.competition, self.inputs / "competitions" / self.competition]
         for place in places:
             if any(place.glob("train*")):
-                path = self.project / "params.yaml"
+                path = self.project / PARAMETERS
                 text = path.read_text(encoding="utf-8").replace(f"folder: {DATA}", f"folder: {json.dumps(str(place))}")
                 path.write_text(text, encoding="utf-8")
                 print(f"Data: {place}: {', '.join(sorted(path.name for path in place.iterdir()))}")
@@ -95,7 +96,7 @@ class Session:
     def repro(self) -> None:
         """Run `dvc repro` with its output shown as it comes. Raises PipelineError if it fails."""
         # Older results must not pass for those of a run that fails.
-        for name in (SUBMISSION, SAMPLE, RESULTS):
+        for name in (SUBMISSION, SAMPLE, RESULTS, PARAMETERS):
             (self.working / name).unlink(missing_ok=True)
         shutil.rmtree(self.working / "runs", ignore_errors=True)
         dvc = [sys.executable, "-m", "dvc", "repro"]
@@ -105,7 +106,8 @@ class Session:
         self._show(dvc, "dvc repro")
 
     def publish(self) -> dict[str, Path]:
-        """Copy the results to the output: submission.csv, runs/<run>/, results.json; return each run's folder there.
+        """Copy the results to the output: submission.csv, params.yaml, runs/<run>/, results.json; return each run's
+        folder there.
 
         results.json lists each file's SHA-256, so that `kernel pull` knows what must arrive.
         """
@@ -114,6 +116,7 @@ class Session:
         if self.run not in runs:
             raise PipelineError(f"There is no submission of '{self.run}' (kernel.run), only of: {', '.join(runs)}.")
         files = {SUBMISSION: made / self.run / SUBMISSION, SAMPLE: self.project / "artifacts" / "prepare" / SAMPLE}
+        files[PARAMETERS] = self.project / PARAMETERS  # those of this version, whatever has become of the project since
         files |= {f"runs/{run}/{name}": made / run / name for run in runs for name in _OF_EACH_RUN}
         files |= {path.name: path for path in [made / "ledger.csv", self.project / "dvc.lock"] if path.exists()}
         sums = {}

@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -13,8 +12,6 @@ from filelock import FileLock
 from pipeline.errors import PipelineError
 from pipeline.files import replacing
 
-# What decides the labels of a submission, beside the parameters.
-CODE = ("pipeline", "requirements.txt", "dvc.yaml")
 KAGGLE = "kaggle"
 
 
@@ -112,7 +109,7 @@ def _write(path: Path, rows: Sequence[Row], replace: bool) -> int:
 def _records(path: Path) -> list[tuple[str, Row]]:
     """Return each row with the very text of its line; lines of an older ledger are written anew, with all columns."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # a spreadsheet begins it with a mark
     except FileNotFoundError:
         return []
     except UnicodeDecodeError as error:
@@ -149,20 +146,3 @@ def _line(values: Sequence[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(values)
     return line.getvalue()
-
-
-def commit_of(root: Path) -> str:
-    """Return the commit checked out in `root`, with `-dirty` where code differs from it; "" without Git."""
-    head = _git(root, "rev-parse", "HEAD")
-    if not head:
-        return ""
-    return head + ("-dirty" if _git(root, "--no-optional-locks", "status", "--porcelain", "--", *CODE) else "")
-
-
-def _git(root: Path, *words: str) -> str:
-    try:
-        return subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return ""

@@ -21,7 +21,6 @@ import numpy as np
 from audiomentations.core.transforms_interface import BaseWaveformTransform
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, RootModel, ValidationError, create_model
-from pydantic_core import PydanticCustomError
 
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.examples import transforms
@@ -39,28 +38,28 @@ Entry = dict[str, dict[str, Any]]
 
 
 def _checked(entry: Any) -> Entry:
-    """Return {class name: arguments}; raise PydanticCustomError with what is allowed if it cannot be applied."""
+    """Return {class name: arguments}; raise ValueError with what is allowed if it cannot be applied."""
     if isinstance(entry, str):
         entry = {entry: {}}
     if not isinstance(entry, dict) or len(entry) != 1:
-        raise _refused("an entry is one transform with its arguments, such as Gain: {min_gain_db: -12, p: 0.5}")
+        raise ValueError("an entry is one transform with its arguments, such as Gain: {min_gain_db: -12, p: 0.5}")
     ((name, arguments),) = entry.items()
     arguments = {} if arguments is None else arguments
     if name not in TRANSFORMS:
         near = "".join(f" Do you mean {name}?" for name in difflib.get_close_matches(str(name), TRANSFORMS, n=1))
-        raise _refused(f"'{name}' is no transform of waveforms.{near} There are {', '.join(sorted(TRANSFORMS))}")
+        raise ValueError(f"'{name}' is no transform of waveforms.{near} There are {', '.join(sorted(TRANSFORMS))}")
     kind = TRANSFORMS[name]
     given = _arguments_of(kind)
     takes = f"{name} takes {_listed(given)}"
     if not isinstance(arguments, dict):
-        raise _refused(takes)
+        raise ValueError(takes)
     try:
         given(**arguments)
         _try_out(_built(name, arguments, noises=[]))
     except ValidationError as error:
-        raise _refused("; ".join([*map(_explained, error.errors()), takes])) from None
+        raise ValueError("; ".join([*map(_explained, error.errors()), takes])) from None
     except Exception as error:  # a transform may raise anything, from AssertionError to a codec's own
-        raise _refused(f"{_reason(error)}; {takes}") from None
+        raise ValueError(f"{_reason(error)}; {takes}") from None
     return {name: arguments}
 
 
@@ -151,10 +150,6 @@ def _randomness_put_back() -> Iterator[None]:
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
-
-
-def _refused(why: str) -> PydanticCustomError:
-    return PydanticCustomError("transform", "{why}", {"why": why})
 
 
 def _listed(arguments: type[BaseModel]) -> str:

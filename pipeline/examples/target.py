@@ -1,4 +1,4 @@
-"""What a run learns to tell of a clip: its word, another fact of it, all of its tags, or whether something is there."""
+"""What a run learns to tell of a clip: its word, other metadata, all of its tags, or whether something is there."""
 
 from dataclasses import dataclass
 from typing import Any

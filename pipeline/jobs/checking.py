@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline import models, params, runs, sections, sources
 from pipeline.clips.preparation import Prepare
-from pipeline.delivery.submitting import Submit
+from pipeline.delivery.settings import Kernel, Submit
 from pipeline.errors import PipelineError
 from pipeline.jobs import encoding
 from pipeline.jobs.encoding import Encode
@@ -36,6 +36,9 @@ def problems_of(tree: dict[str, Any], store: Path) -> list[str]:
             sections.voters(tree, vote)
     with _noted(problems):
         params.section(tree, "submit", Submit)
+    if tree.get("kernel") is not None:
+        with _noted(problems):
+            params.section(tree, "kernel", Kernel)
     stored = None
     with _noted(problems, "Section encode: "):
         encode = params.section(tree, "encode", Encode)

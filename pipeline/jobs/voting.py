@@ -48,14 +48,16 @@ class Election:
         shares = decision.shares_of(prior, corpus.vocabulary.submission_labels) if task.is_submitted else None
         return cls(settings, task, target, folders, members, truth, commands, shares)
 
-    def fit(self, clips: NDArray[np.bool_] | None = None) -> Vote:
-        """Return the vote, its weights fitted on all out-of-fold clips, or on those that `clips` marks alone."""
-        truth = self.truth
-        if clips is not None and not self.target.exclusive:
-            truth = np.where(clips[:, None], truth, np.nan)
-        elif clips is not None:
-            truth = np.where(clips, truth, -1)
-        return ensemble.fit_vote(self.settings, self.members, truth, self.commands, self.shares)
+    def fit(self) -> Vote:
+        """Return the vote, its weights fitted on all out-of-fold clips."""
+        return ensemble.fit_vote(self.settings, self.members, self.truth, self.commands, self.shares)
+
+    def weights_by(self, clips: NDArray[np.bool_]) -> dict[str, float]:
+        """Return the members' weights, fitted on the out-of-fold clips that `clips` marks alone."""
+        counted = clips if self.target.exclusive else clips[:, None]
+        truth = np.where(counted, self.truth, -1 if self.target.exclusive else np.nan)
+        tables = {name: member.table for name, member in self.members.items()}
+        return ensemble.weigh(self.settings, tables, truth, self.commands, self.shares)[0]
 
     def tables(self, split: str, fold: int | None = None) -> dict[str, Probabilities]:
         """Return the members' tables of a split: means over folds, or what the nets of one fold say.

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from pipeline.errors import PipelineError
-from pipeline.files import read_json, replacing_folder
+from pipeline.files import alone, read_json, replacing_folder, restored
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -35,7 +35,7 @@ def resolve(checkpoint: str, revision: str | None, store: Path) -> Path:
     if folder.is_dir():
         _require_files(folder, checkpoint)
         return folder
-    stored = place(checkpoint, revision, store)
+    stored = restored(place(checkpoint, revision, store))
     if stored.is_dir():
         _require_files(stored, checkpoint)
         return stored
@@ -51,7 +51,10 @@ def resolve(checkpoint: str, revision: str | None, store: Path) -> Path:
         pass
     if constants.is_offline_mode() or checkpoint.startswith((".", "/", "~")):
         raise PipelineError(_absent(checkpoint, stored, "no such folder, and no copy in the hub's cache"))
-    _fetch(checkpoint, revision, stored)
+    store.mkdir(parents=True, exist_ok=True)
+    with alone(store / f".{stored.name}.fetching", f"fetches {checkpoint}"):
+        if not stored.is_dir():  # of several processes, such as torchrun's, the first has fetched it
+            _fetch(checkpoint, revision, stored)
     return stored
 
 

@@ -1,5 +1,6 @@
 """A separate classifier for silence and unknown beside a run's own, which then only tells the words apart."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
-from pipeline.examples.training_data import Examples, TrainingData
+from pipeline.examples.training_data import Examples, TrainingData, refuse_soft_labels
+from pipeline.learners import epochs
 from pipeline.learners.classifier import Classifier
 
 WORD = "word"
@@ -52,18 +54,33 @@ class WithDetector:
             raise ValueError(f"the detector's labels are {detector.labels}, not {groups}")
 
     def fit(self, data: TrainingData, work: Path, live: Path) -> None:
-        """Fit one after the other on the same clips; each has its own checkpoints, so a killed training goes on."""
+        """Fit one after the other on the same clips; each has its own checkpoints, so a killed training goes on.
+
+        Where both learnt as many epochs, `work` has the combined probabilities of each (pipeline.learners.epochs).
+        Raises PipelineError for soft labels.
+        """
+        coarse = replace(
+            data,
+            train=in_groups(data.train, self._group),
+            validation=in_groups(data.validation, self._group),
+            judged=None,  # the groups are what a detector tells
+        )
         for part in ("words", FOLDER):
             (work / part).mkdir(parents=True, exist_ok=True)
         self.words.fit(data, work / "words", live)
-        coarse = replace(
-            data, train=in_groups(data.train, self._group), validation=in_groups(data.validation, self._group)
-        )
         self.detector.fit(coarse, work / FOLDER, live / FOLDER)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, only the first writes
+            self._combine_epochs(work)
 
     def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Return float32 [clips, labels] for [clips, *shape]; rows sum to 1."""
         return combine(self.words.predict_proba(inputs), self.detector.predict_proba(inputs), self._group)
+
+    def _combine_epochs(self, work: Path) -> None:
+        fine, coarse = epochs.read(work / "words"), epochs.read(work / FOLDER)
+        if fine is not None and coarse is not None and len(fine) == len(coarse):
+            for epoch, parts in enumerate(zip(fine, coarse, strict=True), start=1):
+                epochs.record(work, epoch, combine(*parts, self._group))
 
     def save(self, folder: Path) -> None:
         """Write what both write, the detector's in a folder of its own."""
@@ -73,7 +90,8 @@ class WithDetector:
 
 
 def in_groups(examples: Examples, group: NDArray[np.int64]) -> Examples:
-    """Return the same clips with their labels' groups as targets."""
+    """Return the same clips with their labels' groups as targets. Raises PipelineError for soft labels."""
+    refuse_soft_labels(examples, "Detectors")
     return replace(examples, targets=group[examples.targets])
 
 

@@ -13,7 +13,7 @@ from scipy.special import log_softmax, softmax
 from skops import io as skops
 
 from pipeline.errors import PipelineError
-from pipeline.examples.training_data import TrainingData
+from pipeline.examples.training_data import TrainingData, refuse_soft_labels
 from pipeline.files import read_json, write_json
 
 FILE, ABOUT = "estimator.skops", "estimator.json"
@@ -44,7 +44,8 @@ class EstimatorClassifier:
         self.temperature = temperature
 
     def fit(self, data: TrainingData, work: Path, live: Path) -> None:
-        """Learn the clips of epoch 0. Raises PipelineError if all of them have the same label."""
+        """Learn the clips of epoch 0. Raises PipelineError if all of them have the same label, or for soft labels."""
+        refuse_soft_labels(data.train, "Estimators of scikit-learn")
         drawn = data.epoch_indices(0)
         self.classes, codes = np.unique(data.train.targets[drawn], return_inverse=True)
         if len(self.classes) < 2:

@@ -8,7 +8,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pipeline.files import read_json, write_json
-from pipeline.learners.trainer import WEIGHTS, NeuralClassifier, Training
+from pipeline.learners.neural_classifier import NeuralClassifier
+from pipeline.learners.resuming import WEIGHTS
+from pipeline.learners.training import Training
 
 ABOUT = "network.json"
 

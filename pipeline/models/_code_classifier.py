@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from pipeline.features.bag_of_codes import BagOfCodes, count_codes
 from pipeline.features.spectrogram_vectors import FAMILIES, VECTORS, vectors_of
 from pipeline.files import replacing, replacing_folder
 from pipeline.learners.network import About, NetClassifier
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.models._codes import CodeLearning, fit_autoencoder, fit_codebook
 
 CODES = "codes.safetensors"  # autoencoders and centres, beside the head's weights
@@ -60,19 +61,21 @@ class CodeClassifier(NetClassifier):
         self.front_end.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         with FileLock(work / "codes.lock"):  # of several processes, the first learns the codes
             self._learn_codes(data, work)
-            train = self._encoded(work / "train.codes", len(data.train.rows), self.takes, _augmented(data))
-            validation = self._encoded(work / "validation.codes", len(data.validation.rows), 1, _plain(data.validation))
+            train = self._encode(work / "train.codes", len(data.train.rows), self.takes, _augmented(data))
+            validation = self._encode(work / "validation.codes", len(data.validation.rows), 1, _plain(data.validation))
         head = NetClassifier(self.model, self.about, nn.Identity(), self.training, self.feature_augment)
         head.fit(
             replace(
                 data,
-                train=_stored(train, data.train),
+                train=replace(data.train, read=train, rows=np.arange(len(data.train.rows))),
                 validation=replace(
-                    _stored(validation, data.validation), read=lambda rows: self._counts(validation[rows, 0])
+                    data.validation,
+                    read=partial(_counts_of, validation, self.front_end.size),
+                    rows=np.arange(len(data.validation.rows)),
                 ),
-                augment=self._draw_takes,
+                augment=partial(_counts_of_a_take, self.front_end.size),
             ),
-            work / "head",
+            work,
             live,
         )
         self.model = head.model
@@ -149,10 +152,10 @@ class CodeClassifier(NetClassifier):
         )
 
     @torch.inference_mode()
-    def _encoded(
+    def _encode(
         self, path: Path, clips: int, takes: int, read: Callable[[NDArray[np.int64], int], NDArray[np.float32]]
-    ) -> NDArray[np.uint16]:
-        """Return the codes [clips, takes, 143], mapped from `path`; a killed encoding goes on from the last chunk."""
+    ) -> "_StoredCodes":
+        """Write the codes of all clips to `path`; a killed encoding goes on from the last chunk."""
         if not path.exists():
             part = path.with_suffix(".part")
             chunk_bytes = CHUNK_CLIPS * takes * VECTORS * 2
@@ -169,14 +172,7 @@ class CodeClassifier(NetClassifier):
                         file.write(np.stack(found, axis=1).astype(np.uint16).tobytes())
                         bar.update(len(positions))
             os.replace(part, path)
-        return np.memmap(path, np.uint16, "r", shape=(clips, takes, VECTORS))
-
-    def _counts(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
-        return count_codes(torch.from_numpy(codes.astype(np.int64)), self.front_end.size).numpy()
-
-    def _draw_takes(self, codes: NDArray[Any], generators: list[np.random.Generator]) -> NDArray[np.float32]:
-        drawn = [int(generator.integers(self.takes)) for generator in generators]
-        return self._counts(codes[np.arange(len(codes)), drawn])
+        return _StoredCodes(path, (clips, takes, VECTORS))
 
     @property
     def _device(self) -> torch.device:
@@ -197,6 +193,32 @@ def _plain(examples: Examples) -> Callable[[NDArray[np.int64], int], NDArray[np.
     return lambda positions, take: as_float(examples.read(examples.rows[positions]))
 
 
-def _stored(codes: NDArray[np.uint16], examples: Examples) -> Examples:
-    """Return the same examples, read by their position in `codes`."""
-    return Examples(lambda rows: codes[rows], np.arange(len(examples.rows)), examples.targets)
+@dataclass(frozen=True)
+class _StoredCodes:
+    """Codes in a file, read by the position of the clip: uint16 [clips, takes, 143]. Pickled, it is a path and a shape.
+
+    It is mapped anew for each batch, so that no loader process gets a copy.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+
+    def __call__(self, positions: NDArray[np.int64]) -> NDArray[np.uint16]:
+        return np.memmap(self.path, np.uint16, "r", shape=self.shape)[positions]
+
+
+def _counts_of(stored: _StoredCodes, size: int, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return how often each code occurs, float32 [clips, families x size], in the first take."""
+    return _counts(stored(positions)[:, 0], size)
+
+
+def _counts_of_a_take(
+    size: int, codes: NDArray[np.uint16], generators: list[np.random.Generator]
+) -> NDArray[np.float32]:
+    """Return the counts of one take of each clip, that its generator draws, of codes [clips, takes, 143]."""
+    drawn = [int(generator.integers(codes.shape[1])) for generator in generators]
+    return _counts(codes[np.arange(len(codes)), drawn], size)
+
+
+def _counts(codes: NDArray[np.uint16], size: int) -> NDArray[np.float32]:
+    return count_codes(torch.from_numpy(codes.astype(np.int64)), size).numpy()

@@ -10,7 +10,7 @@ from pipeline.examples.training_data import Examples
 from pipeline.features.embedding_augment import EmbeddingAugment
 from pipeline.features.frames import FrameParams, Frames, frames_for
 from pipeline.learners.network import About, NetClassifier
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 
 # How many frames and labels, and options by their names -> the net.
 Make = Callable[..., nn.Module]

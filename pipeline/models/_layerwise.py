@@ -10,7 +10,7 @@ from dvclive import Live
 from numpy.typing import NDArray
 
 from pipeline.examples.rebalancing import oversample
-from pipeline.examples.training_data import Examples, TrainingData, as_float
+from pipeline.examples.training_data import Examples, TrainingData, refuse_soft_labels, unaugmented
 from pipeline.features.selection import Selecting, Selection
 from pipeline.files import read_json, replacing_folder, write_json
 from pipeline.learners.classifier import Classifier
@@ -62,7 +62,11 @@ class LayerwiseClassifier:
         return [f"layer-{layer:02}" for layer in self.layers]
 
     def fit(self, data: TrainingData, work: Path, live: Path) -> None:
-        """Fit layer by layer; killed, the next call with the same `work` goes on with the layer that it was at."""
+        """Fit layer by layer; killed, the next call with the same `work` goes on with the layer that it was at.
+
+        Raises PipelineError for soft labels.
+        """
+        refuse_soft_labels(data.train, "Probes")
         self.accuracies, self._selections, self._voters = [], [], []
         judged, curves = [], _Curves(live)
         for layer, place, name in zip(self.layers, self.places, self.parts, strict=True):
@@ -137,8 +141,9 @@ class LayerwiseClassifier:
             train=Examples(train.__getitem__, np.arange(len(train)), data.train.targets),
             validation=Examples(validation.__getitem__, np.arange(len(validation)), data.validation.targets),
             epoch_indices=draw,
-            augment=lambda inputs, generators: as_float(inputs),
+            augment=unaugmented,
             seed=seed,
+            judged=data.judged,
         )
         work.mkdir(exist_ok=True)
         voter = self._make(len(selection.kept), seed)

@@ -14,7 +14,7 @@ from pipeline.features.log_mel import LogMel
 from pipeline.features.mel_amplitude import MelAmplitude
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.learners.network import About, NetClassifier
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.settings import Settings
 
 Cell = Literal["lstm", "gru"]

@@ -11,7 +11,8 @@ from pipeline.examples.training_data import Examples
 from pipeline.features.log_mel import LogMel, enough_for_statistics, statistics
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.learners import checkpoints
-from pipeline.learners.trainer import Training, TransformerClassifier
+from pipeline.learners.neural_classifier import TransformerClassifier
+from pipeline.learners.training import Training
 from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "check", "restore"]

@@ -18,7 +18,8 @@ from pipeline.features.code_masking import CodeMasking
 from pipeline.features.log_mel import enough_for_statistics
 from pipeline.features.mel_spectrogram import statistics
 from pipeline.features.spectrogram_vectors import FAMILIES
-from pipeline.learners import trainer
+from pipeline.learners import training as fitting
+from pipeline.learners.losses import Loss
 from pipeline.learners.network import About
 from pipeline.models._code_classifier import CHUNK_CLIPS, CodeClassifier
 from pipeline.models._codes import CodeLearning
@@ -41,10 +42,10 @@ class Params(Settings):
     takes: int = Field(1, ge=1)
 
 
-class Training(trainer.Training):
+class Training(fitting.Training):
     """How the head is fitted."""
 
-    loss: trainer.Loss | Literal["auto"] = "huber"
+    loss: Loss | Literal["auto"] = "huber"
     learning_rate: float = Field(1e-3, gt=0)
 
 

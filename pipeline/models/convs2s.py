@@ -11,7 +11,7 @@ from pipeline.examples.training_data import Examples
 from pipeline.features.log_mel import LogMel, enough_for_statistics, frames_of, statistics
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.learners.network import About, NetClassifier
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "restore"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pipeline.examples.training_data import Examples
 from pipeline.features.frames import BINS, FrameParams, spread
 from pipeline.learners.network import NetClassifier
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.models import _frame_net as frame_net
 
 __all__ = ["INPUTS", "Params", "Training", "build", "restore"]

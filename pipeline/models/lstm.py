@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.examples.training_data import Examples
 from pipeline.learners.network import NetClassifier
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.models import _recurrent as recurrent
 from pipeline.models._recurrent import RecurrentParams as Params
 

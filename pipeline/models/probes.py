@@ -17,9 +17,9 @@ from torch import nn
 from xgboost import XGBClassifier
 
 from pipeline.errors import PipelineError
-from pipeline.examples.training_data import Examples
+from pipeline.examples.training_data import Examples, refuse_soft_labels
 from pipeline.features.selection import Selecting
-from pipeline.learners import trainer
+from pipeline.learners import training as fitting
 from pipeline.learners.classifier import Classifier
 from pipeline.learners.estimator import EstimatorClassifier
 from pipeline.learners.network import ABOUT, About, NetClassifier
@@ -92,6 +92,7 @@ def build(
             "Probes tell one label a clip, and these clips may have several.\n"
             "Give the run another `target`, or a `presence`, in params.yaml."
         )
+    refuse_soft_labels(examples, "Probes")
     if len(learnt := np.unique(examples.targets)) == 1:
         raise PipelineError(
             f"All training clips have the label '{labels[learnt[0]]}', so there is nothing to tell apart.\n"
@@ -138,13 +139,12 @@ def _restore(training: Training) -> Callable[[Path], Classifier]:
     return restore
 
 
-def _fitting(training: Training) -> trainer.Training:
-    return trainer.Training(
+def _fitting(training: Training) -> fitting.Training:
+    return fitting.Training(
         **training.model_dump(exclude={"jobs"}),
         optimizer="adam",
         schedule="constant_with_warmup",
         warmup_ratio=0.0,
-        weight_decay=0.0,
     )
 
 

@@ -14,7 +14,8 @@ from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.examples.training_data import Examples
 from pipeline.features.normalise import UnitVariance
 from pipeline.learners import checkpoints
-from pipeline.learners.trainer import Training, TransformerClassifier
+from pipeline.learners.neural_classifier import TransformerClassifier
+from pipeline.learners.training import Training
 from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "check", "restore"]

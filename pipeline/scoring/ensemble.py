@@ -142,35 +142,33 @@ def vote_words(
     labels. Without any member with words it is that vote. Raises PipelineError as `vote` does, and where two members
     have different words.
     """
+    ordered = _ordered(tables)
     submission = {*commands, UNKNOWN, SILENCE}
-    with_words = {run: table for run, table in tables.items() if set(table.labels) - submission}
+    with_words = {run: table for run, table in ordered.items() if set(table.labels) - submission}
     if not with_words:
         return vote(tables, weights, commands)
-    # Members whose weight is 0 still tell how unknown is shared where no other does.
-    of_words = {run: weights[run] for run in with_words}
-    scale = sum(of_words.values())
-    spoken = vote(with_words, _normalised(of_words) if scale else _equal(with_words), None)
-    without = {run: table for run, table in tables.items() if run not in with_words}
-    rest = {run: weights[run] for run in without}
-    if not any(rest.values()):
-        return spoken
-    others = vote({"": spoken, **without}, {"": 0.0, **_normalised(rest)}, commands)
-    is_unknown = np.array([label not in submission or label == UNKNOWN for label in spoken.labels])
-    unknown = spoken.values[:, is_unknown].astype(np.float64)
-    mass = unknown.sum(axis=1, keepdims=True)
-    share = np.divide(unknown, mass, out=np.full_like(unknown, 1 / unknown.shape[1]), where=mass > 0)
-    values = scale * spoken.values.astype(np.float64)
-    for column, label in enumerate(spoken.labels):
-        if not is_unknown[column]:
-            values[:, column] += (1 - scale) * others.values[:, others.labels.index(label)]
-    values[:, is_unknown] += (1 - scale) * share * others.values[:, others.labels.index(UNKNOWN), None]
+    spoken = next(iter(with_words.values()))
+    _check_labels(with_words)
+    values = _weighted(with_words, weights)
+    # Where only members without words have a weight, those with words still tell how unknown is shared.
+    sharing = values if values.any() else _weighted(with_words, _equal(with_words))
+    is_word = np.array([label not in {*commands, SILENCE} for label in spoken.labels])
+    mass = sharing[:, is_word].sum(axis=1, keepdims=True)
+    shares = np.divide(
+        sharing[:, is_word], mass, out=np.full((len(mass), is_word.sum()), 1 / is_word.sum()), where=mass > 0
+    )
+    for run in (run for run in ordered if run not in with_words):  # in a fixed order: sums of floats depend on it
+        summed = ordered[run].to_submission_labels(commands)
+        for column in np.flatnonzero(~is_word):
+            values[:, column] += weights[run] * summed.values[:, summed.labels.index(spoken.labels[column])]
+        values[:, is_word] += weights[run] * summed.values[:, [summed.labels.index(UNKNOWN)]] * shares
     return Probabilities(spoken.clips, spoken.labels, values, NAME, spoken.corpus, spoken.exclusive)
 
 
-def _aligned(tables: Mapping[str, Probabilities], commands: Sequence[str] | None) -> dict[str, Probabilities]:
-    """Return the tables over the submission's labels, all in the clip order of the first."""
+def _ordered(tables: Mapping[str, Probabilities]) -> dict[str, Probabilities]:
+    """Return the tables in the clip order of the first."""
     first_run, first = next(iter(tables.items()))
-    aligned = {}
+    ordered = {}
     for run, table in tables.items():
         same = table.clips == first.clips
         shared = len(first.clips) if same else len(set(first.clips) & set(table.clips))
@@ -180,16 +178,30 @@ def _aligned(tables: Mapping[str, Probabilities], commands: Sequence[str] | None
                 f"({len(first.clips)} and {len(table.clips)} clips, {shared} shared). "
                 "Run `dvc repro` to predict both anew."
             )
-        table = table if commands is None else table.to_submission_labels(commands)
-        if table.labels != first.labels and commands is None:
+        if not same:
+            index = {clip: row for row, clip in enumerate(table.clips)}
+            table = table.select(np.array([index[clip] for clip in first.clips]))
+        ordered[run] = table
+    return ordered
+
+
+def _aligned(tables: Mapping[str, Probabilities], commands: Sequence[str] | None) -> dict[str, Probabilities]:
+    """Return the tables over the submission's labels (their own without `commands`), in the first one's clip order."""
+    ordered = _ordered(tables)
+    if commands is not None:
+        return {run: table.to_submission_labels(commands) for run, table in ordered.items()}
+    _check_labels(ordered)
+    return ordered
+
+
+def _check_labels(tables: Mapping[str, Probabilities]) -> None:
+    first_run, first = next(iter(tables.items()))
+    for run, table in tables.items():
+        if table.labels != first.labels:
             raise PipelineError(
                 f"The runs '{first_run}' and '{run}' answer different questions ({len(first.labels)} and "
                 f"{len(table.labels)} labels), so they cannot vote together. Set ensemble.runs in params.yaml."
             )
-        index = {} if same else {clip: row for row, clip in enumerate(table.clips)}
-        values = table.values if same else table.values[[index[clip] for clip in first.clips]]
-        aligned[run] = Probabilities(first.clips, table.labels, values, run, table.corpus, table.exclusive)
-    return aligned
 
 
 def _weighted(tables: Mapping[str, Probabilities], weights: Mapping[str, float]) -> NDArray[np.float64]:

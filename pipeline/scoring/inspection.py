@@ -2,6 +2,7 @@
 
 import csv
 import io
+import stat
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,16 +53,30 @@ class Findings:
         return "\n".join(lines)
 
 
-def read(path: Path) -> bytes:
-    """Return the file's bytes. Raises PipelineError if it is missing, a folder, or cannot be read."""
+def read(path: Path, limit_bytes: int | None = None) -> bytes:
+    """Return the file's bytes. Raises PipelineError if it is missing, no regular file, too large, or unreadable."""
     try:
+        about = path.stat()
+        if stat.S_ISDIR(about.st_mode):
+            raise PipelineError(f"{path} is a folder. Name the file: {path / 'submission.csv'}")
+        if not stat.S_ISREG(about.st_mode):
+            raise PipelineError(f"{path} is no regular file but a pipe or a device. Write it to a file first.")
+        if limit_bytes is not None and about.st_size > limit_bytes:
+            raise PipelineError(
+                f"{path} has {about.st_size:,} bytes; a submission for this sample has less than {limit_bytes:,}.\n"
+                "It is another file, or holds much more than clips and labels."
+            )
         return path.read_bytes()
     except FileNotFoundError:
-        raise PipelineError(f"There is no {path}. Run `dvc repro`.") from None
-    except IsADirectoryError:
-        raise PipelineError(f"{path} is a folder. Name the file: {path / 'submission.csv'}") from None
+        raise PipelineError(f"There is no {path}. `dvc repro` makes the files of the runs.") from None
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def limit_of(sample: Sequence[str], labels: Sequence[str]) -> int:
+    """Return the size in bytes above which a file for this sample is not even read: four times a sound one's."""
+    longest = max(len(label.encode()) for label in labels)
+    return 4 * (sum(len(name.encode()) + longest + 8 for name in sample) + 1_000)
 
 
 def inspect(data: bytes, sample: Sequence[str], labels: Sequence[str]) -> Findings:

@@ -2,8 +2,8 @@
 
 All that is chosen (a net's epoch, a vote's weights, a rule's thresholds) is chosen on the out-of-fold clips. So their
 speakers are dealt into blocks, and each block is judged by choices that were made on the other blocks alone (nested
-cross-validation: Varma and Simon, BMC Bioinformatics 7:91, 2006). The nets of the other folds did learn from the block's
-clips; to train them again without would take five times as long, and a few thresholds and weights see little of it.
+cross-validation: Varma and Simon, BMC Bioinformatics 7:91, 2006). The nets of the other folds did learn from the
+block's clips: to train them again without would take five times as long, and what is chosen is few numbers.
 """
 
 import heapq

@@ -1,12 +1,16 @@
 """The local scoreboard: accuracy on the public and the private part of known answers, as Kaggle reckons it."""
 
+import functools
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas
+from rich.table import Table
 
 from pipeline.errors import PipelineError
 from pipeline.files import replacing, sha256_of
@@ -58,18 +62,71 @@ def score(predicted: Mapping[str, str], answers: pandas.DataFrame) -> Score:
     return Score(shares["Public"], shares["Private"], sizes["Public"], sizes["Private"])
 
 
-def keep(path: Path, folder: Path, run: str, score: str) -> Path:
-    """Copy a submission to `<score>_<run>.csv` in `folder` and return that path.
+def table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return one line a run, best private score first. Parts that no run was judged on have no column."""
+    parts = [part for part in ("private", "public", "holdout", "estimate") if any(s[part] for s in scores.values())]
+    made = Table("run", *parts)
+    for run, score in sorted(scores.items(), key=lambda item: -(item[1]["private"] or item[1]["estimate"])):
+        made.add_row(run, *(five(score[part]) or "-" for part in parts))
+    return made
 
-    Copies of the very same file under another score of this run go, with their pictures; all other files stay.
+
+def five(value: float | None) -> str:
+    """Return a score with five decimals, as Kaggle gives it; "" for None."""
+    return "" if value is None else f"{value:.5f}"
+
+
+def keep(
+    folder: Path, run: str, score: str, sha256: str, file: Path | None = None, picture: Path | None = None
+) -> Path | None:
+    """Keep a submission in `folder` as `<score>_<run>.csv`, its picture beside it; return its path.
+
+    `file` is a copy of it; without one, only what is kept already gets its new name. Where another file has the name,
+    the first 8 digits of its SHA-256 follow: no file is ever overwritten. Returns None where there is no copy at all.
     """
-    kept = folder / f"{score}_{run}.csv"
-    digest = sha256_of(path)
-    for other in folder.glob(f"*_{run}.csv"):
-        is_score = re.fullmatch(rf"\d\.\d{{5}}_{re.escape(run)}\.csv", other.name)
-        if is_score and other != kept and sha256_of(other) == digest:
-            other.unlink()
-            other.with_suffix(".png").unlink(missing_ok=True)
-    with replacing(kept) as temporary:
-        shutil.copyfile(path, temporary)
+    plain = folder / f"{score}_{run}.csv"
+    held = {path: _sha256(path) for path in _kept(folder, run)}
+    there = next((path for path, digest in held.items() if digest == sha256), None)
+    # Whoever else has looked after these files: a name that is taken by other bytes stays theirs.
+    marked = plain.with_stem(f"{plain.stem}-{sha256[:8]}")
+    free = [path for path in (plain, marked) if path == there or not path.exists()]
+    kept = free[0] if free else marked.with_stem(f"{plain.stem}-{sha256}")
+    if there is not None and there not in (plain, marked):
+        os.replace(there, kept)
+        if (drawn := there.with_suffix(".png")).exists():
+            os.replace(drawn, kept.with_suffix(".png"))
+    elif there is not None:
+        kept = there
+    elif file is not None and file.exists():
+        _copy(file, kept)
+    else:
+        return None
+    if picture is not None and picture.exists():
+        _copy(picture, kept.with_suffix(".png"))
     return kept
+
+
+def find(folder: Path, run: str, sha256: str) -> Path | None:
+    """Return the kept file of a run with this SHA-256, None if there is none."""
+    return next((path for path in _kept(folder, run) if sha256 and _sha256(path) == sha256), None)
+
+
+def _kept(folder: Path, run: str) -> list[Path]:
+    name = re.compile(rf"-?\d+\.\d{{5}}_{re.escape(run)}(-[0-9a-f]{{8,64}})?\.csv")
+    return sorted(path for path in folder.glob("*.csv") if name.fullmatch(path.name))
+
+
+def _copy(file: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copyfile(file, temporary)
+
+
+def _sha256(path: Path) -> str:
+    about = path.stat()
+    return _sha256_of(path, about.st_size, about.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _sha256_of(path: Path, size: int, written_ns: int) -> str:
+    """Return the SHA-256 of a file that has not been written since; a list of submissions asks for it row by row."""
+    return sha256_of(path)

@@ -32,7 +32,7 @@ def _none(files: list[SourceFile]) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """What each module in this package offers; the last two need not be there.
+    """What each module in this package offers; the last three need not be there.
 
     - `Params`: the `download` section of params.yaml without its `source` key.
     - `fetch(params, seed)`: makes sure that the files are there and whole, downloads or makes them where needed
@@ -41,6 +41,7 @@ class Source:
       is rejected by name and reason.
     - `sample(files)`: names of the test clips in the order of the sample submission, None where there is no such file.
     - `answers(files)`: columns fname, label, usage (Public or Private), None where unknown.
+    - `KAGGLE`: whether its test clips are those of a competition at Kaggle, so that they may be submitted there.
     """
 
     Params: type[Settings]
@@ -48,6 +49,7 @@ class Source:
     read: Callable[[list[SourceFile]], Iterator[Recording | SplitList | Rejected]]
     sample: Callable[[list[SourceFile]], list[str] | None] = _none
     answers: Callable[[list[SourceFile]], pandas.DataFrame | None] = _none
+    KAGGLE: bool = False
 
 
 def names() -> list[str]:
@@ -79,3 +81,8 @@ def named(section: Any) -> tuple[Source, dict[str, Any]]:
             f"Known sources: {', '.join(names())}."
         )
     return find(section["source"]), {key: value for key, value in section.items() if key != "source"}
+
+
+def is_kaggle(name: str) -> bool:
+    """Say whether the test clips of the source are those of a competition at Kaggle; no, unless it says so itself."""
+    return name in names() and find(name).KAGGLE

@@ -16,6 +16,8 @@ from pipeline.settings import Settings
 from pipeline.sources import SourceFile
 from pipeline.sources import _archive as archive
 
+KAGGLE = True  # its test clips are the competition's
+
 NOISE_FOLDER = "_background_noise_"
 
 Role = Literal["train", "test", "sample", "answers"]
@@ -140,6 +142,23 @@ def sample(files: list[SourceFile]) -> list[str] | None:
                 raise PipelineError(f"{path} holds no rows. It must list every test clip once: fname,label.")
             return names
     return None
+
+
+def names(path: Path) -> list[str]:
+    """Return the clips that a sample submission names: a CSV with the column fname first, or an archive that holds it.
+
+    Raises PipelineError if it is missing, cannot be read, or has no such column.
+    """
+    try:
+        data = path.read_bytes() if path.suffix.lower() == ".csv" else _only_csv(path)
+        rows = [row for row in csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PipelineError(f"{path} is no CSV in UTF-8 ({error}). Get the sample submission anew.") from None
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be read: {error.strerror}.") from None
+    if not rows or rows[0][0] != "fname":
+        raise PipelineError(f"{path} must begin with the column fname; found {rows[0] if rows else 'nothing'}.")
+    return [row[0] for row in rows[1:]]
 
 
 def answers(files: list[SourceFile]) -> pandas.DataFrame | None:

@@ -37,7 +37,7 @@ def fetch(params: Params, seed: int) -> list[SourceFile]:
     # A clone's .git is as large as its data.
     if (path / "data" / METADATA).is_file():
         path = path / "data"
-    data_folder, _ = _metadata(path)
+    data_folder, _ = _read_metadata(path)
     if path.is_file():
         return [archives.describe("train", path)]
     path = path / data_folder
@@ -46,7 +46,7 @@ def fetch(params: Params, seed: int) -> list[SourceFile]:
 
 
 def read(files: list[SourceFile]) -> Iterator[Recording | Rejected]:
-    """Stream the clips, each with its digit as word, its speaker, and the speaker's facts.
+    """Stream the clips, each with its digit as word, its speaker, and what the metadata tell of the speaker.
 
     Clips whose names do not fit, whose speaker has no metadata, or which lie elsewhere are rejected, and so is what
     else lies among the clips. Raises PipelineError if there is no clip at all, or the metadata are unusable.
@@ -57,7 +57,7 @@ def read(files: list[SourceFile]) -> Iterator[Recording | Rejected]:
 
 
 def _clips(path: Path) -> Iterator[Recording | Rejected]:
-    data_folder, facts = _metadata(path)
+    data_folder, metadata = _read_metadata(path)
     found = 0
 
     # Around the data lies a repository, whose programs and texts are no concern of ours; a clip there would be.
@@ -73,11 +73,11 @@ def _clips(path: Path) -> Iterator[Recording | Rejected]:
             yield Rejected("train", full_name, f"not in the folder of {METADATA}")
         elif fitting is None:
             yield Rejected("train", name, "not named <speaker>/<digit>_<speaker>_<repetition>.wav")
-        elif (speaker := fitting["speaker"]) not in facts:
+        elif (speaker := fitting["speaker"]) not in metadata:
             yield Rejected("train", name, f"{METADATA} does not know speaker {speaker}")
         else:
             found += 1
-            yield Recording("train", name, data, word=fitting["digit"], speaker=speaker, facts=facts[speaker])
+            yield Recording("train", name, data, word=fitting["digit"], speaker=speaker, metadata=metadata[speaker])
     if not found:
         raise PipelineError(
             f"{path} holds no clip data/<speaker>/<digit>_<speaker>_<repetition>.wav of a speaker in {METADATA}.\n"
@@ -85,8 +85,8 @@ def _clips(path: Path) -> Iterator[Recording | Rejected]:
         )
 
 
-def _metadata(path: Path) -> tuple[str, dict[str, dict[str, str]]]:
-    """Return the folder of the metadata inside `path`, with a slash at its end or empty, and the facts by speaker."""
+def _read_metadata(path: Path) -> tuple[str, dict[str, dict[str, str]]]:
+    """Return the folder of the metadata inside `path`, with a slash at its end or empty, and their content."""
     found = list(archive.members(path, lambda name: name.split("/")[-1] == METADATA))
     if len(found) != 1:
         raise PipelineError(
@@ -98,12 +98,12 @@ def _metadata(path: Path) -> tuple[str, dict[str, dict[str, str]]]:
         speakers = json.loads(content)
         table = {speaker: {key: _text(key, value) for key, value in of.items()} for speaker, of in speakers.items()}
     except (ValueError, AttributeError, TypeError) as error:
-        raise PipelineError(f"{path}: {name} must be JSON with facts by speaker, as published ({error}).") from None
+        raise PipelineError(f"{path}: {name} must be JSON with metadata by speaker, as published ({error}).") from None
     return name.removesuffix(METADATA), _spelt_alike(table)
 
 
 def _text(key: str, value: Any) -> str | None:
-    """Return a fact as text, None where it is unknown."""
+    """Return a value as text, None where it is unknown."""
     if value is None or isinstance(value, str | int):
         text = "" if value is None else str(value).strip()
         # As published, speaker 45 is 1234 years old: a slip of the pen, which would be an age to learn.
@@ -118,11 +118,11 @@ def _spelt_alike(table: dict[str, dict[str, str | None]]) -> dict[str, dict[str,
 
     As published there are "German" and "german", "vr-room" and "VR-Room": each would be a class of its own.
     """
-    counts = Counter((key, value) for facts in table.values() for key, value in facts.items() if value is not None)
+    counts = Counter((key, value) for of in table.values() for key, value in of.items() if value is not None)
     commonest: dict[tuple[str, str], str] = {}
     for (key, value), _ in counts.most_common():
         commonest.setdefault((key, value.casefold()), value)
     return {
-        speaker: {key: commonest[key, value.casefold()] for key, value in facts.items() if value is not None}
-        for speaker, facts in table.items()
+        speaker: {key: commonest[key, value.casefold()] for key, value in of.items() if value is not None}
+        for speaker, of in table.items()
     }

@@ -67,7 +67,7 @@ def fetch(params: Params, seed: int) -> list[SourceFile]:
 
 
 def read(files: list[SourceFile]) -> Iterator[Recording | Rejected]:
-    """Stream the clips, each with its embedding, uint8 [10, 128], its tags, and its length in the fact `seconds`.
+    """Stream the clips, each with its embedding, uint8 [10, 128], its tags, and its length as `seconds`.
 
     `eval` is the testing split. A fifth of the videos of the other sets, chosen by a hash of the video's identifier,
     validates. A record that cannot be used is rejected with its file and its number, from 1. Raises PipelineError if a
@@ -125,7 +125,7 @@ def _recording(record: bytes | tfrecord.DamagedRecord, names: dict[int, str], se
         f"{video}_{start}",
         split="holdout" if set_name == "eval" else _split_of(video),
         tags=tuple(names[index] for index in indices),
-        facts={"seconds": str(len(frames))},
+        metadata={"seconds": str(len(frames))},
         embedding=_ten_seconds(np.frombuffer(b"".join(values[0] for values in frames), np.uint8)),
     )
 

@@ -15,6 +15,7 @@ from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives
 from pipeline.sources import _archive as archive
 
+KAGGLE = True  # its test clips are the competition's
 _STEMS = ("train", "test", "sample_submission")
 
 

@@ -3,14 +3,15 @@
 from pipeline import params
 from pipeline.delivery import access
 from pipeline.delivery.competition import Competition
+from pipeline.delivery.settings import Submit
 from pipeline.layout import Layout
-from pipeline.stages import submit
 
 
 def main(layout: Layout) -> None:
     """Print what was found. Raises PipelineError with the page to open where something is missing."""
     tree = params.read(layout.params)
-    competition = Competition(submit.competition_of(tree), submit.settings_of(tree).patience)
+    settings = params.section(tree, "submit", Submit)
+    competition = Competition(settings.slug(tree.get("download")), settings.patience)
     found = access.check(competition)
     used, unused = found.places[0], found.places[1:]
     print(f"credentials: {used}" + "".join(f"; not used: {place}" for place in unused))

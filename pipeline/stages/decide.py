@@ -4,10 +4,11 @@ import numpy as np
 
 from pipeline import params, runs, sections
 from pipeline.clips.corpus import Corpus
+from pipeline.delivery.commit import commit_of
 from pipeline.examples.target import target_of
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report, target_report
-from pipeline.scoring import submission
+from pipeline.scoring import provenance, submission
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
 
@@ -33,4 +34,7 @@ def main(layout: Layout, run: str) -> None:
     sample = submission.read_sample(layout.prepare / "sample.csv")
     test = Probabilities.read(folder / "test.parquet")
     rng = np.random.default_rng(params.seed(tree))
+    provenance.keep_aside(layout.submission(run))
     competition_report.publish(layout.submission(run), rule, corpus, sample, out_of_fold, test, holdout, rng, about)
+    made = provenance.makers(tree, run, rule.model_dump(), {run: runs.entry(tree, run)})
+    provenance.note(layout.submission(run), commit_of(layout.root), params.digest(made))

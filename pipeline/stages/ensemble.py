@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from pipeline import params, sections
+from pipeline import params, runs, sections
 from pipeline.clips.corpus import Corpus
+from pipeline.delivery.commit import commit_of
 from pipeline.jobs.voting import Election
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report, target_report
-from pipeline.scoring import ensemble, submission
+from pipeline.scoring import ensemble, provenance, submission
 
 
 def main(layout: Layout) -> None:
@@ -34,4 +35,8 @@ def main(layout: Layout) -> None:
     rule = sections.decide(tree).for_run(ensemble.NAME)
     sample = submission.read_sample(layout.prepare / "sample.csv")
     test, rng = election.vote("test", vote.weights), np.random.default_rng(params.seed(tree))
+    provenance.keep_aside(folder)
     competition_report.publish(folder, rule, corpus, sample, vote.out_of_fold, test, holdout, rng, about)
+    members = {name: runs.entry(tree, name) for name in election.members}
+    made = provenance.makers(tree, ensemble.NAME, rule.model_dump(), members)
+    provenance.note(folder, commit_of(layout.root), params.digest(made))

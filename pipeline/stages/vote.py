@@ -23,7 +23,7 @@ def main(layout: Layout) -> None:
     weights, of_folds = vote.weights, {fold: vote.weights for fold in folds}
     if len(folds) > 1:
         fold_of = folds_of(corpus, vote.out_of_fold.table.clips)
-        of_folds = {fold: election.fit(fold_of != fold).weights for fold in folds}
+        of_folds = {fold: election.weights_by(fold_of != fold) for fold in folds}
     with replacing_folder(layout.vote) as folder:
         vote.out_of_fold.write(folder)
         for fold, own in of_folds.items():

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.clips import corpus as corpus_module
 from pipeline.clips.corpus import Corpus, CorpusWriter
-from pipeline.clips.noise import Noise
+from pipeline.clips.noise import NEVER_JUDGED, Noise
 from pipeline.errors import PipelineError
 
 CLIPS = 25
@@ -27,10 +27,12 @@ def write(folder, clips=CLIPS, first=0, seed=7):
             word = ("yes", "no", "cat")[number % 3]
             writer.add(clip(number + first), clip=f"{word}/{number}.wav", part="train", word=word, speaker=str(number))
         writer.add(clip(clips - 1), clip="t.wav", part="test", readable=False)
-        writer.add_noise(Noise("hum", np.arange(5000, dtype=np.int16)), "train")
-        writer.add_noise(Noise("hum", np.arange(5000, 6000, dtype=np.int16)), "validation")
-        splits = np.array(["train"] * (clips - 4) + ["validation"] * 2 + ["testing", "test"])
-        writer.finish(splits, source="demo", seed=seed, commands=("yes", "no"))
+        writer.add_noise(Noise("hum", np.arange(5000, dtype=np.int16)), NEVER_JUDGED)
+        writer.add_noise(Noise("hum", np.arange(5000, 6000, dtype=np.int16)), 0)
+        splits = np.array(["train"] * (clips - 4) + ["validation"] * 2 + ["holdout", "test"])
+        writer.finish(
+            splits, np.where(splits == "validation", 0, NEVER_JUDGED), source="demo", seed=seed, commands=("yes", "no")
+        )
     return folder
 
 
@@ -73,15 +75,46 @@ def test_a_row_beyond_the_end_is_an_error(folder):
 
 def test_splits_are_selected_by_row_number(folder):
     corpus = Corpus.open(folder)
-    assert [corpus.select(split).tolist() for split in ("validation", "testing", "test")] == [[21, 22], [23], [24]]
+    assert [corpus.select(split).tolist() for split in ("validation", "holdout", "test")] == [[21, 22], [23], [24]]
     assert len(corpus.select("train")) == 21
+    assert corpus.folds == 1
+    assert corpus.training_rows(0).tolist() == list(range(21))
+    assert corpus.judged_rows(0).tolist() == [21, 22]
 
 
-def test_noise_stretches_belong_to_their_split(folder):
-    (train,), (validation,) = (Corpus.open(folder).noises(split) for split in ("train", "validation"))
-    assert train.name == validation.name == "hum"
+def test_a_fold_learns_from_the_other_folds_and_from_what_is_never_judged(tmp_path):
+    splits = np.array(["train"] * 7 + ["holdout", "test"])
+    folds = np.array([0, 1, 2, 0, 1, 2, NEVER_JUDGED, NEVER_JUDGED, NEVER_JUDGED])
+    with CorpusWriter(tmp_path) as writer:
+        for number, split in enumerate(splits):
+            part = "test" if split == "test" else "train"
+            writer.add(clip(number), clip=str(number), part=part, word=None if part == "test" else "yes")
+        for fold in (2, NEVER_JUDGED, 0, 1, 2):
+            writer.add_noise(Noise(f"of {fold}", np.full(9, fold, np.int16)), fold)
+        writer.finish(splits, folds, source="demo", seed=1, commands=("yes",))
+    corpus = Corpus.open(tmp_path)
+    assert corpus.folds == 3
+    assert [corpus.judged_rows(fold).tolist() for fold in range(3)] == [[0, 3], [1, 4], [2, 5]]
+    assert [corpus.training_rows(fold).tolist() for fold in range(3)] == [
+        [1, 2, 4, 5, 6],
+        [0, 2, 3, 5, 6],
+        [0, 1, 3, 4, 6],
+    ]
+    assert [noise.name for noise in corpus.training_noises(2)] == ["of -1", "of 0", "of 1"]
+
+
+def test_noise_that_judges_a_fold_does_not_train_it(folder):
+    (train,) = Corpus.open(folder).training_noises(0)
+    assert train.name == "hum"
     np.testing.assert_array_equal(train.samples, np.arange(5000))
-    np.testing.assert_array_equal(validation.samples, np.arange(5000, 6000))
+
+
+def test_the_writer_gives_back_the_noise_that_judges_a_fold(tmp_path):
+    with CorpusWriter(tmp_path) as writer:
+        for fold in (NEVER_JUDGED, 0, 1, 0):
+            writer.add_noise(Noise(f"of {fold}", np.full(9, fold, np.int16)), fold)
+        writer.end_noise()
+        assert [[noise.name for noise in writer.noises(fold)] for fold in (0, 1)] == [["of 0", "of 0"], ["of 1"]]
 
 
 def test_the_corpus_describes_itself(folder):
@@ -135,6 +168,17 @@ def test_a_file_cut_short_says_what_to_run(folder, name):
         Corpus.open(folder)
 
 
+def test_metadata_are_columns_of_their_own(tmp_path):
+    with CorpusWriter(tmp_path) as writer:
+        writer.add(clip(0), clip="a", part="train", word="yes", metadata={"accent": "dutch"})
+        writer.add(clip(1), clip="b", part="train", word="yes", metadata={"age": "30"})
+        rows = writer.rows
+        with pytest.raises(ValueError, match="metadata cannot be called fold, word"):
+            writer.add(clip(2), clip="c", part="train", word="yes", metadata={"word": "no", "fold": "1"})
+    assert rows["accent"].fillna("").tolist() == ["dutch", ""]
+    assert rows["age"].fillna("").tolist() == ["", "30"]
+
+
 def test_another_format_is_refused(folder):
     description = json.loads((folder / "corpus.json").read_text())
     (folder / "corpus.json").write_text(json.dumps({**description, "format": 0}))
@@ -159,7 +203,7 @@ silence = np.zeros(16_000, np.int16)
 with CorpusWriter(folder) as writer:
     for number in range(clips):
         writer.add(silence, clip=f"yes/{number:08x}_nohash_0.wav", part="train", word="yes", speaker=f"{number:08x}")
-    writer.finish(np.full(clips, "train"), source="demo", seed=0, commands=("yes",))
+    writer.finish(np.full(clips, "train"), np.full(clips, -1), source="demo", seed=0, commands=("yes",))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

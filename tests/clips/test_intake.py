@@ -6,6 +6,7 @@ import soundfile
 
 from pipeline.clips.corpus import CorpusWriter
 from pipeline.clips.intake import Intake
+from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import Recording, SplitList
 from pipeline.errors import PipelineError
 
@@ -110,11 +111,41 @@ def test_noise_is_cut_and_is_no_row(writer):
     intake.take(trained("noise/own.wav", GOOD, word=None, is_noise=True, split="validation"))
     intake.take(trained("noise/bad.wav", b"", word=None, is_noise=True))
     writer.end_noise()
-    assert [noise.name for noise in writer.noises("train")] == ["noise/long.wav", "noise/beep.wav"]
-    validation = [noise.name for noise in writer.noises("validation")]
-    assert validation == ["noise/long.wav", "noise/click.wav", "noise/own.wav"]
+    assert [noise.name for noise in writer.noises(NEVER_JUDGED)] == ["noise/long.wav", "noise/beep.wav"]
+    judging = [noise.name for noise in writer.noises(0)]
+    assert judging == ["noise/long.wav", "noise/click.wav", "noise/own.wav"]
     assert lines(intake) == [("train", "noise/bad.wav", "excluded")]
     assert len(writer.rows) == 0
+
+
+def test_noise_is_dealt_into_the_folds(writer):
+    intake = Intake(writer, None, folds=3)
+    long = wav(np.arange(30_000, dtype=np.int16).repeat(4))
+    intake.take(trained("noise/long.wav", long, word=None, is_noise=True))
+    for name in ("noise/a.wav", "noise/b.wav", "noise/c.wav", "noise/d.wav"):
+        intake.take(trained(name, GOOD, word=None, is_noise=True, split="train"))
+    writer.end_noise()
+    assert [[noise.name[6:-4] for noise in writer.noises(fold)] for fold in range(3)] == [
+        ["long", "a", "d"],
+        ["long", "b"],
+        ["long", "c"],
+    ]
+
+
+def test_segments_inherit_all_that_is_known_of_their_recording(writer):
+    intake = Intake(writer, ["t.wav"], segments=True)
+    samples = np.arange(40_000) // 16_000 * 100
+    known = {"tags": ("Dog",), "metadata": {"room": "hall"}, "split": "validation"}
+    intake.take(trained("a.wav", wav(samples.astype(np.int16)), word="cat", **known))
+    intake.take(trained("b.wav", wav(np.ones(3_000, np.int16)), word="cat"))
+    intake.take(Recording("test", "t.wav", wav(np.ones(40_000, np.int16))))
+    rows = writer.rows
+    assert rows["clip"].tolist() == ["a.wav#000", "a.wav#001", "b.wav#000", "t.wav"]
+    assert rows["recording"].fillna("").tolist() == ["a.wav", "a.wav", "b.wav", ""]
+    assert rows["room"].fillna("").tolist() == ["hall", "hall", "", ""]
+    assert rows["split"].fillna("").tolist() == ["validation", "validation", "", ""]
+    assert [list(tags) for tags in rows["tags"][:2]] == [["Dog"], ["Dog"]]
+    assert rows["speaker"].fillna("").tolist() == ["anna"] * 3 + [""]
 
 
 def test_lists_are_collected_wherever_they_come(writer):

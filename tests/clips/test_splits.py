@@ -2,6 +2,7 @@ import numpy as np
 import pandas
 import pytest
 
+from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import SplitList
 from pipeline.clips.splits import assign, which_set
 from pipeline.errors import PipelineError
@@ -15,6 +16,7 @@ def table(clips, part="train", split=None):
             "part": part,
             "split": pandas.array([split] * len(clips), "str"),
             "word": [clip.split("/")[0] for clip in clips],
+            "recording": pandas.array([None] * len(clips), "str"),
             "speaker": [clip.split("/")[1].split("_")[0] if "_nohash_" in clip else None for clip in clips],
         }
     )
@@ -50,29 +52,30 @@ def test_the_hash_is_the_official_one(name, split):
 
 @pytest.mark.parametrize("method", ["auto", "lists"])
 def test_the_lists_of_the_archive_are_followed(method):
-    splits = assign(table(CLIPS), LISTS, method, "holdout", 0)
-    assert splits.tolist() == ["validation"] * 3 + ["testing"] * 3 + ["train"] * 24
+    splits, folds = assign(table(CLIPS), LISTS, method, "holdout", 0)
+    assert splits.tolist() == ["validation"] * 3 + ["holdout"] * 3 + ["train"] * 24
+    assert folds.tolist() == [0] * 3 + [NEVER_JUDGED] * 27
 
 
 @pytest.mark.parametrize("fate", ["train", "validation"])
 def test_the_testing_list_becomes_what_is_asked(fate):
-    splits = assign(table(CLIPS), LISTS, "lists", fate, 0)
+    splits, _ = assign(table(CLIPS), LISTS, "lists", fate, 0)
     assert splits[3:6].tolist() == [fate] * 3
 
 
 def test_auto_without_lists_takes_the_hash():
     clips = speakers(200)
-    splits = assign(table(clips), [], "auto", "holdout", 0)
-    assert splits.tolist() == [which_set(clip) for clip in clips]
+    splits, _ = assign(table(clips), [], "auto", "holdout", 0)
+    assert splits.tolist() == ["holdout" if (split := which_set(clip)) == "testing" else split for clip in clips]
 
 
 def test_auto_groups_where_the_hash_gives_a_useless_share():
     clips = [clip for clip in speakers(300) if which_set(clip) == "train"]
     rows = table(clips)
-    splits = assign(rows, [], "auto", "holdout", 0)
+    splits, _ = assign(rows, [], "auto", "holdout", 0)
     shares = pandas.Series(splits).value_counts(normalize=True)
     assert shares["validation"] == pytest.approx(0.1, abs=0.02)
-    assert shares["testing"] == pytest.approx(0.1, abs=0.02)
+    assert shares["holdout"] == pytest.approx(0.1, abs=0.02)
     assert rows.groupby("speaker")["clip"].count().max() == 3
     assert pandas.Series(splits).groupby(rows["speaker"].to_numpy()).nunique().max() == 1
 
@@ -80,34 +83,34 @@ def test_auto_groups_where_the_hash_gives_a_useless_share():
 def test_groups_are_stratified_over_words_and_seeded():
     clips = speakers(100, words=("yes", "no")) + [f"cat/{speaker:08x}_nohash_1.wav" for speaker in range(50)]
     rows = table(clips)
-    splits = assign(rows, [], "grouped", "train", 1)
+    splits, _ = assign(rows, [], "grouped", "train", 1)
     of_word = pandas.crosstab(rows["word"], splits, normalize="index")["validation"]
     assert of_word.between(0.05, 0.15).all()
-    np.testing.assert_array_equal(splits, assign(rows, [], "grouped", "train", 1))
-    assert (splits != assign(rows, [], "grouped", "train", 2)).any()
+    np.testing.assert_array_equal(splits, assign(rows, [], "grouped", "train", 1)[0])
+    assert (splits != assign(rows, [], "grouped", "train", 2)[0]).any()
 
 
 def test_clips_without_a_speaker_are_speakers_of_their_own():
     rows = table([f"yes/{number}.wav" for number in range(40)])
     assert rows["speaker"].isna().all()
-    splits = assign(rows, [], "grouped", "train", 0)
+    splits, _ = assign(rows, [], "grouped", "train", 0)
     assert (splits == "validation").sum() == 4
 
 
 def test_two_speakers_can_be_grouped():
-    splits = assign(table(speakers(2)), [], "grouped", "train", 0)
+    splits, _ = assign(table(speakers(2)), [], "grouped", "train", 0)
     assert sorted(splits) == ["train"] * 3 + ["validation"] * 3
 
 
 def test_a_split_of_the_source_wins():
     rows = table(CLIPS)
     rows["split"] = ["validation"] * 3 + ["train"] * 27
-    assert assign(rows, LISTS, "grouped", "train", 0).tolist() == rows["split"].tolist()
+    assert assign(rows, LISTS, "grouped", "train", 0)[0].tolist() == rows["split"].tolist()
 
 
 def test_test_clips_stay_test():
     rows = pandas.concat([table(CLIPS), table(["test/clip_1.wav"], part="test")], ignore_index=True)
-    assert assign(rows, LISTS, "auto", "train", 0).tolist()[-1] == "test"
+    assert assign(rows, LISTS, "auto", "train", 0)[0].tolist()[-1] == "test"
 
 
 def test_a_speaker_in_two_splits_is_refused():
@@ -121,7 +124,7 @@ def test_a_test_set_made_of_the_testing_list_must_be_held_out(fate):
     rows.loc[rows["part"] == "test", ["speaker", "word"]] = None
     with pytest.raises(PipelineError, match=r"(?s)00000001.*testing_list: holdout"):
         assign(rows, LISTS, "lists", fate, 0)
-    assert assign(rows, LISTS, "lists", "holdout", 0).tolist()[-2:] == ["test", "test"]
+    assert assign(rows, LISTS, "lists", "holdout", 0)[0].tolist()[-2:] == ["test", "test"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,7 @@ def test_a_test_set_of_other_names_must_be_held_out_too(method, fate):
     lists = [LISTS[0], listed("testing", CLIPS[3:6], is_test_set=True)]
     with pytest.raises(PipelineError, match=r"(?s)^\d clips of the test set.*testing_list: holdout.*splits: auto"):
         assign(rows, lists, method, fate, 0)
-    assert assign(rows, lists, "auto", "holdout", 0)[3:6].tolist() == ["testing"] * 3
+    assert assign(rows, lists, "auto", "holdout", 0)[0][3:6].tolist() == ["holdout"] * 3
 
 
 @pytest.mark.parametrize(
@@ -149,3 +152,130 @@ def test_a_test_set_of_other_names_must_be_held_out_too(method, fate):
 def test_what_cannot_be_split_says_why(clips, lists, method, reason):
     with pytest.raises(PipelineError, match=reason):
         assign(table(clips), lists, method, "train", 0)
+
+
+def test_the_clips_of_a_recording_stay_together():
+    rows = table([f"yes/{number}.wav#{segment:03}" for number in range(40) for segment in range(3)])
+    rows["recording"] = [clip.split("#")[0] for clip in rows["clip"]]
+    for method, folds in (("grouped", 1), ("auto", 1), ("hash", 1), ("grouped", 5), ("auto", 5)):
+        splits, fold_of = assign(rows, [], method, "holdout", 0, folds)
+        parts = pandas.DataFrame({"split": splits, "fold": fold_of}).groupby(rows["recording"]).nunique()
+        assert parts.eq(1).all(axis=None), method
+
+
+WORDS = ("yes", "no", "cat")
+SPEAKERS = 60
+
+
+def folded(method="auto", fate="train", folds=5, seed=0, rows=None, lists=()):
+    rows = table(speakers(SPEAKERS, WORDS)) if rows is None else rows
+    splits, fold_of = assign(rows, list(lists), method, fate, seed, folds)
+    return rows, splits, fold_of
+
+
+@pytest.mark.parametrize("method", ["auto", "hash", "grouped"])
+@pytest.mark.parametrize("folds", [2, 3, 5, 10])
+def test_a_speaker_is_in_one_fold_and_the_folds_are_alike_in_words(method, folds):
+    rows, splits, fold_of = folded(method, folds=folds)
+    assert (splits == "train").all()
+    assert set(fold_of) == set(range(folds))
+    assert pandas.Series(fold_of).groupby(rows["speaker"]).nunique().eq(1).all()
+    counts = pandas.crosstab(rows["word"], fold_of)
+    assert (counts.to_numpy() >= SPEAKERS // folds - 1).all()
+    assert (counts.to_numpy() <= SPEAKERS // folds + 1).all()
+
+
+def test_folds_of_speakers_with_different_words_are_alike_in_words():
+    clips = [clip for clip in speakers(90, WORDS) if not clip.startswith("cat") or int(clip[4:12], 16) % 3 == 0]
+    rows, _, fold_of = folded("grouped", rows=table(clips))
+    counts = pandas.crosstab(rows["word"], fold_of)
+    assert counts.loc["cat"].between(5, 7).all()
+    assert counts.loc["yes"].between(16, 20).all()
+
+
+def test_folds_are_a_function_of_the_seed():
+    _, _, first = folded(seed=1)
+    np.testing.assert_array_equal(first, folded(seed=1)[2])
+    assert (first != folded(seed=2)[2]).any()
+
+
+@pytest.mark.parametrize("method", ["lists", "auto"])
+def test_a_list_of_the_archive_tells_the_holdout_and_the_validation_list_is_dealt_out_with_the_others(method):
+    clips = speakers(20)
+    lists = [listed("validation", clips[:3]), listed("testing", clips[3:9])]
+    rows, splits, fold_of = folded(method, "holdout", 4, rows=table(clips), lists=lists)
+    assert np.flatnonzero(splits == "holdout").tolist() == [3, 4, 5, 6, 7, 8]
+    assert (fold_of[3:9] == NEVER_JUDGED).all()
+    others = np.r_[0:3, 9 : len(rows)]
+    assert (splits[others] == "train").all()
+    assert set(fold_of[others]) == {0, 1, 2, 3}
+    _, splits, fold_of = folded(method, "validation", 4, rows=table(clips), lists=lists)
+    assert (splits == "train").all()
+    assert (fold_of >= 0).all()
+
+
+@pytest.mark.parametrize("method", ["hash", "grouped", "random"])
+def test_what_a_method_holds_out_is_in_no_fold(method):
+    rows, splits, fold_of = folded(method, "holdout", rows=table(speakers(300)))
+    assert 0.05 < (splits == "holdout").mean() < 0.2
+    assert ((splits == "holdout") == (fold_of == NEVER_JUDGED)).all()
+    if method != "random":
+        held = set(rows["speaker"][splits == "holdout"])
+        assert not held & set(rows["speaker"][splits == "train"])
+
+
+def test_random_folds_hold_each_speaker_alike():
+    rows = table([f"{word}/{speaker:08x}_nohash_{n}.wav" for word in WORDS for speaker in range(4) for n in range(10)])
+    _, splits, fold_of = folded("random", rows=rows)
+    assert (splits == "train").all()
+    assert (pandas.crosstab([rows["word"], rows["speaker"]], fold_of).to_numpy() == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("method", "names"), [("random", speakers(4)), ("grouped", [f"{w}/{w}.wav" for w in "abcdef"])]
+)
+def test_words_of_fewer_clips_than_folds_are_dealt_too(method, names):
+    _, _, fold_of = folded(method, folds=3, rows=table(names))
+    assert set(np.bincount(fold_of)) == {len(names) // 3}
+
+
+def test_a_split_of_the_source_tells_the_holdout_and_test_clips_are_in_no_fold():
+    clips = speakers(10)
+    rows = pandas.concat([table(clips), table(["test/clip_1.wav"], part="test")], ignore_index=True)
+    rows["split"] = [*["holdout"] * 3, *["validation"] * 3, *["train"] * 24, None]
+    _, splits, fold_of = folded(folds=3, rows=rows)
+    assert splits.tolist() == ["holdout"] * 3 + ["train"] * 27 + ["test"]
+    assert (fold_of == NEVER_JUDGED).tolist() == [True] * 3 + [False] * 27 + [True]
+
+
+@pytest.mark.parametrize(
+    ("clips", "method", "folds"),
+    [
+        (speakers(3), "grouped", 4),
+        (speakers(3), "hash", 10),
+        (["yes/a.wav", "no/b.wav"], "grouped", 3),
+        (["yes/a.wav", "no/b.wav"], "random", 3),
+    ],
+)
+def test_too_few_speakers_or_clips_for_the_folds_are_told(clips, method, folds):
+    with pytest.raises(PipelineError) as error:
+        folded(method, "train", folds, rows=table(clips))
+    assert "prepare.folds" in str(error.value)
+
+
+def test_a_test_set_that_shares_speakers_with_the_folds_is_refused():
+    rows = pandas.concat([table(CLIPS), table(CLIPS[3:5], part="test")], ignore_index=True)
+    rows.loc[rows["part"] == "test", ["speaker", "word"]] = None
+    with pytest.raises(PipelineError, match=r"(?s)00000001.*testing_list: holdout"):
+        folded("lists", "train", 3, rows=rows, lists=LISTS)
+    _, splits, fold_of = folded("lists", "holdout", 3, rows=rows, lists=LISTS)
+    assert splits[-2:].tolist() == ["test", "test"]
+    assert (fold_of[-2:] == NEVER_JUDGED).all()
+
+
+def test_clips_without_a_word_are_dealt_too():
+    rows = table([f"{number}/x.wav" for number in range(40)])
+    rows["word"] = pandas.array([None] * 40, "str")
+    _, _, fold_of = folded("grouped", folds=4, rows=rows)
+    assert np.bincount(fold_of).tolist() == [10, 10, 10, 10]
+    assert (assign(rows, [], "grouped", "holdout", 0)[0] == "validation").sum() == 4

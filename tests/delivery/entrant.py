@@ -13,11 +13,14 @@ from pipeline.clips.labels import COMMANDS
 from pipeline.delivery import ledger
 from pipeline.files import sha256_of, write_json
 from pipeline.layout import Layout
+from pipeline.scoring import provenance
 from tests.delivery.kaggle_server import KaggleServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABELS = [*COMMANDS, "unknown", "silence"]
 CLIPS = [f"clip_{number:04x}.wav" for number in range(1, 61)]
+# What `decide` has noted of its file.
+COMMIT, PARAMS = "c0ffee" * 6 + "c0ff", "ab" * 32
 QUICK = {"call_s": 5.0, "stall_s": 5.0, "attempts": 4, "pause_s": 0.02}
 
 
@@ -50,6 +53,15 @@ class Entrant:
         rows = [f"{clip},{LABELS[(place + shift) % len(LABELS)]}\n" for place, clip in enumerate(CLIPS)]
         path.write_text("fname,label\n" + "".join(rows))
         write_json(path.parent / "metrics.json", {"accuracy": 0.85432})
+        provenance.note(path.parent, COMMIT, PARAMS)
+        return path
+
+    def write(self, name: str, text: str | None = None) -> Path:
+        """Write a file by hand in the project; by default a valid submission that no run has made."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [f"{clip},{LABELS[place % 3]}\n" for place, clip in enumerate(CLIPS)]
+        path.write_text("fname,label\n" + "".join(rows) if text is None else text)
         return path
 
     @property
@@ -103,7 +115,7 @@ class Entrant:
         assert (row.run, row.scoreboard, row.ref, row.status) == (run, "kaggle", str(made["ref"]), status)
         assert row.sha256 == sha256_of(path)
         assert row.message == made["description"]
-        assert len(row.params) == 64
+        assert (row.commit, row.params) == (COMMIT, PARAMS)
         if status == "complete":
             assert (row.public, row.private) == self.server.scores
             assert (self.layout.submissions / f"{row.private}_{run}.csv").read_bytes() == path.read_bytes()

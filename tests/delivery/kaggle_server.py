@@ -68,6 +68,7 @@ class KaggleServer:
         self.hidden_lists = 0  # how many lists do not show a new submission at all
         self.leaderboard = [f"{0.91 - 0.001 * place:.5f}" for place in range(100)]
         self.blobs: dict[str, bytes] = {}
+        self._names: dict[str, str] = {}  # of what is uploaded
         self.requests: list[Request] = []
         self.step_s = 0.0  # how long each request takes
         self.on_request: Callable[[str], None] = lambda step: None  # before it is answered
@@ -271,6 +272,7 @@ class KaggleServer:
     def _start_blob(self, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
         number = len(self.asked("StartSubmissionUpload")) + len(self.asked("StartBlobUpload"))
         token = f"blob-{number}"
+        self._names[token] = body.get("fileName") or body.get("name", "")
         return 200, {"token": token, "createUrl": f"http://localhost/storage/upload/{token}"}
 
     def _create_submission(self, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
@@ -284,7 +286,8 @@ class KaggleServer:
                 "ref": ref,
                 "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
                 "description": body.get("submissionDescription", ""),
-                "fileName": "submission.csv",
+                "fileName": self._names[body["blobFileTokens"]],
+                "totalBytes": len(self.blobs[body["blobFileTokens"]]),
                 "status": "PENDING",
                 "blob": body["blobFileTokens"],
                 "pending": self.pending_lists,

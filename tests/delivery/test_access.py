@@ -2,7 +2,8 @@ import pytest
 
 from pipeline.delivery import access
 from pipeline.delivery.competition import Competition, Limits
-from pipeline.delivery.kaggle_client import KaggleError, Patience
+from pipeline.delivery.kaggle_client import Patience
+from pipeline.delivery.kaggle_errors import KaggleError
 from pipeline.errors import PipelineError
 from tests.delivery.entrant import QUICK, Entrant
 from tests.delivery.kaggle_server import COMPETITION, USERNAME, Fault, KaggleServer

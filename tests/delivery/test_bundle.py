@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipeline.delivery import bundle
+from pipeline.delivery.commit import commit_of
 from pipeline.errors import PipelineError
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,9 @@ def test_what_is_packed_is_the_project_without_its_tests(tmp_path, monkeypatch):
     assert names["SETTINGS"] == SETTINGS
     unpacked = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").rglob("*.py")}
-    assert unpacked == modules | {"params.yaml", "dvc.yaml", ".dvcignore", ".dvc/config", "requirements.txt"}
+    others = {"params.yaml", "dvc.yaml", ".dvcignore", ".dvc/config", "requirements.txt", "commit.txt"}
+    assert unpacked == modules | others
+    assert (project / "commit.txt").read_text() == f"{commit_of(ROOT)}\n"
     for name in [*modules, "dvc.yaml", ".dvcignore"]:
         assert (project / name).read_bytes() == (ROOT / name).read_bytes(), name
     assert (project / "params.yaml").read_text() == "seed: 7\n"

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.delivery import kaggle_client
 from pipeline.delivery.competition import Competition, Limits, Submission, five
-from pipeline.delivery.kaggle_client import KaggleError, Patience
+from pipeline.delivery.kaggle_client import Patience
+from pipeline.delivery.kaggle_errors import KaggleError
 from pipeline.errors import PipelineError
 from tests.delivery.entrant import QUICK, Entrant
 from tests.delivery.kaggle_server import COMPETITION, TOKEN, Fault, KaggleServer

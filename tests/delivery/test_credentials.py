@@ -77,12 +77,3 @@ def test_what_is_half_there_is_said(home, monkeypatch):
         path = write(home / ".kaggle" / "kaggle.json", text)
         assert credentials.places() == []
         assert f"{path} is there, but does not hold" in credentials.advice()
-
-
-def test_quoted_secrets_are_masked(home, monkeypatch):
-    write(home / ".kaggle" / "access_token", f"{SECRET}-1\n")
-    write(home / ".kaggle" / "kaggle.json", json.dumps({"username": "me", "key": f"{SECRET}-2"}))
-    monkeypatch.setenv("KAGGLE_API_TOKEN", str(write(home / "token", f"{SECRET}-3")))
-    monkeypatch.setenv("KAGGLE_KEY", SECRET)
-    text = f"{SECRET}-1 {SECRET}-2 {SECRET}-3 {SECRET}"
-    assert credentials.masked(f"me: {text}") == "me: *** *** *** ***"

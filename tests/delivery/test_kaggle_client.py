@@ -8,7 +8,8 @@ import pytest
 import requests
 
 from pipeline.delivery import kaggle_client
-from pipeline.delivery.kaggle_client import KaggleError, Patience, call, explained, persist
+from pipeline.delivery.kaggle_client import Patience, call, persist
+from pipeline.delivery.kaggle_errors import KaggleError, explained
 from pipeline.errors import PipelineError
 
 QUICK = Patience(pause_s=0.01, attempts=3)

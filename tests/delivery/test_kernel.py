@@ -138,7 +138,7 @@ def test_the_output_is_fetched_whole_in_the_place_of_an_older_one(kernels, serve
     folder.mkdir()
     (folder / "stale.csv").write_text("of another version")
     server.plan("GET", Fault(status=503), Fault(cut_bytes=3))
-    assert kernel.pull(NAME, folder, PATIENCE) == sorted(kernels.output)
+    assert kernel.pull(NAME, folder, PATIENCE) == ("ensemble", sorted(kernels.output))
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert found == {**kernels.output, "kernel.log": b"all is well"}
     assert all("Authorization" not in request.headers for request in server.asked("GET"))
@@ -193,4 +193,49 @@ def test_only_the_output_of_a_kernel_that_ended_well_is_fetched(state, message, 
     kernels.states = [state]
     with pytest.raises(PipelineError, match=message):
         kernel.pull(NAME, tmp_path / "output", PATIENCE)
-    assert server.asked("ListKernelSessionOutput") == []
+    assert server.asked("GET") == []
+
+
+@pytest.mark.parametrize(
+    "results",
+    [b"[]", b"{}", b'{"sha256": {}}', b'{"run": 7, "sha256": {}}', b'{"run": "a", "sha256": [1]}', b"{", b"\xff"],
+)
+def test_results_of_another_shape_are_refused(results, kernels, tmp_path):
+    kernels.leave()
+    kernels.output["results.json"] = results
+    with pytest.raises(PipelineError, match=r"has no results\.json that names a run and its files"):
+        kernel.pull(NAME, tmp_path / "output", PATIENCE)
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_run_that_leads_out_is_refused(kernels, tmp_path):
+    kernels.leave()
+    kernels.output["results.json"] = b'{"run": "../../x", "sha256": {}}'
+    with pytest.raises(PipelineError, match="leads out of"):
+        kernel.pull(NAME, tmp_path / "output", PATIENCE)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_the_end_of_a_failed_kernels_log_is_told(as_json, kernels):
+    lines = [f"line {number}\n" for number in range(50)] + [f"Authorization of {KEY}\n", "CUDA out of memory\n"]
+    kernels.states = [{"status": "ERROR", "failureMessage": f"key {KEY} exceeded the disk"}]
+    pieces = [{"stream_name": "stderr", "time": 1.0, "data": line} for line in lines]
+    kernels.log = json.dumps(pieces) if as_json else "".join(lines)
+    told = kernel.explained(kernel.status(NAME, PATIENCE), NAME)
+    assert "failed: key *** exceeded the disk" in told
+    assert "line 49\nAuthorization of ***\nCUDA out of memory\n" in told
+    assert "line 9\n" not in told
+    assert KEY not in told
+
+
+def test_what_a_push_is_told_is_masked(kernels, built):
+    kernels.answer = {"error": f"you are {KEY}"}
+    with pytest.raises(PipelineError, match=r"did not take the kernel .*: you are \*\*\*"):
+        kernel.push(built, NAME, PATIENCE)
+
+
+def test_a_log_is_stored_masked(kernels, tmp_path):
+    kernels.leave()
+    kernels.log = f"token {KEY}"
+    kernel.pull(NAME, tmp_path / "output", PATIENCE)
+    assert (tmp_path / "output" / "kernel.log").read_text() == "token ***"

@@ -242,7 +242,8 @@ def test_results_are_left_with_their_checksums(tmp_path, session):
     assert results.pop("run") == "ast"
     del written["results.json"]
     assert results == {"sha256": written}
-    assert len(written) == 12
+    assert written["params.yaml"] == sha256((session.project / "params.yaml").read_bytes()).hexdigest()
+    assert len(written) == 13
 
 
 def test_the_chosen_run_must_have_a_submission(session):

@@ -13,9 +13,13 @@ import pytest
 from pipeline import files
 from pipeline.delivery import ledger
 from pipeline.delivery.competition import Limits, Submission
+from pipeline.delivery.duplicates import Fingerprint
 from pipeline.delivery.journal import Journal
-from pipeline.delivery.kaggle_client import KaggleError, Patience
-from pipeline.delivery.submitting import Candidate, Desk, Submit
+from pipeline.delivery.kaggle_client import Patience
+from pipeline.delivery.kaggle_errors import KaggleError
+from pipeline.delivery.scores import Scores
+from pipeline.delivery.settings import Submit
+from pipeline.delivery.submitting import Candidate, Submitter
 from pipeline.errors import PipelineError
 
 DATA = b"fname,label\na.wav,yes\n"
@@ -49,7 +53,7 @@ class Cuts:
 
 
 class Kaggle:
-    """As much of a `Competition` as a desk needs."""
+    """As much of a `Competition` as a submitter needs."""
 
     slug = page = "slug"
 
@@ -92,14 +96,18 @@ class Counter:
     def submit(
         self, data: bytes = DATA, run: str = "ast", force: bool = False, settings: Submit = SETTINGS
     ) -> ledger.Row:
-        def keep(path, run, score):
+        def keep(scored):
             self.cuts.step()
-            self.kept.append((path.read_bytes(), run, score))
+            if scored.file is not None:
+                self.kept.append((scored.file.read_bytes(), scored.run, scored.score))
             self.cuts.step()
 
-        desk = Desk(self.kaggle, self.journal, self.ledger, settings, keep, self.said.append)
-        candidate = Candidate(run, data, hashlib.sha256(data).hexdigest(), "note", "commit", "params")
-        return desk.wait(desk.submit(candidate, force, wait=True))
+        places = (self.kaggle, self.journal, self.ledger, settings)
+        submitter = Submitter(*places, self.said.append, lambda question: False)
+        file = Fingerprint(hashlib.sha256(data).hexdigest(), len(data), "submission.csv", 0.0)
+        candidate = Candidate(run, data, file, "note", "commit", "params", run)
+        ref = submitter.submit(candidate, force, wait=True)
+        return Scores(*places, keep, self.said.append).wait(ref)
 
     def assert_one(self) -> None:
         (made,) = self.kaggle.made

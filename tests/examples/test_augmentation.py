@@ -202,7 +202,7 @@ def test_it_is_dumped_as_params_yaml_has_it() -> None:
 )
 def test_a_bad_entry_is_refused_with_what_is_allowed(entry: Any, message: str) -> None:
     said = refusal([{"Reverse": {}}, entry])
-    assert said.startswith("params.yaml, section runs.ast:\n  augmentation.1: ")
+    assert said.startswith("params.yaml, section runs.ast:\n  augmentation.1: Value error, ")
     assert message in said
     assert said.endswith(f"; found {entry!r}")
     assert said.count("\n") == 1

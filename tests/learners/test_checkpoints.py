@@ -1,6 +1,9 @@
 """Where a published checkpoint is looked for, and what is refused. No test has a network."""
 
+import multiprocessing
 import shutil
+import sys
+import time
 
 import pytest
 import torch
@@ -17,6 +20,7 @@ from transformers import (
 )
 
 from pipeline.errors import PipelineError
+from pipeline.files import replacing_folder
 from pipeline.learners import checkpoints
 
 NAME = "someone/small-ast"
@@ -161,7 +165,39 @@ def test_what_cannot_be_fetched_is_told_with_the_reason(network, store):
         PipelineError, match="someone/other' is not here: fetching it failed: someone/other is not a rep"
     ):
         checkpoints.resolve("someone/other", None, store)
-    assert not store.exists()
+    assert list(store.iterdir()) == []
+
+
+def _resolve(published, store, together, found):
+    def fetch(checkpoint, revision, folder):
+        with (store / "fetches").open("a") as log:
+            log.write("one\n")
+        with replacing_folder(folder) as temporary:
+            for path in published.iterdir():
+                time.sleep(0.2)
+                shutil.copy(path, temporary)
+
+    checkpoints._fetch = fetch
+    together.wait()
+    found.put(sorted(path.name for path in checkpoints.resolve(NAME, None, store).iterdir()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks, since importing torch twice takes long")
+def test_of_two_processes_one_fetches_and_the_other_waits(publish, tmp_path, store, monkeypatch):
+    folder = publish("ast", tmp_path / "published")
+    store.mkdir()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    forks = multiprocessing.get_context("fork")
+    together, found = forks.Barrier(2), forks.Queue()
+    processes = [forks.Process(target=_resolve, args=(folder, store, together, found)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    whole = sorted(path.name for path in folder.iterdir())
+    assert [found.get(timeout=60) for _ in processes] == [whole, whole]
+    for process in processes:
+        process.join()
+    assert (store / "fetches").read_text() == "one\n"
+    assert {path.name for path in store.iterdir()} == {"fetches", "someone--small-ast"}
 
 
 def configure(folder, values=None, model=ASTForAudioClassification):

@@ -1,17 +1,21 @@
 """A detector beside a classifier: what each learns, how they are put together, and that a kill costs nothing."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples, TrainingData
+from pipeline.learners import epochs
 from pipeline.learners.detector import WithDetector, combine, groups_of, in_groups
-from pipeline.learners.trainer import Training
-from pipeline.models import gru
+from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.training import Training
+from tests import vectors
 
 LABELS = ["low", "high", "silence"]
 
@@ -45,34 +49,18 @@ def test_targets_become_those_of_the_groups_and_the_clips_stay() -> None:
     assert grouped.rows is examples.rows
 
 
-def sounds(clips: int, seed: int) -> Examples:
-    """Low tones, high tones and faint noise, in turn."""
-    rng = np.random.default_rng(seed)
-    targets = np.arange(clips) % 3
-    hertz = np.where(targets == 0, rng.uniform(200, 400, clips), rng.uniform(2000, 3000, clips))
-    waveforms = 0.3 * np.sin(2 * np.pi * hertz[:, None] * np.arange(16_000) / 16_000)
-    waveforms[targets == 2] = 0.001 * rng.standard_normal((np.sum(targets == 2), 16_000))
-    samples = (waveforms * 32_768).astype(np.int16)
-    return Examples(read=lambda rows: samples[rows], rows=np.arange(clips), targets=targets)
+TRAIN, VALIDATION = vectors.examples(48), vectors.examples(24)
+DATA = vectors.data(validation=VALIDATION)
 
 
-TRAIN, VALIDATION = sounds(48, seed=1), sounds(24, seed=2)
-DATA = TrainingData(
-    TRAIN,
-    VALIDATION,
-    epoch_indices=lambda epoch: np.arange(48),
-    augment=lambda samples, generators: samples.astype(np.float32) / 32_768,
-    seed=3,
-)
-PARAMS = gru.Params(num_mel_bins=16, channels=[4], hidden=8, layers=1, dropout=0)
+def net(labels: list[str], multi_label: bool = False, **training) -> NetClassifier:
+    torch.manual_seed(5)
+    settings = Training(**{"epochs": 3, "batch_size": 16, "learning_rate": 0.3, **training})
+    return NetClassifier(nn.Linear(3, len(labels)), About(labels, multi_label, {}), nn.Identity(), settings)
 
 
 def pair(**training) -> WithDetector:
-    torch.manual_seed(5)
-    settings = Training(**{"epochs": 3, "batch_size": 16, "learning_rate": 0.03, **training})
-    words = gru.build(PARAMS, settings, LABELS, TRAIN, store=None)
-    groups, group = groups_of(LABELS)
-    return WithDetector(words, gru.build(PARAMS, settings, groups, in_groups(TRAIN, group), store=None))
+    return WithDetector(net(LABELS, **training), net(groups_of(LABELS)[0], **training))
 
 
 class InterruptionError(Exception):
@@ -113,22 +101,65 @@ def test_interrupted_in_either_part_it_ends_with_the_same_weights_and_restores(t
     for part in (".", "detector"):
         one, other = (load_file(tmp_path / name / part / "model.safetensors") for name in ("whole", "resumed"))
         assert all(torch.equal(one[name], other[name]) for name in one)
-    curve = "plots/metrics/validation/accuracy.tsv"
+    assert epochs.read(tmp_path / "work").shape == (3, 24, 3)
+    for part in (".", "words", "detector"):
+        np.testing.assert_array_equal(epochs.read(tmp_path / "work" / part), epochs.read(tmp_path / "torn" / part))
+    fine, coarse = (epochs.read(tmp_path / "work" / part) for part in ("words", "detector"))
+    combined = combine(fine[1], coarse[1], np.array([0, 0, 1]))
+    np.testing.assert_array_equal(epochs.read(tmp_path / "work")[1], combined)
+    curve = "plots/metrics/validation/balanced_accuracy.tsv"
     for part in (".", "detector"):
         assert (tmp_path / "live" / part / curve).read_text() == (tmp_path / "again" / part / curve).read_text()
 
-    restored = WithDetector(
-        gru.restore(tmp_path / "whole", Training()), gru.restore(tmp_path / "whole" / "detector", Training())
-    )
+    restored = pair()
+    restored.words.load(tmp_path / "whole")
+    restored.detector.load(tmp_path / "whole" / "detector")
     assert restored.labels == LABELS
     assert restored.predict_proba(VALIDATION.read(VALIDATION.rows)) == pytest.approx(probabilities, abs=1e-6)
 
 
 def test_one_for_other_labels_and_several_labels_a_clip_are_refused() -> None:
-    words = gru.build(PARAMS, Training(), LABELS, TRAIN, store=None)
+    words = net(LABELS)
     with pytest.raises(ValueError, match="the detector's labels are"):
         WithDetector(words, words)
-    several = replace(TRAIN, targets=np.eye(3, dtype=np.float32)[TRAIN.targets])
-    tags = gru.build(PARAMS, Training(), LABELS, several, store=None)
     with pytest.raises(PipelineError, match="several labels"):
-        WithDetector(tags, words)
+        WithDetector(net(LABELS, multi_label=True), words)
+
+
+class Stub:
+    """Has learnt `epochs` epochs of some labels."""
+
+    multi_label = False
+
+    def __init__(self, labels: list[str], learnt: int) -> None:
+        self.labels = labels
+        self.learnt = learnt
+        self.data: TrainingData | None = None
+
+    def fit(self, data: TrainingData, work: Path, live: Path) -> None:
+        self.data = data
+        for epoch in range(1, self.learnt + 1):
+            epochs.record(work, epoch, np.full((len(data.validation.rows), len(self.labels)), 0.5, np.float32))
+
+
+@pytest.mark.parametrize(("words", "detector"), [(2, 3), (2, 0), (0, 0)])
+def test_epochs_that_do_not_go_together_are_not_combined(words, detector, tmp_path) -> None:
+    pair = WithDetector(Stub(LABELS, words), Stub(["word", "silence"], detector))
+    pair.fit(DATA, tmp_path, tmp_path / "live")
+    assert epochs.read(tmp_path) is None
+
+
+def test_each_part_is_judged_by_what_it_tells(tmp_path) -> None:
+    judged = np.array([0, 0, 1])
+    words, detector = Stub(LABELS, 1), Stub(["word", "silence"], 1)
+    WithDetector(words, detector).fit(replace(DATA, judged=judged), tmp_path, tmp_path / "live")
+    assert words.data.judged is judged
+    assert detector.data.judged is None
+
+
+def test_soft_labels_are_refused_before_anything_is_learnt(tmp_path) -> None:
+    soft = replace(TRAIN, targets=np.full((len(TRAIN.rows), 3), 1 / 3, np.float32))
+    words = Stub(LABELS, 1)
+    with pytest.raises(PipelineError, match="Detectors learn one label a clip"):
+        WithDetector(words, Stub(["word", "silence"], 1)).fit(replace(DATA, train=soft), tmp_path, tmp_path / "live")
+    assert words.data is None

@@ -1,6 +1,7 @@
 """scikit-learn's estimators behind the classifier's shape: probabilities, and files that run no code."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from xgboost import XGBClassifier
 
 from pipeline.errors import PipelineError
-from pipeline.examples.training_data import Examples, TrainingData, as_float
+from pipeline.examples.training_data import Examples, TrainingData, unaugmented
 from pipeline.learners.estimator import EstimatorClassifier, temperature_of
 
 LABELS = ["a", "b", "absent", "c"]
@@ -36,7 +37,7 @@ def data(places=(0, 1, 3)):
         examples(90, 1, places),
         examples(60, 2, places),
         lambda epoch: np.arange(90),
-        lambda inputs, rngs: as_float(inputs),
+        unaugmented,
         5,
     )
 
@@ -96,6 +97,13 @@ def test_the_temperature_is_that_by_which_the_truth_was_drawn(true):
 def test_one_label_alone_is_refused(tmp_path):
     with pytest.raises(PipelineError, match="All training clips have the label 'b'"):
         fitted("logistic", tmp_path, places=(1,))
+
+
+def test_soft_labels_are_refused(tmp_path):
+    whole = data()
+    soft = replace(whole, train=replace(whole.train, targets=np.full((90, 4), 0.25, np.float32)))
+    with pytest.raises(PipelineError, match=r"Estimators of scikit-learn learn one label.*\n.*a network as `model`"):
+        EstimatorClassifier(MAKERS["logistic"](), LABELS).fit(soft, tmp_path / "work", tmp_path / "live")
 
 
 def test_a_file_with_other_types_in_it_is_refused(tmp_path):

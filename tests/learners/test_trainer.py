@@ -1,307 +1,66 @@
-"""Fitting: what is learned, from which clips, and that no interruption changes it. Clips are tones and noise."""
+"""What a network is given at each step, and how the Trainer is told to give it."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
-from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+from transformers import TrainingArguments
 
-from pipeline import metrics, models
 from pipeline.errors import PipelineError
-from pipeline.examples.training_data import Examples, TrainingData
-from pipeline.files import read_json
-from pipeline.learners import trainer
-from pipeline.learners.trainer import Training, precision_of
-
-LABELS = ["low", "high", "noise"]
-MODELS = ["ast", "wav2vec2"]
-TRICKS = {"mixup_alpha": 0.5, "label_smoothing": 0.1}
-
-
-class InterruptionError(Exception):
-    """Stands for a kill."""
-
-
-def sounds(clips: int, seed: int) -> Examples:
-    """A third each of low tones, high tones and noise, in a known order."""
-    rng = np.random.default_rng(seed)
-    targets = np.arange(clips) % 3
-    seconds = np.arange(16_000) / 16_000
-    hertz = np.where(targets == 0, rng.uniform(200, 400, clips), rng.uniform(2000, 3000, clips))
-    waveforms = np.sin(2 * np.pi * hertz[:, None] * seconds)
-    waveforms[targets == 2] = rng.uniform(-1, 1, (np.sum(targets == 2), 16_000))
-    samples = (waveforms * rng.uniform(2000, 20_000, (clips, 1))).astype(np.int16)
-    # The corpus holds other clips too, so row numbers are no positions.
-    return Examples(read=lambda rows: samples[rows - 100], rows=np.arange(clips) + 100, targets=targets)
-
-
-def louder(samples: np.ndarray, generators: list[np.random.Generator]) -> np.ndarray:
-    return plain(samples) * np.array([[generator.uniform(0.5, 1)] for generator in generators], "f")
-
-
-def plain(samples: np.ndarray, generators: object = None) -> np.ndarray:
-    return samples.astype(np.float32) / 32768
-
-
-TRAIN, VALIDATION = sounds(48, seed=1), sounds(30, seed=2)
-DATA = TrainingData(TRAIN, VALIDATION, epoch_indices=lambda epoch: np.arange(48), augment=louder, seed=3)
-
-
-def interrupted_at(batch: int, data: TrainingData = DATA) -> TrainingData:
-    """Return the data, interrupted when its training clips are read for the `batch`-th time."""
-    reads = iter(range(1, 10_000))
-
-    def read(rows: np.ndarray) -> np.ndarray:
-        if next(reads) == batch:
-            raise InterruptionError
-        return TRAIN.read(rows)
-
-    return replace(data, train=replace(data.train, read=read))
-
-
-@pytest.fixture
-def build(tiny_params):
-    """`build("ast", patience=2)`: an unfitted classifier, always with the same weights."""
-
-    def build(name, **training):
-        torch.manual_seed(5)
-        model = models.find(name)
-        settings = Training(**{"epochs": 4, "batch_size": 16, "learning_rate": 0.003, **training})
-        parameters = model.Params(config=tiny_params["runs"][name]["parameters"]["config"])
-        return model.build(parameters, settings, LABELS, TRAIN, store=None)
-
-    return build
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    """`uninterrupted(build, "ast")`: the weights and the folder of curves of an undisturbed training."""
-    done = {}
-
-    def train(build, name):
-        if name not in done:
-            folder = tmp_path_factory.mktemp(name)
-            classifier = build(name, **TRICKS)
-            classifier.fit(DATA, folder / "work", folder / "live")
-            done[name] = weights(classifier), folder / "live"
-        return done[name]
-
-    return train
-
-
-def weights(classifier):
-    return {name: tensor.clone() for name, tensor in classifier.model.state_dict().items()}
-
-
-def differing(one, other):
-    assert one.keys() == other.keys()
-    return [name for name in one if not torch.equal(one[name], other[name])]
-
-
-def curves(folder):
-    return {path.relative_to(folder): path.read_text() for path in folder.rglob("*") if path.is_file()}
-
-
-def points(live, curve):
-    rows = [line.split("\t") for line in (live / "plots" / "metrics" / f"{curve}.tsv").read_text().splitlines()[1:]]
-    return [int(step) for step, _ in rows], [float(value) for _, value in rows]
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_interrupted_anywhere_it_ends_with_the_same_weights_and_curves(
-    name, build, uninterrupted, tmp_path, monkeypatch
-):
-    expected, live = uninterrupted(build, name)
-    work, again = tmp_path / "work", tmp_path / "live"
-
-    def attempt(data):
-        classifier = build(name, **TRICKS)
-        classifier.fit(data, work, again)
-        return classifier
-
-    with pytest.raises(InterruptionError):  # in the first epoch of three batches, before there is a checkpoint
-        attempt(interrupted_at(2))
-    assert not list(work.glob("checkpoint-*"))
-
-    whole = trainer._Trainer._save_rng_state
-
-    def save(self, folder):
-        if folder.endswith("-6"):
-            raise InterruptionError
-        whole(self, folder)
-
-    with monkeypatch.context() as patch:  # while the second checkpoint is written
-        patch.setattr(trainer._Trainer, "_save_rng_state", save)
-        with pytest.raises(InterruptionError):
-            attempt(DATA)
-    assert {path.name for path in work.glob("checkpoint-*")} == {"checkpoint-3", "checkpoint-6"}
-    assert (work / "checkpoint-6" / "model.safetensors").exists()
-
-    with pytest.raises(InterruptionError):  # in the last but one epoch, after the second was done again
-        attempt(interrupted_at(5))
-    assert (work / "checkpoint-6" / "trainer_state.json").exists()
-
-    assert differing(weights(attempt(DATA)), expected) == []
-    assert curves(again) == curves(live)
-    assert points(live, "validation/accuracy")[0] == [1, 2, 3, 4]
-
-
-@pytest.mark.parametrize("damage", ["no state", "half a state", "half the weights", "no weights"])
-def test_a_half_written_checkpoint_is_dropped(damage, build, uninterrupted, tmp_path):
-    expected, _ = uninterrupted(build, "ast")
-    with pytest.raises(InterruptionError):
-        build("ast", **TRICKS).fit(interrupted_at(5), tmp_path / "work", tmp_path / "live")
-    checkpoint = tmp_path / "work" / "checkpoint-3"
-    torn = checkpoint / ("trainer_state.json" if damage.endswith("state") else "model.safetensors")
-    half = torn.read_bytes()[: torn.stat().st_size // 2]
-    torn.unlink()
-    if damage.startswith("half"):
-        torn.write_bytes(half)
-    # Were it used, its optimiser would know nothing, and the weights would come out different or not at all.
-    (checkpoint / "optimizer.pt").unlink()
-    classifier = build("ast", **TRICKS)
-    classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
-    assert differing(weights(classifier), expected) == []
-
-
-def test_the_seed_decides(build, uninterrupted, tmp_path):
-    expected, _ = uninterrupted(build, "ast")
-    for seed, same in ((DATA.seed, True), (DATA.seed + 1, False)):
-        classifier = build("ast", **TRICKS)
-        classifier.fit(replace(DATA, seed=seed), tmp_path / f"work-{seed}", tmp_path / f"live-{seed}")
-        changed = differing(weights(classifier), expected)
-        assert (changed == []) is same
-    assert len(changed) == len(expected)
-
-
-def test_loader_processes_change_nothing(build, uninterrupted, tmp_path):
-    expected, _ = uninterrupted(build, "ast")
-    classifier = build("ast", workers=2, **TRICKS)
-    classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
-    assert differing(weights(classifier), expected) == []
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_it_learns_and_reports_the_accuracy_that_it_reaches(name, build, tmp_path):
-    classifier = build(name, epochs=12, learning_rate=0.01, label_smoothing=0.1)
-    unbalanced = replace(VALIDATION, rows=VALIDATION.rows[:20], targets=VALIDATION.targets[:20])
-    classifier.fit(replace(DATA, validation=unbalanced), tmp_path / "work", tmp_path / "live")
-    probabilities = classifier.predict_proba(VALIDATION.read(unbalanced.rows))
-    recalls = metrics.recalls(metrics.confusion(unbalanced.targets, probabilities.argmax(axis=1), 3))
-    assert recalls.mean() > 0.8
-    figures = read_json(tmp_path / "live" / "metrics.json")
-    assert figures["best_accuracy"] == pytest.approx(recalls.mean())
-    assert figures["step"] == 12
-    steps, accuracies = points(tmp_path / "live", "validation/accuracy")
-    assert steps == list(range(1, 13))
-    # The first epoch to reach the best accuracy is kept; its loss, unsmoothed, is that of the weights we have.
-    best = int(np.argmax(accuracies))
-    loss = -np.log(probabilities[np.arange(20), unbalanced.targets]).mean()
-    assert points(tmp_path / "live", "validation/loss")[1][best] == pytest.approx(loss, rel=1e-3)
-
-
-def souring(epochs_of_truth: int) -> TrainingData:
-    """A data whose later epochs teach wrong labels, so that the accuracy falls."""
-    targets = np.concatenate([TRAIN.targets, (TRAIN.targets + 1) % 3])
-    both = replace(TRAIN, rows=np.tile(TRAIN.rows, 2), targets=targets)
-    return replace(DATA, train=both, epoch_indices=lambda epoch: np.arange(48) + 48 * (epoch >= epochs_of_truth))
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_patience_ends_it_and_every_tensor_of_the_best_epoch_comes_back(name, build, tmp_path):
-    settings = {"epochs": 12, "learning_rate": 0.01, "patience": 2, "schedule": "constant_with_warmup"}
-    classifier = build(name, **settings)
-    classifier.fit(souring(4), tmp_path / "work", tmp_path / "live")
-    steps, accuracies = points(tmp_path / "live", "validation/accuracy")
-    best = int(np.argmax(accuracies)) + 1
-    assert accuracies[best - 1] > accuracies[-1]
-    assert len(steps) == best + 2 < 12
-
-    saved = {int(path.name.split("-")[1]) // 3: path for path in (tmp_path / "work").glob("checkpoint-*")}
-    assert sorted(saved) == [best, best + 2]
-    (tmp_path / "model").mkdir()
-    classifier.save(tmp_path / "model")
-    kept, last = (load_file(folder / "model.safetensors") for folder in (saved[best], saved[best + 2]))
-    assert differing(load_file(tmp_path / "model" / "model.safetensors"), kept) == []
-    assert len(differing(kept, last)) == len(kept)
-
-    # Killed while patience was running out, it knows how much was left.
-    with pytest.raises(InterruptionError):
-        build(name, **settings).fit(interrupted_at(3 * best + 5, souring(4)), tmp_path / "torn", tmp_path / "again")
-    for work, data in (
-        ("torn", souring(4)),
-        # Killed before the model was published, nothing is left to learn, and no clip is read.
-        ("work", interrupted_at(1, souring(4))),
-    ):
-        resumed = build(name, **settings)
-        resumed.fit(data, tmp_path / work, tmp_path / "again")
-        assert differing(weights(resumed), weights(classifier)) == []
-        assert curves(tmp_path / "again") == curves(tmp_path / "live")
-
-
-def test_each_epoch_reads_its_own_draw_once_in_a_new_order(build, tmp_path):
-    read = []
-
-    def noting(rows):
-        read.extend(rows.tolist())
-        return TRAIN.read(rows)
-
-    def draw(epoch):  # two thirds of the clips, others each time
-        return np.sort((np.arange(32) + 16 * epoch) % 48)
-
-    data = replace(DATA, train=replace(TRAIN, read=noting), epoch_indices=draw)
-    build("ast", epochs=3).fit(data, tmp_path / "work", tmp_path / "live")
-    epochs = np.reshape(read, (3, 32)) - 100
-    for epoch, rows in enumerate(epochs):
-        assert sorted(rows) == draw(epoch).tolist()
-        assert rows.tolist() != sorted(rows)
-    assert epochs[0].argsort().tolist() != epochs[1].argsort().tolist()
+from pipeline.examples.training_data import as_float
+from pipeline.features.log_mel import LogMel
+from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
+from pipeline.learners import epochs
+from pipeline.learners.losses import Loss
+from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.resuming import checkpoints_in
+from pipeline.learners.trainer import ClassifierTrainer, arguments_of
+from pipeline.learners.training import Training
+from tests import tones, vectors
 
 
 @pytest.fixture
 def seen(monkeypatch):
     """What the model is given while fitting: (training?, inputs) for each batch."""
     batches = []
-    whole = trainer._Trainer.compute_loss
+    whole = ClassifierTrainer.compute_loss
 
     def noting(self, model, inputs, *args, **kwargs):
         batches.append((model.training, inputs))
         return whole(self, model, inputs, *args, **kwargs)
 
-    monkeypatch.setattr(trainer._Trainer, "compute_loss", noting)
+    monkeypatch.setattr(ClassifierTrainer, "compute_loss", noting)
     return batches
 
 
-def test_mixup_mixes_sound_and_label_by_the_same_share(build, tmp_path, seen):
-    levels = np.array([4096, 8192, 24576], np.int16)  # a constant sound for each label tells who is in a mixture
-    even = [
-        replace(part, read=lambda rows, part=part: np.repeat(levels[part.targets[rows - 100], None], 16_000, 1))
-        for part in (TRAIN, VALIDATION)
-    ]
-    data = replace(DATA, train=even[0], validation=even[1], augment=plain)
-    classifier = build("wav2vec2", epochs=1, mixup_alpha=0.5)
-    classifier.front_end = nn.Identity()
-    classifier.fit(data, tmp_path / "work", tmp_path / "live")
+def fitted(folder, data=None, **options):
+    classifier = vectors.classifier(**options)
+    classifier.fit(data or vectors.data(), folder / "work", folder / "live")
+    return classifier
+
+
+def test_mixup_mixes_sound_and_label_by_the_same_share(tmp_path, seen):
+    fitted(tmp_path, epochs=1, mixup_alpha=0.5)
     assert [training for training, _ in seen] == [True, True, True, False]
     for training, inputs in seen:
-        heard = inputs["input_values"][:, 0]
-        assert torch.allclose(heard, inputs["targets"] @ torch.tensor(levels / 32768).float(), atol=1e-6)
+        assert torch.allclose(inputs["input_values"], inputs["targets"], atol=1e-6)  # clips are their own labels
         mixed = (inputs["targets"] > 0).sum(dim=1) == 2
         assert mixed.any().item() is training
-        assert torch.allclose(inputs["targets"].sum(dim=1), torch.ones(len(heard)))
+        assert torch.allclose(inputs["targets"].sum(dim=1), torch.ones(len(mixed)))
     shares = [inputs["targets"][(inputs["targets"] > 0).sum(dim=1) == 2].max() for training, inputs in seen if training]
     assert len({round(float(share), 4) for share in shares}) == 3
 
 
-def test_spec_augment_masks_while_training_only(build, tmp_path, seen):
-    classifier = build("ast", epochs=2)
-    classifier.fit(replace(DATA, augment=plain), tmp_path / "work", tmp_path / "live")
+def test_spec_augment_masks_while_training_only(tmp_path, seen):
+    front_end = LogMel(num_mel_bins=16, max_length=98, mean=-8, std=4)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(98 * 16, 3))
+    about, settings = About(tones.LABELS, False, {}), Training(epochs=2, batch_size=16)
+    classifier = NetClassifier(net, about, front_end, settings, SpecAugment(SpecAugmentParams()))
+    classifier.fit(tones.DATA, tmp_path / "work", tmp_path / "live")
     everything, validation = (
-        classifier.front_end(torch.from_numpy(plain(part.read(part.rows)))) for part in (TRAIN, VALIDATION)
+        front_end(torch.from_numpy(as_float(part.read(part.rows)))) for part in (tones.TRAIN, tones.VALIDATION)
     )
     masks = []
     for training, inputs in seen:
@@ -317,95 +76,90 @@ def test_spec_augment_masks_while_training_only(build, tmp_path, seen):
     assert len(set(masks)) > 48
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_what_is_saved_is_a_checkpoint_that_transformers_reads_alone(name, build, tmp_path):
-    classifier = build(name, eval_batch_size=7)
-    classifier.save(tmp_path)
-    samples = VALIDATION.read(VALIDATION.rows)
-    probabilities = classifier.predict_proba(samples)
-    assert probabilities.dtype == np.float32
-    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+class Halving(nn.Module):
+    """A feature augmentation that asks for targets as distributions."""
 
-    model = AutoModelForAudioClassification.from_pretrained(tmp_path)
-    extractor = AutoFeatureExtractor.from_pretrained(tmp_path)
-    inputs = extractor(list(samples.astype(np.float32) / 32768), sampling_rate=16_000, return_tensors="pt")
-    with torch.no_grad():
-        expected = model.eval()(inputs["input_values"]).logits.softmax(dim=-1).numpy()
-    assert np.abs(probabilities - expected).max() < 1e-4
-    assert [model.config.id2label[i] for i in range(3)] == LABELS
-    assert not (tmp_path / "pytorch_model.bin").exists()
-
-    restored = models.find(name).restore(tmp_path, Training())
-    assert restored.labels == LABELS
-    assert np.allclose(restored.predict_proba(samples), probabilities, atol=1e-6)
-    assert restored.predict_proba(samples[:0]).shape == (0, 3)
+    def forward(self, features, targets):
+        return features * (1 - targets.max(dim=1, keepdim=True).values / 2)
 
 
-def test_a_batch_is_shared_by_the_processes(build, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer.TrainingArguments, "world_size", property(lambda _: 3))
+@pytest.mark.parametrize("loss", Loss.__args__)
+def test_labels_given_as_distributions_that_are_certain_teach_the_same_to_the_last_bit(loss, tmp_path):
+    options = {"loss": loss, "mixup_alpha": 0.5, "label_smoothing": 0.1, "feature_augment": Halving()}
+    data = vectors.data()
+    certain = replace(data.train, targets=np.eye(3, dtype=np.float32)[data.train.targets])
+    one = fitted(tmp_path / "one", data, **options)
+    other = fitted(tmp_path / "other", replace(data, train=certain), **options)
+    assert torch.equal(one.model.weight, other.model.weight)
+    assert not torch.equal(one.model.weight, vectors.classifier().model.weight)
+    np.testing.assert_array_equal(epochs.read(tmp_path / "one" / "work"), epochs.read(tmp_path / "other" / "work"))
+
+
+def test_soft_labels_come_to_the_loss_as_they_are_and_are_learnt(tmp_path, seen):
+    data = vectors.data()
+    told = np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.0, 0.1, 0.9]], np.float32)
+    soft = replace(data, train=replace(data.train, targets=told[data.train.targets]))
+    classifier = fitted(tmp_path, soft, epochs=60, optimizer="adam", schedule="constant_with_warmup")
+    for training, inputs in seen:
+        expected = torch.from_numpy(told)[inputs["input_values"].argmax(dim=1)] if training else inputs["input_values"]
+        assert torch.equal(inputs["targets"], expected)
+    # Cross-entropy is least where the network says what it was told. The first epoch that is right throughout is kept.
+    last = epochs.read(tmp_path / "work")[-1]
+    assert last[:3] == pytest.approx(told, abs=0.05)
+    assert (classifier.predict_proba(vectors.FEATURES[:3]).argmax(axis=1) == [0, 1, 2]).all()
+
+
+def test_a_batch_is_shared_by_the_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(TrainingArguments, "world_size", property(lambda _: 3))
     with pytest.raises(PipelineError, match=r"batch of 16 clips cannot be shared evenly by 3 processes.*\n.*of 3"):
-        build("ast", batch_size=16).fit(DATA, tmp_path / "work", tmp_path / "live")
-    assert trainer._arguments(Training(batch_size=24), tmp_path, 0).per_device_train_batch_size == 8
+        fitted(tmp_path, batch_size=16)
+    assert arguments_of(Training(batch_size=24), tmp_path, seed=0).per_device_train_batch_size == 8
 
 
-@pytest.mark.parametrize(
-    ("wanted", "device", "bf16", "expected"),
-    [
-        ("auto", "cpu", True, "fp32"),
-        ("auto", "mps", True, "fp32"),
-        ("auto", "cuda", True, "bf16"),
-        ("auto", "cuda", False, "fp16"),
-        ("fp32", "cuda", True, "fp32"),
-        ("fp16", "cuda", True, "fp16"),
-        ("bf16", "cpu", False, "bf16"),
-    ],
-)
-def test_precision_is_what_the_device_has(wanted, device, bf16, expected, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
-    assert precision_of(wanted, torch.device(device)) == expected
+def test_one_process_uses_one_of_several_gpus(tmp_path, monkeypatch):
+    whole = TrainingArguments._setup_devices
+
+    def two_gpus(self):
+        device = whole.__get__(self)
+        self._n_gpu = 2
+        return device
+
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", property(two_gpus))
+    arguments = arguments_of(Training(batch_size=16), tmp_path, seed=0)
+    assert (arguments.n_gpu, arguments.train_batch_size, arguments.eval_batch_size) == (1, 16, 128)
 
 
-def test_half_precision_without_a_device_for_it_is_refused():
-    with pytest.raises(PipelineError, match=r"fp16 needs a CUDA device.*precision` to auto"):
-        precision_of("fp16", torch.device("cpu"))
+def test_momentum_is_the_optimiser_s(tmp_path):
+    plain, heavy = (
+        fitted(tmp_path / str(momentum), optimizer="sgd", momentum=momentum).model.weight for momentum in (0.0, 0.9)
+    )
+    assert not torch.equal(plain, heavy)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="asks the processor")
-def test_bf16_trains_and_predicts_on_the_processor(build, tmp_path):
-    classifier = build("ast", epochs=1, precision="bf16")
-    classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
-    half = classifier.predict_proba(VALIDATION.read(VALIDATION.rows))
-    classifier.training = Training(precision="fp32")
-    full = classifier.predict_proba(VALIDATION.read(VALIDATION.rows))
-    assert 0 < np.abs(half - full).max() < 0.05
+def nan_in_the_third_epoch(inputs, generators):
+    calls.append(len(inputs))
+    return as_float(inputs) * np.float32(np.nan if len(calls) > 6 else 1)
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"epochs": 0},
-        {"batch_size": 0},
-        {"eval_batch_size": 0},
-        {"learning_rate": 0},
-        {"schedule": "step"},
-        {"warmup_ratio": 1},
-        {"weight_decay": -1},
-        {"max_grad_norm": 0},
-        {"label_smoothing": 1},
-        {"mixup_alpha": -0.1},
-        {"patience": 0},
-        {"precision": "int8"},
-        {"workers": -1},
-        {"epoch": 3},
-    ],
-    ids=lambda bad: next(iter(bad)),
-)
-def test_bad_values_are_refused(bad):
-    with pytest.raises(ValidationError, match=next(iter(bad))):
-        Training(**bad)
+calls = []
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", *sorted(set(trainer.OPTIMIZERS) - {"adamw"})])
-def test_weights_decay_under_adamw_alone(optimizer, tmp_path):
-    arguments = trainer._arguments(Training(optimizer=optimizer, weight_decay=0.05), tmp_path, seed=0)
-    assert arguments.weight_decay == (0.05 if optimizer == "adamw" else 0)
+def test_a_training_that_diverges_says_when_and_keeps_the_best_weights(tmp_path):
+    calls.clear()
+    expected = fitted(tmp_path / "whole", epochs=2, schedule="constant_with_warmup", warmup_ratio=0)
+    broken = vectors.data(augment=nan_in_the_third_epoch)
+    with pytest.raises(PipelineError, match=r"(?s)diverged in epoch 3, at a learning rate of 0\.1.*Lower") as error:
+        fitted(tmp_path, broken, epochs=5, schedule="constant_with_warmup", warmup_ratio=0)
+    kept = checkpoints_in(tmp_path / "work")
+    assert [folder.name for folder in kept] == ["checkpoint-3", "checkpoint-6"]
+    best = next(folder for folder in kept if str(folder) in str(error.value))
+    other = vectors.classifier()
+    other.load(best)
+    assert torch.equal(other.model.weight, expected.model.weight)
+    assert len(epochs.read(tmp_path / "work")) == 2
+
+
+def test_one_that_diverges_at_once_has_nothing_to_go_back_to(tmp_path):
+    calls[:] = range(6)
+    with pytest.raises(PipelineError, match=r"(?s)diverged in epoch 1, .*no earlier epoch"):
+        fitted(tmp_path, vectors.data(augment=nan_in_the_third_epoch))

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline.examples.training_data import Examples, TrainingData, as_float
+from pipeline.examples.training_data import Examples, TrainingData, unaugmented
 from pipeline.learners.network import NetClassifier
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
+from pipeline.models import Model
 
 
 def embeddings_of(clips: int, seed: int, seconds: int = 10) -> Examples:
@@ -38,18 +38,15 @@ def sounds_of(clips: int, seed: int) -> Examples:
 
 
 def _lesson(make: Callable[..., Examples], clips: int) -> TrainingData:
-    def as_is(inputs: Any, generators: list[np.random.Generator]) -> Any:
-        return as_float(inputs)
-
     return TrainingData(
-        make(clips, 1), make(60, 2), epoch_indices=lambda epoch: np.arange(clips), augment=as_is, seed=3
+        make(clips, 1), make(60, 2), epoch_indices=lambda epoch: np.arange(clips), augment=unaugmented, seed=3
     )
 
 
 class FrameNet:
     """One of the five models over frames, under the tests that hold for all."""
 
-    def __init__(self, model: ModuleType, folder: Path) -> None:
+    def __init__(self, model: Model, folder: Path) -> None:
         self.model = model
         self.folder = folder
 
@@ -80,7 +77,7 @@ class FrameNet:
 
 
 @pytest.fixture
-def frame_net(tmp_path: Path) -> Callable[[ModuleType], FrameNet]:
+def frame_net(tmp_path: Path) -> Callable[[Model], FrameNet]:
     """`frame_net(linear).accuracy_on("embeddings", epochs=5)`."""
     return lambda model: FrameNet(model, tmp_path)
 

@@ -10,7 +10,7 @@ from transformers import ASTFeatureExtractor
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples
 from pipeline.features.log_mel import statistics
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.models import ast
 
 LABELS = ["yes", "no", "unknown", "silence"]

@@ -12,7 +12,7 @@ from pipeline.features.bag_of_codes import BagOfCodes
 from pipeline.features.code_masking import CodeMasking
 from pipeline.features.spectrogram_vectors import FAMILIES
 from pipeline.learners.network import About
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.models import _code_classifier as code_classifier
 from pipeline.models._code_classifier import CodeClassifier
 from pipeline.models._codes import CodeLearning
@@ -123,9 +123,9 @@ def test_interrupted_in_each_step_it_ends_with_the_same_weights(uninterrupted, t
     # Two of three chunks are read again: the second, which was cut off, and the third.
     attempt_in_vain(replace(DATA, train=interrupted(DATA.train, 5), validation=interrupted(DATA.validation, 2)))
     with monkeypatch.context() as patch:
-        patch.setattr(CodeClassifier, "_draw_takes", at_call(5, CodeClassifier._draw_takes))
+        patch.setattr(code_classifier, "_counts_of_a_take", at_call(5, code_classifier._counts_of_a_take))
         attempt_in_vain()
-    assert [folder.name for folder in (work / "head").glob("checkpoint-*")] == ["checkpoint-3"]
+    assert [folder.name for folder in work.glob("checkpoint-*")] == ["checkpoint-3"]
     # Only the head is left to learn: no clip is read again.
     last = attempt(replace(DATA, train=interrupted(DATA.train, 1), validation=interrupted(DATA.validation, 1)))
     expected, found = weights(uninterrupted), weights(last)
@@ -143,10 +143,11 @@ def test_every_epoch_draws_one_of_the_takes(tmp_path):
         assert np.mean(codes[:, take] == classifier.front_end.codes(heard).numpy()) > 0.999
     assert 0 < np.mean(codes[:, 0] != codes[:, 1]) < 0.9
     drawn = [
-        classifier._draw_takes(codes[:9], [np.random.default_rng([epoch, i]) for i in range(9)]) for epoch in (0, 1)
+        code_classifier._counts_of_a_take(SIZE, codes[:9], [np.random.default_rng([epoch, i]) for i in range(9)])
+        for epoch in (0, 1)
     ]
     assert (drawn[0] != drawn[1]).any()
-    takes = np.stack([classifier._counts(codes[:9, take]) for take in range(3)], axis=1)
+    takes = np.stack([code_classifier._counts(codes[:9, take], SIZE) for take in range(3)], axis=1)
     assert all((takes[clip] == counts).all(axis=1).any() for clip, counts in enumerate(drawn[1]))
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.models import convs2s
 from pipeline.models.convs2s import ConvS2S, Params, attend
 from tests.tones import DATA, LABELS, TRAIN, VALIDATION
@@ -101,7 +101,7 @@ def test_interrupted_it_ends_with_the_same_weights(variant, tmp_path) -> None:
 
 
 def test_clips_with_several_labels_are_taken_unless_the_loss_is_for_one() -> None:
-    several = replace(TRAIN, targets=np.eye(3, dtype=np.float32)[TRAIN.targets])
+    several = replace(TRAIN, targets=np.eye(3, dtype=np.float32)[TRAIN.targets], exclusive=False)
     probabilities = build(several).predict_proba(TRAIN.read(TRAIN.rows[:4]))
     assert probabilities.shape == (4, 3)
     assert not np.allclose(probabilities.sum(axis=1), 1)

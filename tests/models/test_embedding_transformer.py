@@ -4,7 +4,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from pipeline.learners.trainer import loss_of
+from pipeline.learners.losses import loss_of
 from pipeline.models import embedding_transformer
 
 LABELS = ["other", "speech"]

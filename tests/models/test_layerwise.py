@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.examples.training_data import Examples, TrainingData, as_float
+from pipeline.examples.training_data import Examples, TrainingData, unaugmented
 from pipeline.features.selection import Selecting
 from pipeline.learners.classifier import Classifier, Composite
 from pipeline.learners.estimator import EstimatorClassifier
@@ -29,9 +29,7 @@ def examples(clips, seed, rare=1):
 
 def data(rare=1):
     train, validation = examples(300, 1, rare), examples(150, 2)
-    return TrainingData(
-        train, validation, lambda epoch: np.arange(len(train.rows)), lambda inputs, generators: as_float(inputs), 5
-    )
+    return TrainingData(train, validation, lambda epoch: np.arange(len(train.rows)), unaugmented, 5)
 
 
 def layerwise(oversampling=True, make=None):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.learners.trainer import OPTIMIZERS
+from pipeline.learners.training import OPTIMIZERS
 from pipeline.models import linear
 
 LABELS = ["other", "speech"]

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from pipeline.errors import PipelineError
-from pipeline.examples.training_data import Examples, TrainingData, as_float
+from pipeline.examples.training_data import Examples, TrainingData, unaugmented
 from pipeline.models import probes
 
 LABELS = ["a", "b", "c"]
@@ -21,9 +21,7 @@ def examples(clips, seed):
     return Examples(states.__getitem__, np.arange(clips), targets, layers=(7, 8))
 
 
-DATA = TrainingData(
-    examples(120, 1), examples(60, 2), lambda epoch: np.arange(120), lambda inputs, _: as_float(inputs), 5
-)
+DATA = TrainingData(examples(120, 1), examples(60, 2), lambda epoch: np.arange(120), unaugmented, 5)
 
 
 def build(tmp_path, labelled=DATA.train, training=None, **params):
@@ -88,9 +86,12 @@ def test_all_stored_layers_vote_or_those_asked_for(tmp_path):
 
 
 def test_what_it_cannot_learn_is_refused(tmp_path):
-    several = Examples(lambda rows: rows, np.arange(4), np.ones((4, 3), np.float32), layers=(7,))
+    several = Examples(lambda rows: rows, np.arange(4), np.ones((4, 3), np.float32), exclusive=False, layers=(7,))
     with pytest.raises(PipelineError, match="one label a clip"):
         build(tmp_path, labelled=several)
+    soft = Examples(lambda rows: rows, np.arange(4), np.full((4, 2), 0.5, np.float32), layers=(7,))
+    with pytest.raises(PipelineError, match="Probes learn one label a clip, and these clips have soft labels"):
+        build(tmp_path, labelled=soft)
     alike = Examples(lambda rows: rows, np.arange(4), np.full(4, 1), layers=(7,))
     with pytest.raises(PipelineError, match="All training clips have the label 'b'"):
         build(tmp_path, labelled=alike)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.models import gru, lstm
 from tests.tones import DATA, LABELS, TRAIN, VALIDATION
 
@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_weights(model, tmp_path) -> None:
 
 def test_its_cell_is_its_own_and_clips_may_have_several_labels(both) -> None:
     model, cell = both
-    several = replace(TRAIN, targets=np.eye(3, dtype=np.float32)[TRAIN.targets])
+    several = replace(TRAIN, targets=np.eye(3, dtype=np.float32)[TRAIN.targets], exclusive=False)
     classifier = model.build(model.Params(**MENDED), Training(), LABELS, several, store=None)
     assert type(classifier.model.recurrent) is cell
     assert classifier.multi_label

@@ -11,7 +11,7 @@ from transformers import Wav2Vec2FeatureExtractor
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples
 from pipeline.features.normalise import UnitVariance
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.models import wav2vec2
 
 LABELS = ["cat", "dog", "yes", "silence"]

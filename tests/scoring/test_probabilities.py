@@ -89,7 +89,12 @@ def test_rows_are_selected_by_index_or_by_mask():
     table = Probabilities(["a.wav", "b.wav"], LABELS, VALUES, "words", "c")
     assert table.select(np.array([1, 0])).clips == ["b.wav", "a.wav"]
     second = table.select(np.array([False, True]))
-    assert (second.clips, second.values.tolist(), second.run, second.corpus) == (["b.wav"], [VALUES[1].tolist()], "words", "c")
+    assert (second.clips, second.values.tolist(), second.run, second.corpus) == (
+        ["b.wav"],
+        [VALUES[1].tolist()],
+        "words",
+        "c",
+    )
     assert table.select(np.array([], int)).values.shape == (0, 4)
 
 

@@ -26,9 +26,7 @@ def halves(clips, seed):
     probabilities, truth, speakers = clips
     drawn = np.random.default_rng(seed).permutation(np.unique(speakers))
     first = np.isin(speakers, drawn[: len(drawn) // 2])
-    return [
-        (probabilities.select(half), truth[half], np.array(speakers)[half].tolist()) for half in (first, ~first)
-    ]
+    return [(probabilities.select(half), truth[half], np.array(speakers)[half].tolist()) for half in (first, ~first)]
 
 
 @pytest.mark.parametrize("kind", [{}, {"separation": 7.0}, {"separation": 3.0, "spread": 1.0}])

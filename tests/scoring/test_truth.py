@@ -47,14 +47,20 @@ def test_truth_is_in_the_tables_order_and_damaged_clips_need_no_row(corpus):
     ],
 )
 def test_tables_of_another_corpus_are_refused(corpus, clips, fingerprint):
-    with pytest.raises(PipelineError, match=r"out_of_fold probabilities of run 'ast' are not of the corpus in .*prepare"):
+    with pytest.raises(
+        PipelineError, match=r"out_of_fold probabilities of run 'ast' are not of the corpus in .*prepare"
+    ):
         truth.rows_of(corpus, "out_of_fold", table(corpus, clips, fingerprint))
 
 
 def test_a_recording_in_segments_is_judged_once_by_its_own_name(tmp_path):
     segments = [
         {"clip": f"{name}#{number}", "recording": name, "word": word, "speaker": speaker, "fold": fold}
-        for name, word, speaker, fold in (("a.wav", "yes", "ann", 0), ("b.wav", "cat", None, 0), ("c.wav", "yes", "c", -1))
+        for name, word, speaker, fold in (
+            ("a.wav", "yes", "ann", 0),
+            ("b.wav", "cat", None, 0),
+            ("c.wav", "yes", "c", -1),
+        )
         for number in range(3)
     ]
     corpus = corpus_of(tmp_path / "prepare", segments, ("yes",))

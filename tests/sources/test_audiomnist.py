@@ -35,16 +35,16 @@ FILES = {
     "data/12/9_12_11.wav": tone(0.4),
     META: json.dumps(SPEAKERS).encode(),
 }
-FACTS = {
+METADATA = {
     "01": {"accent": "German", "age": "30", "gender": "male", "native speaker": "no", "recordingroom": "Kino"},
     "02": {"accent": "German", "gender": "female", "native speaker": "no"},
     "12": {"accent": "German", "gender": "female", "native speaker": "yes"},
 }
 CLIPS = [
-    Recording("train", "01/0_01_0.wav", FILES["data/01/0_01_0.wav"], "0", "01", facts=FACTS["01"]),
-    Recording("train", "01/7_01_49.wav", FILES["data/01/7_01_49.wav"], "7", "01", facts=FACTS["01"]),
-    Recording("train", "02/7_02_3.wav", FILES["data/02/7_02_3.wav"], "7", "02", facts=FACTS["02"]),
-    Recording("train", "12/9_12_11.wav", FILES["data/12/9_12_11.wav"], "9", "12", facts=FACTS["12"]),
+    Recording("train", "01/0_01_0.wav", FILES["data/01/0_01_0.wav"], "0", "01", metadata=METADATA["01"]),
+    Recording("train", "01/7_01_49.wav", FILES["data/01/7_01_49.wav"], "7", "01", metadata=METADATA["01"]),
+    Recording("train", "02/7_02_3.wav", FILES["data/02/7_02_3.wav"], "7", "02", metadata=METADATA["02"]),
+    Recording("train", "12/9_12_11.wav", FILES["data/12/9_12_11.wav"], "9", "12", metadata=METADATA["12"]),
 ]
 
 
@@ -102,13 +102,13 @@ def test_values_that_differ_in_case_get_the_commonest_spelling(tmp_path):
     speakers = {f"{i:02}": {"recordingroom": room} for i, room in enumerate(["VR-Room", "vr-room", "Kino", "vr-room"])}
     clips = {f"data/{speaker}/1_{speaker}_0.wav": b"" for speaker in speakers}
     found = items(zipped(tmp_path, {META: json.dumps(speakers).encode(), **clips}))
-    assert [clip.facts["recordingroom"] for clip in found] == ["vr-room", "vr-room", "Kino", "vr-room"]
+    assert [clip.metadata["recordingroom"] for clip in found] == ["vr-room", "vr-room", "Kino", "vr-room"]
 
 
 @pytest.mark.parametrize("age", [None, "", 0, "1234", "121", "-3", "unknown", "2 5"])
 def test_absurd_ages_are_unknown(tmp_path, age):
     files = {META: json.dumps({"01": {"age": age}}).encode(), "data/01/0_01_0.wav": b""}
-    assert items(zipped(tmp_path, files))[0].facts == {}
+    assert items(zipped(tmp_path, files))[0].metadata == {}
 
 
 def test_what_does_not_fit_is_rejected_with_its_reason(tmp_path):
@@ -142,7 +142,7 @@ def test_one_file_of_metadata(tmp_path, count):
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"01": 3}', b'{"01": {"age": [30]}}', b"\xff"])
 def test_metadata_of_another_form(tmp_path, content):
-    with pytest.raises(PipelineError, match="must be JSON with facts by speaker"):
+    with pytest.raises(PipelineError, match="must be JSON with metadata by speaker"):
         fetch(Params(path=zipped(tmp_path, FILES | {META: content})), seed=0)
 
 
@@ -155,16 +155,16 @@ def test_no_clips(tmp_path):
 def test_spoken_digits():
     files = fetch(Params(path=SPOKEN_DIGITS), seed=0)
     counts: dict[tuple[str, str], int] = {}
-    facts, first = {}, None
+    metadata, first = {}, None
     tracemalloc.start()
     for clip in read(files):
         counts[clip.speaker, clip.word] = counts.get((clip.speaker, clip.word), 0) + 1
-        facts[clip.speaker] = dict(clip.facts)
+        metadata[clip.speaker] = dict(clip.metadata)
         first = first or clip
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert counts == {(f"{speaker:02}", str(digit)): 50 for speaker in range(1, 7) for digit in range(10)}
-    assert facts["04"] == {"accent": "BEL/French", "gender": "male", "native speaker": "no"}
-    assert len({of["accent"] for of in facts.values()}) == 4
+    assert metadata["04"] == {"accent": "BEL/French", "gender": "male", "native speaker": "no"}
+    assert len({of["accent"] for of in metadata.values()}) == 4
     assert peak < 16 << 20  # the clips are 21 MB; their index takes some, and five batches of a MiB may be under way
     assert decode(first.data).note == "1 channel at 8000 Hz, resampled"

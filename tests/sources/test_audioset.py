@@ -114,10 +114,10 @@ def test_records_of_every_kind(tmp_path):
         assert re.match(reason, items[index].reason), (index, items[index])
 
     whole, short = items[0], items[1]
-    assert (whole.part, whole.word, whole.data, whole.facts) == ("train", None, b"", {"seconds": "10"})
+    assert (whole.part, whole.word, whole.data, whole.metadata) == ("train", None, b"", {"seconds": "10"})
     assert whole.tags == ("Speech", "Male speech, man speaking")
     assert short.tags == ("Music", "Speech")
-    assert short.facts == {"seconds": "3"}
+    assert short.metadata == {"seconds": "3"}
     assert whole.embedding.dtype == short.embedding.dtype == np.uint8
     np.testing.assert_array_equal(whole.embedding, FRAMES[:10])
     np.testing.assert_array_equal(short.embedding, FRAMES[[0, 1, 2, 0, 1, 2, 0, 1, 2, 0]])
@@ -132,7 +132,7 @@ def test_sets_and_splits(tmp_path):
     def splits(name):
         return {clip.name: clip.split for clip in clips_of(folder, name) if isinstance(clip, Recording)}
 
-    assert set(splits("eval").values()) == {"testing"}
+    assert set(splits("eval").values()) == {"holdout"}
     assert splits("bal_train") == splits("unbal_train")
     assert set(splits("bal_train").values()) <= {"train", "validation"}
 

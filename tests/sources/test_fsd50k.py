@@ -63,7 +63,7 @@ def test_published_form(tmp_path):
     assert list(read(files)) == [
         Recording("train", "64760.wav", tone(1.5), split="train", tags=("Electric_guitar", "Music")),
         Recording("train", "16399.wav", tone(1.5), split="validation", tags=("Bell",)),
-        Recording("train", "37199.wav", tone(1.5), split="testing", tags=("Music",)),
+        Recording("train", "37199.wav", tone(1.5), split="holdout", tags=("Music",)),
     ]
     assert len(decode(next(read(files)).data).samples) == 24_000
 

@@ -1,5 +1,6 @@
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -135,3 +136,29 @@ def test_it_takes_seconds_and_neither_torch_nor_transformers(judged_project):
     subprocess.run([sys.executable, "-c", code, str(judged_project.layout.root)], env=environment, check=True)
     # Processor time, since other work on the machine must not fail a test.
     assert os.times().children_user - before_s < 10
+
+
+def test_repro_keeps_a_file_that_was_made_by_hand(judged_project, clone, tmp_path):
+    """Whoever is told to run `dvc repro` loses nothing by it."""
+    project = clone(tmp_path / "clone", judged_project.params)
+    for part in ("prepare", "predict"):
+        shutil.copytree(judged_project.layout.artifacts / part, project.layout.artifacts / part)
+    path = project.layout.submission("ast") / "submission.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("fname,label\nmine.wav,yes\n")
+    said = project.dvc("repro", "--single-item", "decide@ast")
+    (kept,) = project.layout.submissions.glob("by-hand/ast-*.csv")
+    assert kept.read_text() == "fname,label\nmine.wav,yes\n"
+    assert f"it is kept as {kept.relative_to(project.root)}" in said
+    made = path.read_bytes()
+    assert read_json(path.parent / "metrics.json")["provenance"]["commit"] not in ("", None)
+    assert "didn't change" in project.dvc("repro", "--single-item", "decide@ast")
+    # A file that takes the place of the run's own later, with its figures still there.
+    path.write_text("fname,label\nother.wav,yes\n")
+    project.configure(lambda params: params["decide"].update(unknown_below=0.9))
+    project.dvc("repro", "--single-item", "decide@ast")
+    assert {kept.read_text() for kept in project.layout.submissions.glob("by-hand/ast-*.csv")} == {
+        "fname,label\nmine.wav,yes\n",
+        "fname,label\nother.wav,yes\n",
+    }
+    assert len(path.read_bytes()) == len(made)

@@ -40,7 +40,7 @@ def tones(tmp_path_factory):
             word, speaker = list(WORDS)[number % 2], list(SPEAKERS)[number // 2 % 3]
             facts = {"room": ROOMS[speaker], "sex": "f"}
             clip = f"{word}_{speaker}_{number}.wav"
-            writer.add(tone(word, speaker, rng), clip=clip, part="train", word=word, speaker=speaker, facts=facts)
+            writer.add(tone(word, speaker, rng), clip=clip, part="train", word=word, speaker=speaker, metadata=facts)
         writer.end_noise()
         splits = np.array((["train"] * 6 + ["validation"] * 6 + ["testing"] * 3) * 6)
         write_json(layout.prepare / "corpus.json", writer.finish(splits, source="demo", seed=1, commands=tuple(WORDS)))
@@ -143,7 +143,7 @@ def test_an_encoder_is_trained_once_and_then_read(project, tiny_params, monkeypa
     assert (about["labels"], about["corpus"]) == (["high", "low", "silence"], corpus.fingerprint)
     again = Encoder.open(layout.encode / "encoder", (2,), "mean", 32)
     np.testing.assert_allclose(stored(layout)(np.arange(9)), again(corpus.samples(np.arange(9))), atol=1e-5)
-    assert "best_accuracy" in read_json(layout.encode / "live" / "metrics.json")
+    assert "best_balanced_accuracy" in read_json(layout.encode / "live" / "metrics.json")
 
     section["fit"]["training"]["epochs"] = 2
     encode.main(project(encode=section))

@@ -13,6 +13,7 @@ import py7zr
 import pytest
 import yaml
 
+from pipeline.delivery import bundle
 from pipeline.errors import PipelineError
 from pipeline.files import sha256_of
 from pipeline.layout import Layout
@@ -160,7 +161,7 @@ def test_the_built_notebook_makes_a_valid_submission_offline(place, built, noteb
         for run in ("ast", "ensemble")
         for name in ("submission.csv", "metrics.json", "confusion.csv", "confusion.png")
     }
-    assert left == {"submission.csv", "sample.csv", "results.json", "dvc.lock"} | of_runs
+    assert left == {"submission.csv", "sample.csv", "params.yaml", "results.json", "dvc.lock"} | of_runs
     for name, wanted in json.loads((kaggle.working / "results.json").read_text())["sha256"].items():
         assert sha256_of(kaggle.working / name) == wanted
     assert (kaggle.temp / "project/.dvc/cache/files").is_dir()
@@ -228,7 +229,7 @@ def test_the_parameters_on_kaggle_are_those_of_the_flow_with_the_mounted_data():
         "submit": {"competition": "words"},
         "kernel": USER,
     }
-    made = kernel.on_kaggle(tree)
+    made = bundle.on_kaggle(tree)
     assert list(made) == ["seed", "download", "runs", "ensemble"]
     assert made["download"] == {"source": "archives", "folder": "to-be-found-on-kaggle"}
 

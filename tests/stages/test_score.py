@@ -3,6 +3,8 @@ import pytest
 
 from pipeline.delivery import ledger
 from pipeline.files import read_json, sha256_of, write_json
+from pipeline.scoring import provenance
+from pipeline.scoring.decision import Decide
 from pipeline.stages import decide, ensemble, score
 
 
@@ -95,7 +97,7 @@ def test_unknown_answers_are_said_and_nothing_is_kept(decided, capsys):
     assert names(layout, ".csv") == []
     printed = capsys.readouterr().out
     assert "not known" in printed
-    assert "kaggle competitions submit -c tensorflow-speech-recognition-challenge -f " in printed
+    assert "python -m pipeline submit <run> --wait" in printed
 
 
 def test_leftovers_of_removed_runs_are_not_scored(decided):
@@ -114,7 +116,9 @@ def test_only_parameters_that_made_a_submission_are_in_its_digest():
     }
 
     def made(run, **changes):
-        return score.makers({**tree, **changes}, run)
+        return provenance.makers(
+            {**tree, **changes}, run, Decide(**changes.get("decide", tree["decide"])).for_run(run).model_dump()
+        )
 
     assert made("ast") == made("ast", report={"clips": 20}, ensemble={"weights": "equal"})
     assert made("ast") == made("ast", runs={"ast": {"epochs": 1}, "words": {"epochs": 2}})

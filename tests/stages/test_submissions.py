@@ -1,3 +1,7 @@
+import csv
+import io
+import json
+
 import pytest
 
 from pipeline.delivery import ledger
@@ -21,9 +25,9 @@ def here(tmp_path, server, monkeypatch):
     return entrant
 
 
-def table(capsys) -> list[list[str]]:
-    printed = capsys.readouterr().out.splitlines()
-    return [[cell.strip() for cell in line.strip("│").split("│")] for line in printed if line.startswith("│")]
+def table(capsys) -> list[dict[str, str]]:
+    names, *rows = (line.split("\t") for line in capsys.readouterr().out.splitlines())
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def test_the_table(here, server, capsys):
@@ -34,12 +38,25 @@ def test_the_table(here, server, capsys):
     server.page_size = 2
     capsys.readouterr()
     submissions.main(here.layout)
-    time = here.rows[1].time[:16].replace("T", " ")
-    assert table(capsys) == [[time, "ast", "0.854", "0.86", "0.84703", "0.85727", "-0.01024", "3", "complete"]]
+    (row,) = table(capsys)
+    assert row == {
+        "time": here.rows[1].time,
+        "ref": "50000001",
+        "run": "ast",
+        "validation": "0.854",
+        "local": "0.86",
+        "public": "0.84703",
+        "private": "0.85727",
+        "difference": "-0.01024",
+        "rank": "3",
+        "status": "complete",
+        "message": here.rows[1].message,
+        "file": str(here.layout.submissions / "0.85727_ast.csv"),
+    }
 
 
 def test_pending_failed_and_foreign_submissions(here, server, capsys):
-    server.pending_lists = 1
+    server.pending_lists = 2
     submit.main(here.layout, "ast")
     server.submissions += [
         {"ref": 1, "description": "by hand", "fileName": "mine.csv", "date": "2018-01-01T10:20:30Z", "status": "ERROR"},
@@ -55,14 +72,15 @@ def test_pending_failed_and_foreign_submissions(here, server, capsys):
     server.submissions[1]["errorDescription"] = "no such clip"
     capsys.readouterr()
     submissions.main(here.layout)
-    rows = {row[1]: row for row in table(capsys)}
-    assert rows["mine.csv"][0] == "2018-01-01 10:20"
-    assert rows["mine.csv"][-1] == "error: no such clip"
-    assert rows["x.csv"][4:] == ["0.50000", "-", "-", "101", "complete"]
-    assert rows["ast"][4:] == ["-", "-", "-", "-", "pending"]
+    rows = {row["run"]: row for row in table(capsys)}
+    assert rows["mine.csv"]["time"] == "2018-01-01T10:20:30+00:00"
+    assert rows["mine.csv"]["status"] == "error: no such clip"
+    assert (rows["x.csv"]["public"], rows["x.csv"]["private"], rows["x.csv"]["rank"]) == ("0.50000", "", "101")
+    assert (rows["ast"]["public"], rows["ast"]["status"]) == ("", "pending")
     before = here.layout.ledger.read_text()
+    server.pending_lists = server.submissions[0]["pending"] = 0
     submissions.main(here.layout)
-    assert next(row for row in table(capsys) if row[1] == "ast")[5] == "0.85727"
+    assert next(row for row in table(capsys) if row["run"] == "ast")["private"] == "0.85727"
     assert here.layout.submissions.joinpath("0.85727_ast.csv").exists()
     assert before.splitlines()[2:] == here.layout.ledger.read_text().splitlines()[2:]
     assert len(here.rows) == 3
@@ -74,10 +92,10 @@ def test_offline_shows_the_ledger(here, server, capsys):
     server.close()
     capsys.readouterr()
     submissions.main(here.layout)
-    printed = capsys.readouterr().out
-    assert "0.85727" in printed
-    assert "the ledger as it is here" in printed
-    assert "cannot be reached" in printed
+    printed = capsys.readouterr()
+    assert "0.85727" in printed.out
+    assert "the ledger as it is here" in printed.err
+    assert "cannot be reached" in printed.err
 
 
 def test_without_credentials_the_table_comes_before_the_error(here, server, monkeypatch, capsys):
@@ -101,7 +119,7 @@ def test_a_leaderboard_that_fails_leaves_the_rest(here, server, capsys):
 
 def test_nothing_yet(here, capsys):
     submissions.main(here.layout)
-    assert "No submissions yet" in capsys.readouterr().out
+    assert "No submissions yet" in capsys.readouterr().err
     assert not here.layout.ledger.exists()
 
 
@@ -111,4 +129,66 @@ def test_what_was_interrupted_is_told(here, server, capsys):
     with pytest.raises(PipelineError):
         submit.main(here.layout, "ast")
     submissions.main(here.layout)
-    assert "`submit ast` finishes it" in capsys.readouterr().out
+    assert "`submit ast` finishes it" in capsys.readouterr().err
+
+
+def test_without_kaggle_it_does_not_say_that_there_are_none(here, server, capsys):
+    here.configure({"attempts": 1})
+    server.close()
+    submissions.main(here.layout)
+    said = capsys.readouterr().err
+    assert "No submissions yet" not in said
+    assert "whether Kaggle has any is not known" in said
+
+
+# How it is shown
+
+
+@pytest.fixture
+def three(here, server):
+    """Three submissions with different scores."""
+    for shift, scores in enumerate([("0.81000", "0.83000"), ("0.85000", "0.80000"), ("0.82000", "")]):
+        here.decide("ast", shift)
+        server.scores = scores
+        submit.main(here.layout, "ast", "a note with | and\ttab", wait=True, force=True)
+    return here
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_figures_are_whole_in_a_pipe_of_any_width(three, columns, monkeypatch):
+    three.credentials = {**three.credentials, "COLUMNS": columns}
+    status, output = three.run("submissions", "--limit", "2")
+    assert status == 0, output
+    names, *rows = [line.split("\t") for line in output.splitlines() if "\t" in line]
+    assert [len(row) for row in rows] == [len(names)] * 2
+    rows = [dict(zip(names, row, strict=True)) for row in rows]
+    assert [(row["public"], row["private"], row["ref"]) for row in rows] == [
+        ("0.85000", "0.80000", "50000002"),
+        ("0.82000", "", "50000003"),
+    ]
+    assert rows[0]["message"].startswith("ast | validation 0.854 | a note with | and tab | [")
+
+
+def test_formats_for_programs_and_pages(three):
+    status, output = three.run("submissions", "--format", "json", "--sort", "private")
+    assert status == 0, output
+    rows = json.loads(output[output.index("[\n") : output.rindex("]") + 1])
+    assert [row["private"] for row in rows] == ["0.83000", "0.80000", ""]
+    assert [row["run"] for row in rows] == ["ast"] * 3
+    status, output = three.run("submissions", "--format", "csv", "--sort", "public", "--limit", "1")
+    names, row = list(csv.reader(io.StringIO("\n".join(line for line in output.splitlines() if "," in line))))[:2]
+    assert dict(zip(names, row, strict=True))["public"] == "0.85000"
+    status, output = three.run("submissions", "--format", "md")
+    lines = [line for line in output.splitlines() if line.startswith("|")]
+    assert len(lines) == 5
+    assert "a note with \\| and tab" in lines[2]
+
+
+def test_a_narrow_terminal_gets_a_wider_table_rather_than_cut_figures(three, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    capsys.readouterr()
+    submissions.main(three.layout, "table")
+    printed = capsys.readouterr().out
+    for figure in ("0.81000", "0.83000", "-0.02000", "50000001", "0.854"):
+        assert figure in printed
+    assert "…" not in printed

@@ -18,7 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples.target import target_of
 from pipeline.files import read_json, write_json
 from pipeline.layout import Layout
-from pipeline.learners.trainer import Training
+from pipeline.learners.training import Training
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import predict, train
 
@@ -63,7 +63,7 @@ def test_what_is_published_describes_itself(name, finished):
 
 
 @pytest.mark.parametrize("name", ["ast", "wav2vec2"])
-def test_the_best_accuracy_is_that_of_the_published_weights(name, finished):
+def test_the_best_balanced_accuracy_is_that_of_the_published_weights(name, finished):
     layout = finished.layout
     corpus = Corpus.open(layout.prepare)
     labels = read_json(layout.model(name) / "run.json")["labels"]
@@ -71,8 +71,10 @@ def test_the_best_accuracy_is_that_of_the_published_weights(name, finished):
     classifier = models.find(name).restore(layout.model(name), Training())
     predicted = classifier.predict_proba(data.validation.read(data.validation.rows)).argmax(axis=1)
     recalls = metrics.recalls(metrics.confusion(data.validation.targets, predicted, len(labels)))
-    assert read_json(layout.live(name) / "metrics.json")["best_accuracy"] == pytest.approx(np.nanmean(recalls))
-    curve = (layout.live(name) / "plots" / "metrics" / "validation" / "accuracy.tsv").read_text().splitlines()[1:]
+    assert read_json(layout.live(name) / "metrics.json")["best_balanced_accuracy"] == pytest.approx(np.nanmean(recalls))
+    curve = (
+        (layout.live(name) / "plots" / "metrics" / "validation" / "balanced_accuracy.tsv").read_text().splitlines()[1:]
+    )
     assert [line.split("\t")[0] for line in curve] == ["1", "2", "3", "4"]
     assert max(float(line.split("\t")[1]) for line in curve) == pytest.approx(np.nanmean(recalls))
 
@@ -267,7 +269,10 @@ def test_a_runs_augmentation_replaces_the_shared_one():
             "vocabulry: unknown key. Known keys: target, presence, model, vocab",
         ),
         ({"runs": {"ast": {"model": "ast", "vocabulary": "letters"}}}, "vocabulary: .*found 'letters'"),
-        ({"runs": {"ast": {"model": "ast", "augmentation": [{"Gain": {"p": 9}}]}}}, "augmentation.0: 0 <= p <= 1 does"),
+        (
+            {"runs": {"ast": {"model": "ast", "augmentation": [{"Gain": {"p": 9}}]}}},
+            "augmentation.0: .*0 <= p <= 1",
+        ),
         ({"train": {"epochs": 3}, "runs": {"ast": {"model": "ast"}}}, "epochs: unknown key"),
         ({"train": 3, "runs": {"ast": {"model": "ast"}}}, "must hold keys and values"),
         ({"runs": {"ast": {"model": "ast", "training": 3}}, "train": {"training": {"epochs": 1}}}, "training.*found 3"),

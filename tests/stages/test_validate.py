@@ -1,9 +1,13 @@
 """`validate`, and that `submit` uploads nothing that it refuses."""
 
+import os
+import time
+
 import pytest
 
 from pipeline.clips.labels import COMMANDS
 from pipeline.errors import PipelineError
+from pipeline.scoring.validation import labels_of
 from pipeline.stages import submit, validate
 from tests.delivery.entrant import CLIPS, LABELS, Entrant
 from tests.delivery.kaggle_server import KaggleServer
@@ -98,13 +102,84 @@ def test_another_sample_and_no_corpus_yet(entrant, path, tmp_path, capsys):
     sample.write_text("fname,label\n" + "".join(f"{clip},silence\n" for clip in CLIPS))
     validate.main(entrant.layout, path, sample)
     assert "is valid" in capsys.readouterr().out
-    assert validate.labels_of(entrant.layout, {}) == [*COMMANDS, "unknown", "silence"]
-    assert validate.labels_of(entrant.layout, {"prepare": {"commands": ["ja"]}}) == ["ja", "unknown", "silence"]
-    with pytest.raises(PipelineError, match=r"There is no .*sample\.csv"):
-        validate.main(entrant.layout, path)
+    assert labels_of(sample, None) == [*COMMANDS, "unknown", "silence"]
+    assert labels_of(sample, {"commands": ["ja"]}) == ["ja", "unknown", "silence"]
 
 
 def test_a_sample_without_clips(entrant, path):
     entrant.layout.prepare.joinpath("sample.csv").write_text("fname\n")
     with pytest.raises(PipelineError, match="names no clips, so there is nothing to submit"):
         validate.main(entrant.layout, path)
+
+
+# Repairs
+
+
+def by_hand(entrant, data: bytes):
+    path = entrant.root / "mine.csv"
+    path.write_bytes(data)
+    return path
+
+
+def test_what_is_certain_is_repaired_in_a_copy(entrant, path):
+    header, *rows = path.read_text().splitlines()
+    rows[3] = rows[3].replace(rows[3].split(",")[1], rows[3].split(",")[1].upper())
+    rows[4] = '"{}","{}"'.format(*rows[4].split(","))
+    given = ("\ufeff" + "\r\n".join([header, *reversed(rows)]) + "\r\n").encode()
+    mine = by_hand(entrant, given)
+    status, output = entrant.run("validate", "mine.csv")
+    assert status == 1
+    assert "`validate --fix` repairs what is certain, in a copy." in output
+    status, output = entrant.run("validate", "mine.csv", "--fix")
+    assert status == 0, output
+    assert (entrant.root / "mine.fixed.csv").read_bytes() == path.read_bytes()
+    assert mine.read_bytes() == given
+    for change in ("(BOM)", "61 lines end in a newline", "quotes", "case of the label", "order of the sample"):
+        assert change in output
+    assert "mine.fixed.csv is valid: 60 clips" in output
+
+
+def test_what_is_no_more_than_a_guess_stays(entrant, path):
+    lines = path.read_text().splitlines(keepends=True)
+    lines[2] = lines[2].replace(",", " ,")
+    lines[5] = "clip_9999.wav,maybe\n"
+    by_hand(entrant, "".join(lines).encode("utf-8-sig"))
+    status, output = entrant.run("validate", "mine.csv", "--fix")
+    assert status == 1
+    assert (entrant.root / "mine.fixed.csv").read_text() == "".join(lines)
+    for problem in ("space around a field", "'maybe' is no label", "has no row"):
+        assert problem in output
+
+
+def test_nothing_to_repair_and_nothing_overwritten(entrant, path):
+    by_hand(entrant, path.read_bytes())
+    assert "Nothing in mine.csv can be repaired" in entrant.run("validate", "mine.csv", "--fix")[1]
+    assert not (entrant.root / "mine.fixed.csv").exists()
+    by_hand(entrant, path.read_bytes().replace(b"\n", b"\r\n"))
+    (entrant.root / "mine.fixed.csv").write_text("of yesterday")
+    status, output = entrant.run("validate", "mine.csv", "--fix")
+    assert status == 1
+    assert "Move it away" in output
+    assert (entrant.root / "mine.fixed.csv").read_text() == "of yesterday"
+
+
+# Files that are none
+
+
+def test_a_pipe_is_refused_at_once(entrant):
+    os.mkfifo(entrant.root / "pipe.csv")
+    for verb in ("validate", "submit"):
+        status, output = entrant.run(verb, "pipe.csv")
+        assert status == 1
+        assert "is no regular file but a pipe or a device" in output
+
+
+def test_a_huge_file_is_refused_unread(entrant, monkeypatch):
+    with (entrant.root / "huge.csv").open("wb") as file:
+        file.truncate(330_000_000)
+    monkeypatch.chdir(entrant.root)
+    begin = time.monotonic()
+    for verb in (validate.main, submit.main):
+        with pytest.raises(PipelineError, match=r"has 330,000,000 bytes; a submission for this sample has less than"):
+            verb(entrant.layout, type(entrant.root)("huge.csv") if verb is validate.main else "huge.csv")
+    assert time.monotonic() - begin < 2

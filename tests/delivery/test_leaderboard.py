@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.delivery.standing import rank
+from pipeline.delivery.leaderboard import rank
 
 
 @pytest.mark.parametrize(("score", "place"), [(0.95, 1), (0.9, 1), (0.89, 2), (0.8, 2), (0.7, 4), (0.1, 5)])

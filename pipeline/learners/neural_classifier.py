@@ -1,0 +1,152 @@
+"""Networks behind the classifier's shape: `fit` with the Trainer, `predict_proba` in batches."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from transformers import EarlyStoppingCallback, FeatureExtractionMixin, ProgressCallback
+
+from pipeline.examples.training_data import TrainingData, as_float
+from pipeline.learners.batches import Collator, EpochSampler, Positions
+from pipeline.learners.callbacks import Curves, Progress, StepSeeds
+from pipeline.learners.losses import loss_named, probabilities_of
+from pipeline.learners.resuming import checkpoints_in, drop_broken_checkpoints, early_end
+from pipeline.learners.trainer import ClassifierTrainer, arguments_of, logits_of
+from pipeline.learners.training import Training, precision_of
+
+MULTI_LABEL = "multi_label_classification"  # transformers' name for it
+
+
+class NeuralClassifier:
+    """A torch network behind `fit` and `predict_proba`; how it is saved is the subclass's.
+
+    `front_end` turns float32 inputs (`as_float`: waveforms [clips, samples] in -1..1, embeddings [clips, seconds, 128],
+    hidden states [clips, layers, hidden]) into the network's input, on its device; `feature_augment(features, targets)`
+    follows it while training (SpecAugment). The network returns logits [clips, labels], or an object that has them.
+    With `multi_label`, a clip may have several labels: probabilities are independent, mean average precision judges.
+
+    Raises PipelineError for a loss that does not fit.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        labels: list[str],
+        front_end: nn.Module,
+        training: Training,
+        feature_augment: nn.Module | None = None,
+        multi_label: bool = False,
+    ) -> None:
+        self.model = model
+        self.labels = labels
+        self.front_end = front_end
+        self.training = training
+        self.feature_augment = feature_augment
+        self.multi_label = multi_label
+        self.loss = loss_named(training.loss, multi_label)
+
+    def fit(self, data: TrainingData, work: Path, live: Path) -> None:
+        """Train, and keep the weights of the epoch that does best on the validation clips, as `data.judged` has them.
+
+        Killed at any moment, the next call with the same `work` goes on from the last finished epoch and ends with the
+        same weights: every random draw is a function of seed, step and clip, not of what ran before. Each epoch's
+        probabilities of the validation clips stay in `work` (pipeline.learners.epochs).
+
+        Raises PipelineError if `training` cannot be done on this device or with this many processes, or if it diverges;
+        then the checkpoint of the best epoch so far is in `work`.
+        """
+        self._require_fitting(data)
+        settings = self.training
+        sampler = EpochSampler(data)
+        arguments = arguments_of(settings, work, data.seed, self.multi_label)
+        self.front_end.to(arguments.device)
+        trainer = ClassifierTrainer(
+            model=self.model,
+            args=arguments,
+            train_dataset=Positions(len(data.train.rows)),
+            eval_dataset=Positions(len(data.validation.rows)),
+            data_collator=Collator(data),
+            callbacks=[StepSeeds(data.seed, sampler), Curves(live)],
+            work=work,
+            settings=settings,
+            loss=self.loss,
+            labels=len(self.labels),
+            multi_label=self.multi_label,
+            judged=data.judged,
+            front_end=self.front_end,
+            feature_augment=self.feature_augment,
+            sampler=sampler,
+        )
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(Progress())
+        if settings.patience is not None:
+            trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=settings.patience))
+        if arguments.process_index == 0:
+            drop_broken_checkpoints(work)
+        trainer.accelerator.wait_for_everyone()
+        last = next(reversed(checkpoints_in(work)), None)
+        if last is not None and (ended := early_end(last)) is not None:
+            arguments.num_train_epochs = ended
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        self.model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        # The caller deletes `work`, from which a slower process may still be loading the best weights.
+        trainer.accelerator.wait_for_everyone()
+
+    @torch.inference_mode()
+    def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Return float32 [clips, labels] for [clips, *shape], in batches on the device that there is."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.to(device).eval()
+        self.front_end.to(device).eval()
+        precision = precision_of(self.training.precision, device)
+        batches = []
+        for start in range(0, len(inputs), self.training.eval_batch_size):
+            batch = torch.from_numpy(inputs[start : start + self.training.eval_batch_size]).to(device)
+            features = self.front_end(as_float(batch))
+            with torch.autocast(
+                device.type,
+                dtype=torch.float16 if precision == "fp16" else torch.bfloat16,
+                enabled=precision != "fp32",
+            ):
+                logits = logits_of(self.model(features))
+            batches.append(probabilities_of(self.loss, logits.float(), self.multi_label).cpu().numpy())
+        return np.concatenate(batches) if batches else np.empty((0, len(self.labels)), np.float32)
+
+    def _require_fitting(self, data: TrainingData) -> None:
+        """Raise ValueError for data of another task: exclusive or not, and as many labels."""
+        if data.train.multi_label is not self.multi_label:
+            raise ValueError(f"the classifier has multi_label {self.multi_label}, its clips {data.train.multi_label}")
+        if data.judged is not None and len(data.judged) != len(self.labels):
+            raise ValueError(f"judged tells of {len(data.judged)} labels, the classifier has {len(self.labels)}")
+
+
+class TransformerClassifier(NeuralClassifier):
+    """A Hugging Face audio classifier.
+
+    `extractor` is what the checkpoint's own users would preprocess with: it is saved beside the weights, so that the
+    folder is a complete checkpoint in the hub's format.
+    """
+
+    def __init__(
+        self,
+        model: Any,  # a PreTrainedModel with a classification head; transformers' own annotations lead nowhere
+        front_end: nn.Module,
+        extractor: FeatureExtractionMixin,
+        training: Training,
+        feature_augment: nn.Module | None = None,
+        multi_label: bool | None = None,
+    ) -> None:
+        """`multi_label` None reads it from the model's configuration, where `save` leaves it."""
+        if multi_label is not None:
+            model.config.problem_type = MULTI_LABEL if multi_label else None
+        labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
+        super().__init__(model, labels, front_end, training, feature_augment, model.config.problem_type == MULTI_LABEL)
+        self.extractor = extractor
+
+    def save(self, folder: Path) -> None:
+        """Write config.json, model.safetensors and preprocessor_config.json."""
+        self.model.save_pretrained(folder)
+        self.extractor.save_pretrained(folder)

@@ -1,0 +1,100 @@
+"""What made a submission file: written down beside it when it is written, and only believed of these very bytes."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.files import read_json, sha256_of, write_json
+from pipeline.scoring.ensemble import NAME as ENSEMBLE
+
+# In the column `commit` of the ledger.
+NOT_OURS = "not made by this project"
+
+_FILE, _FIGURES, _KEY = "submission.csv", "metrics.json", "provenance"
+# Sections that come after a submission or outside the graph, and so have no part in what a file says.
+_AFTER = {"runs", "students", "decide", "vote", "ensemble", "score", "report", "submit", "kernel", "bench"}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The file's SHA-256, the commit of the code and the digest of the parameters that made it; where that is noted."""
+
+    sha256: str
+    commit: str
+    params: str
+    folder: Path
+
+
+def makers(
+    tree: Mapping[str, Any], run: str, rule: Mapping[str, Any], members: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the parameters that made a run's submission, for their digest; other runs' have no part in it.
+
+    `tree` is params.yaml, `rule` how the run's clips are decided, `members` the entry of the run, or of all that vote.
+    """
+    made: dict[str, Any] = {key: value for key, value in tree.items() if key not in _AFTER}
+    made |= {"decide": dict(rule), "runs": {name: dict(entry) for name, entry in members.items()}}
+    return made | ({"ensemble": tree.get("ensemble")} if run == ENSEMBLE else {})
+
+
+def note(folder: Path, commit: str, params: str) -> None:
+    """Add to the metrics.json in a run's folder what made the submission.csv beside it, if there is one."""
+    path = folder / _FIGURES
+    if (folder / _FILE).is_file():
+        made = {"sha256": sha256_of(folder / _FILE), "commit": commit, "params": params}
+        write_json(path, {**read_json(path), _KEY: made})
+
+
+def find(sha256: str, submissions: Path, run: str = "") -> Provenance | None:
+    """Return what made the file with this SHA-256; None for one that no run in `submissions` has written.
+
+    Where several have, the one called `run` comes first.
+    """
+    folders = [submissions / run] * bool(run) + sorted(path.parent for path in submissions.glob(f"*/{_FIGURES}"))
+    return next((made for made in map(_noted, folders) if made is not None and made.sha256 == sha256), None)
+
+
+def accuracy_of(sha256: str, folder: Path) -> float | None:
+    """Return the estimated accuracy, if `folder` holds the figures of the file with this SHA-256."""
+    made = _noted(folder)
+    figures = read_json(folder / _FIGURES).get("estimate") if made and made.sha256 == sha256 else None
+    figure = (figures or {}).get("prior_accuracy")
+    return float(figure) if isinstance(figure, int | float) else None
+
+
+def keep_aside(folder: Path) -> None:
+    """Move a submission.csv in a run's folder that no run has written out of the way, and say so.
+
+    To be called before a run writes its own there. It is then in `<folder>/../by-hand/`.
+    """
+    path = folder / _FILE
+    if not path.is_file() or path.stat().st_size <= len("fname,label\n"):
+        return  # there is none, or one without clips: of a run that submits nothing
+    sha256, made = sha256_of(path), _noted(folder)
+    if made is not None and made.sha256 == sha256:
+        return
+    kept = folder.parent / "by-hand" / f"{folder.name}-{sha256[:8]}.csv"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(path, kept)
+    print(f"{path} was not made by this project: it is kept as {kept}")
+
+
+def digest(data: bytes) -> str:
+    """Return the SHA-256 by which a file is known."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _noted(folder: Path) -> Provenance | None:
+    """Return what a run's metrics.json says of the file beside it; None where it says nothing."""
+    try:
+        values = read_json(folder / _FIGURES)[_KEY]
+        return Provenance(str(values["sha256"]), str(values["commit"]), str(values["params"]), folder)
+    except (OSError, KeyError, TypeError):
+        return None
+    except json.JSONDecodeError as error:
+        raise PipelineError(f"{folder / _FIGURES} is no JSON ({error}). Run `dvc repro` to make it anew.") from None

@@ -1,0 +1,108 @@
+"""Whether a file may be submitted: which sample it is held against, what is wrong, what looks wrong."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.clips.labels import COMMANDS, Vocabulary
+from pipeline.delivery.terminal import say
+from pipeline.errors import PipelineError
+from pipeline.files import read_json, replacing
+from pipeline.scoring import inspection
+from pipeline.scoring.inspection import Findings
+from pipeline.scoring.repair import repair
+
+_SAMPLES = ("sample.csv", *(f"sample_submission{suffix}" for suffix in (".csv", ".csv.zip", ".csv.7z", ".zip", ".7z")))
+
+
+def sample_of(path: Path, corpus: Path, given: Path | None) -> Path:
+    """Return the sample submission that `path` is held against: the one that was given, the corpus's, one beside it.
+
+    Raises PipelineError where there is none.
+    """
+    places = [given] if given else [corpus / "sample.csv", *(path.parent / name for name in _SAMPLES)]
+    if found := next((place for place in places if place.is_file()), None):
+        return found
+    if given:
+        raise PipelineError(f"There is no sample submission {given}. Name the competition's: --sample FILE")
+    raise PipelineError(
+        f"There is nothing to hold {path} against. Name the competition's sample submission (CSV, .zip or .7z):\n"
+        "--sample sample_submission.csv (a corpus, which `dvc repro` prepares, has one too; it trains all runs first)."
+    )
+
+
+def labels_of(sample: Path, prepare: Mapping[str, Any] | None) -> list[str]:
+    """Return the labels that a submission may hold: the corpus's, if the sample is; else those of the section
+    `prepare`, or the competition's.
+    """
+    corpus = sample.parent / "corpus.json"
+    commands = read_json(corpus)["commands"] if corpus.exists() else (prepare or {}).get("commands") or COMMANDS
+    return Vocabulary(tuple(commands), tuple(commands)).submission_labels
+
+
+def read(path: Path, sample: Path, names: Sequence[str], labels: Sequence[str]) -> bytes:
+    """Return the file's bytes. Raises PipelineError if the sample names no clips, and as `inspection.read` does."""
+    if not names:
+        raise PipelineError(f"{sample} names no clips, so there is nothing to submit.")
+    return inspection.read(path, inspection.limit_of(names, labels))
+
+
+def examine(path: Path, data: bytes, sample: Path, names: Sequence[str], labels: Sequence[str]) -> Findings:
+    """Return what `data` says. Raises PipelineError that lists by line what is wrong with it, if anything is."""
+    findings = inspection.inspect(data, names, labels)
+    if findings.problems:
+        cure = "" if not repair(data, names, labels)[1] else "\n`validate --fix` repairs what is certain, in a copy."
+        raise PipelineError(
+            f"{path} is no valid submission ({len(findings.problems)} problems; sample: {sample}):\n"
+            f"{findings.report()}{cure}"
+        )
+    return findings
+
+
+def fix(path: Path, data: bytes, names: Sequence[str], labels: Sequence[str]) -> tuple[Path, bytes]:
+    """Write a copy with all that can be repaired for certain, say what that was, and return it.
+
+    It is `path` itself where there is nothing to repair. Raises PipelineError rather than overwrite another file.
+    """
+    repaired, changes = repair(data, names, labels)
+    if not changes:
+        say(f"Nothing in {path} can be repaired for certain.")
+        return path, data
+    copy = path.with_name(f"{path.stem}.fixed{path.suffix}")
+    if copy.exists() and copy.read_bytes() != repaired:
+        raise PipelineError(f"{copy} is there already, and is another file. Move it away, and run this again.")
+    with replacing(copy) as temporary:
+        temporary.write_bytes(repaired)
+    say(f"{copy}: a copy of {path}, in which")
+    for change in changes:
+        say(f"  {change}")
+    return copy, repaired
+
+
+def show(findings: Findings, labels: Sequence[str], expected: Sequence[float]) -> None:
+    """Print each label's share beside the expected one."""
+    shares, width = findings.shares(labels), max(len("label"), *(len(label) for label in labels))
+    say(f"{'label':{width}}  {'clips':>9}  {'share':>6}  expected")
+    for label, prior in zip(labels, expected, strict=True):
+        clips = round(shares[label] * len(findings.labels))
+        say(f"{label:{width}}  {clips:>9,}  {shares[label]:>6.1%}  {prior:>8.1%}")
+
+
+def warn(findings: Findings, labels: Sequence[str], expected: Sequence[float]) -> None:
+    """Print a warning of each label that has vanished or crowds out the others."""
+    shares = findings.shares(labels)
+    for label, prior in zip(labels, expected, strict=True):
+        if shares[label] > inspection.CROWDED:
+            say(f"Warning: {shares[label]:.0%} of the clips are '{label}'.")
+        elif not shares[label] and prior:
+            say(f"Warning: no clip is '{label}', of which {prior:.1%} were expected.")
+
+
+def refuse_one_label(path: Path, findings: Findings) -> None:
+    """Raise PipelineError if all clips have the same label, which is a mistake more often than a question."""
+    found = set(findings.labels.values())
+    if len(found) == 1 and len(findings.labels) > 1:
+        raise PipelineError(
+            f"All {len(findings.labels):,} clips of {path} are '{found.pop()}'; nothing was uploaded.\n"
+            "If that is meant, as a question to the leaderboard, add --force."
+        )

@@ -1,0 +1,127 @@
+"""What the nets of a fold learn from: nothing that judges them."""
+
+import numpy as np
+import pytest
+
+from pipeline.clips.corpus import Corpus, CorpusWriter
+from pipeline.clips.noise import NEVER_JUDGED, Noise
+from pipeline.errors import PipelineError
+from pipeline.examples.augmentation import Augmentation
+from pipeline.examples.from_corpus import SoftLabels, judged_labels, training_data_of
+from pipeline.examples.pseudo_labels import PseudoLabels
+from pipeline.examples.rebalancing import Rebalancing
+from pipeline.examples.target import target_of
+from pipeline.examples.task import Presence, Task
+
+WORDS = ["yes", "no", "cat", "dog", "cow", "_silence_"]
+FOLDS = 3
+PITCHES_HZ = [400, 800, 1200]  # of the noise that judges each fold
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Six clips of each word, two for each of three folds; one more has no accent; then two test clips."""
+    folder = tmp_path_factory.mktemp("corpus")
+    folds = []
+    with CorpusWriter(folder) as writer:
+        for number in range(6):
+            for word in WORDS:
+                accent = {} if (number, word) == (0, "yes") else {"accent": "ab"[number % 2]}
+                clip = np.full(16_000, len(folds), np.int16)
+                writer.add(clip, clip=f"{word}{number}", part="train", word=word, tags=(word,), metadata=accent)
+                folds.append(number % FOLDS)
+        for number in range(2):
+            writer.add(np.full(16_000, len(folds), np.int16), clip=f"t{number}", part="test")
+            folds.append(NEVER_JUDGED)
+        for fold in range(FOLDS):
+            tone = 1000 * np.sin(2 * np.pi * PITCHES_HZ[fold] * np.arange(20_000) / 16_000)
+            writer.add_noise(Noise(f"tone {fold}", tone.astype(np.int16)), fold)
+        splits = np.where(np.array(folds) >= 0, "train", "test")
+        writer.finish(splits, np.array(folds), source="demo", seed=1, commands=("yes", "no"))
+    return Corpus.open(folder)
+
+
+def data_of(corpus, fold=0, task=None, rebalancing=None, augmentation=(), soft=None):
+    task = task or Task()
+    return training_data_of(
+        corpus,
+        fold,
+        task,
+        target_of(corpus, task),
+        corpus.samples,
+        Augmentation(list(augmentation)),
+        rebalancing or Rebalancing(unknown="all"),
+        1,
+        soft,
+    )
+
+
+@pytest.mark.parametrize("fold", range(FOLDS))
+def test_each_fold_is_judged_by_its_own_clips_and_learns_from_the_others(corpus, fold):
+    data = data_of(corpus, fold)
+    assert data.validation.rows.tolist() == corpus.judged_rows(fold).tolist()
+    assert data.train.rows.tolist() == corpus.training_rows(fold).tolist()
+    assert not set(data.train.rows) & set(data.validation.rows)
+    np.testing.assert_array_equal(data.train.read(data.train.rows[:5])[:, 0], data.train.rows[:5])
+    labels = target_of(corpus, Task()).labels
+    held = [labels[target] for target in data.validation.targets]
+    assert held == ["yes", "no", *["unknown"] * 3, "silence"] * 2
+
+
+@pytest.mark.parametrize("fold", range(FOLDS))
+def test_noise_that_judges_is_never_added_to_a_training_clip(corpus, fold):
+    data = data_of(corpus, fold, augmentation=[{"AddNoise": {"min_snr_db": 0, "max_snr_db": 0, "p": 1}}])
+    clip = np.tile(np.array([200, -200], np.int16), 8_000)[None].repeat(20, axis=0)
+    added = data.augment(clip, [np.random.default_rng(draw) for draw in range(20)]) - clip / 32768
+    heard = set(np.abs(np.fft.rfft(added)).argmax(axis=1).tolist())
+    assert heard == {PITCHES_HZ[other] for other in range(FOLDS) if other != fold}
+
+
+def test_unknown_is_drawn_anew_each_epoch_for_the_competition_s_question_alone(corpus):
+    words = data_of(corpus, rebalancing=Rebalancing(unknown=0.5))
+    assert len(words.epoch_indices(0)) == 4 + 4 + 4 + 2  # yes, no, silence, half a class of unknown
+    assert words.epoch_indices(0).tolist() != words.epoch_indices(1).tolist()
+    other = data_of(corpus, task=Task(target="accent"), rebalancing=Rebalancing(unknown=0.5))
+    assert other.epoch_indices(0).tolist() == list(range(len(other.train.rows)))
+    even = data_of(corpus, task=Task(presence=Presence(name="speech")), rebalancing=Rebalancing(even=True))
+    assert np.bincount(even.train.targets[even.epoch_indices(0)]).tolist() == [4, 4]
+
+
+def test_clips_whose_target_is_not_known_are_left_out(corpus):
+    data = data_of(corpus, 1, Task(target="accent"))
+    assert 0 not in data.train.rows
+    assert len(data.train.rows) == 23
+    with pytest.raises(PipelineError, match="no clip whose accent is known to judge fold 7"):
+        data_of(corpus, 7, Task(target="accent"))
+
+
+def test_the_task_says_whether_labels_exclude_each_other(corpus):
+    assert data_of(corpus).train.exclusive
+    assert not data_of(corpus, task=Task(target="tags")).train.exclusive
+    assert not data_of(corpus, task=Task(target="tags")).validation.exclusive
+
+
+def test_words_are_judged_as_the_submission_s_labels(corpus):
+    words = target_of(corpus, Task(vocabulary="words")).labels
+    assert words == ["cat", "cow", "dog", "no", "yes", "silence"]
+    assert judged_labels(corpus, words).tolist() == [2, 2, 2, 1, 0, 3]
+    assert data_of(corpus, task=Task(vocabulary="words")).judged.tolist() == [2, 2, 2, 1, 0, 3]
+    assert data_of(corpus).judged.tolist() == [0, 1, 2, 3]
+    assert data_of(corpus, task=Task(target="accent")).judged is None
+
+
+def test_a_student_learns_from_soft_labels_beside_the_training_clips(corpus):
+    values = np.array([[0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]], np.float32)
+    soft = SoftLabels(corpus.select("test"), values, PseudoLabels())
+    data = data_of(corpus, soft=soft)
+    archive = data_of(corpus)
+    assert data.train.rows.tolist() == [*archive.train.rows, *corpus.select("test")]
+    assert data.train.soft
+    np.testing.assert_array_equal(data.train.targets[:-2].argmax(axis=1), archive.train.targets)
+    np.testing.assert_array_equal(data.train.targets[-2:], values)
+    assert data.validation.rows.tolist() == archive.validation.rows.tolist()
+    assert data.validation.targets.dtype == np.int64
+    assert data.epoch_indices(0).tolist() == list(range(26))
+    none = data_of(corpus, soft=SoftLabels(corpus.select("test"), values, PseudoLabels(share=0.0)))
+    assert none.epoch_indices(0).tolist() == list(range(24))
+    assert len({soft.digest, SoftLabels(soft.rows[::-1], values, PseudoLabels()).digest}) == 2
