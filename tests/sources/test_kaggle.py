@@ -178,3 +178,19 @@ def test_no_network(folder, server):
     server.close()
     with pytest.raises(PipelineError, match=r"Kaggle cannot be reached(.|\n)*Check the network"):
         fetch_here(folder, attempts=1)
+
+
+def test_two_downloads_at_once_both_succeed_and_the_second_says_for_whom_it_waits(entrant, server):
+    server.files["train.7z"] += bytes(2 << 20)
+    server.step_s = 0.2
+    download = {"source": "kaggle", "folder": "data/kaggle", "patience": QUICK}
+    entrant.layout.params.write_text(yaml.safe_dump({"seed": 1, "download": download}))
+    server.plan("GET", Fault(), Fault(), Fault(wait_s=2.0))  # the first of each is the check of the rules
+    processes = [entrant.start("download") for _ in range(2)]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert content(entrant.root / "data" / "kaggle") == server.files
+    waiting = [output for output in outputs if "Another download into data/kaggle is going on (process" in output]
+    assert waiting, outputs
+    assert str(processes[0].pid) in waiting[0] or str(processes[1].pid) in waiting[0]
+    assert all("have room" not in output for output in outputs)
