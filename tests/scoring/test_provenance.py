@@ -8,7 +8,7 @@ from pipeline.scoring import provenance
 def decided(folder, text, figures=None):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "submission.csv").write_text(text)
-    write_json(folder / "metrics.json", figures or {"accuracy": 0.9})
+    write_json(folder / "metrics.json", figures or {"estimate": {"prior_accuracy": 0.9}})
     provenance.note(folder, "c0ffee", "ab" * 32)
     return sha256_of(folder / "submission.csv")
 
@@ -18,7 +18,7 @@ def test_a_file_is_known_by_its_bytes_alone(tmp_path):
     made = provenance.find(sha256, tmp_path)
     assert (made.commit, made.params, made.folder) == ("c0ffee", "ab" * 32, tmp_path / "ast")
     assert provenance.accuracy_of(sha256, tmp_path / "ast") == 0.9
-    assert read_json(tmp_path / "ast" / "metrics.json")["accuracy"] == 0.9
+    assert read_json(tmp_path / "ast" / "metrics.json")["estimate"] == {"prior_accuracy": 0.9}
     assert provenance.find("00" * 32, tmp_path) is None
     assert provenance.accuracy_of("00" * 32, tmp_path / "ast") is None
 
