@@ -12,6 +12,11 @@ ROOT = Path(__file__).parent
 PLUMBING = ("code", "errors", "files", "layout", "modules", "params", "settings")
 
 
+def stages() -> list[str]:
+    """Return the names of all stages, sorted."""
+    return sorted(path.stem for path in (ROOT / "stages").glob("[!_]*.py"))
+
+
 def closure(names: Iterable[str]) -> list[str]:
     """Return the modules that `names` (such as "stages.train") run, sorted, themselves included, plumbing left out.
 

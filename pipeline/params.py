@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 from ruamel.yaml import YAML, YAMLError
 
+from pipeline import code
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
@@ -53,8 +54,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def sections() -> list[str]:
     """Return the sections that params.yaml may have: those of the flow, and one for each other stage."""
-    stages = sorted(path.stem for path in (Path(__file__).parent / "stages").glob("[!_]*.py"))
-    return list(dict.fromkeys([*SECTIONS, *stages]))
+    return list(dict.fromkeys([*SECTIONS, *code.stages()]))
 
 
 def validate(values: Any, kind: type[S], where: str) -> S:

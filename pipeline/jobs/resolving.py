@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline import code, modules, params, runs, sections, stages
+from pipeline import code, params, runs, sections
 from pipeline.layout import Layout
+from pipeline.scoring.ensemble import NAME as ENSEMBLE
 
 
 def resolved(tree: dict[str, Any]) -> dict[str, Any]:
@@ -15,29 +16,30 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     (`reported`, comments, a value given that is the shared one) is not in it. Raises PipelineError for what can be told
     to be wrong without loading models; stage check tells the rest.
     """
-    source = (tree.get("download") or {}).get("source")
     result: dict[str, Any] = {"seed": params.seed(tree), "folds": params.folds(tree)}
-    result |= {section: tree.get(section) or {} for section in params.sections() if section not in result}
-    result["prior"] = result["decide"].get("prior", "uniform")
+    result |= {section: params.mapping(tree, section) for section in params.sections() if section not in result}
+    result["prior"] = sections.decide(tree).for_run(ENSEMBLE).prior  # all that stage vote reads of decide
+    for vote in ("vote", "ensemble"):
+        sections.voters(tree, vote)
+    models = {name: runs.models_of(tree, name) for name in runs.names(tree)}
+    result["models"] = models
     result["tasks"] = {name: task.model_dump() for name, task in runs.tasks(tree).items()}
     result["runs"] = {name: _run(tree, name) for name in runs.teachers(tree)}
     result["students"] = {
         name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}
         for name in runs.students(tree)
     }
-    sections.decide(tree)
-    for vote in ("vote", "ensemble"):
-        sections.voters(tree, vote)
-    its_source = _that_exist([f"sources.{source}"])
-    every_model = {model for name in runs.names(tree) for model in _models(tree, name)}
+    every_model = [f"models.{model}" for named in models.values() for model in named]
+    its_source = [f"sources.{result['download'].get('source')}"]
     also = {
         **dict.fromkeys(("download", "prepare"), its_source),
-        **dict.fromkeys(("check", "encoder_digest"), sorted(every_model)),
+        "check": [*its_source, *every_model],
+        "encoder_digest": every_model,
         "encode": ["models.wav2vec2"],  # what encode.fit trains
     }
-    result["code"] = {stage: code.digest([f"stages.{stage}", *also.get(stage, [])]) for stage in modules.names(stages)}
+    result["code"] = {stage: _digest(stage, also.get(stage, [])) for stage in code.stages()}
     result["code_of_predict"] = {
-        name: code.digest(["stages.predict", *_models(tree, name)]) for name in runs.names(tree)
+        name: _digest("predict", [f"models.{model}" for model in named]) for name, named in models.items()
     }
     return result
 
@@ -58,17 +60,14 @@ def unlisted(layout: Layout, tree: dict[str, Any]) -> list[Path]:
 def _run(tree: dict[str, Any], name: str) -> str:
     """Return the digest of what a training depends on: the run's entry, the code of stage train and of its models."""
     entry = {key: value for key, value in runs.entry(tree, name).items() if key != "reported"}
-    return params.digest({**entry, "code": code.digest(["stages.train", *_models(tree, name)])})
+    models = [f"models.{model}" for model in runs.models_of(tree, name)]
+    return params.digest({**entry, "code": _digest("train", models)})
 
 
-def _models(tree: dict[str, Any], name: str) -> list[str]:
-    entry = runs.entry(tree, name)
-    return _that_exist([f"models.{entry.get('model')}", f"models.{(entry.get('detector') or {}).get('model')}"])
-
-
-def _that_exist(modules: list[str]) -> list[str]:
-    """Leave out what a typing error names; stage check tells of it."""
-    return [module for module in modules if (code.ROOT / f"{module.replace('.', '/')}.py").exists()]
+def _digest(stage: str, also: list[str]) -> str:
+    """Return the digest of a stage's code; what a typing error names is left out: stage check tells of it."""
+    there = {name for name in also if (code.ROOT / f"{name.replace('.', '/')}.py").exists()}
+    return code.digest([f"stages.{stage}", *there])
 
 
 def _folders(folder: Path) -> list[Path]:
