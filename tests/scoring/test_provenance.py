@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 
 from pipeline.errors import PipelineError
@@ -60,3 +62,17 @@ def test_only_what_no_run_has_written_is_kept_aside(tmp_path, capsys):
     (folder / "submission.csv").write_text("fname,label\n")  # of a run that submits nothing
     provenance.keep_aside(folder)
     assert (folder / "submission.csv").exists()
+
+
+def test_what_dvc_has_recorded_is_the_runs(tmp_path, capsys):
+    """A run's file of before its provenance was noted."""
+    folder = tmp_path / "submissions" / "ast"
+    folder.mkdir(parents=True)
+    path = folder / "submission.csv"
+    path.write_text("fname,label\na.wav,yes\n")
+    (tmp_path / "dvc.lock").write_text(f"outs:\n- path: x\n  md5: {hashlib.md5(path.read_bytes()).hexdigest()}\n")
+    provenance.keep_aside(folder)
+    assert path.exists()
+    path.write_text("fname,label\na.wav,no\n")
+    provenance.keep_aside(folder)
+    assert not path.exists()
