@@ -251,7 +251,9 @@ def main() -> None:
     try:
         app()
     except PipelineError as error:
-        sys.exit(f"error: {error}")
+        from pipeline.delivery.masking import masked
+
+        sys.exit(f"error: {masked(str(error))}")
     except OSError as error:
         if error.errno not in FULL:
             raise

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from pipeline.layout import Layout
 
@@ -54,6 +55,7 @@ TINY_WAV2VEC2 = {
 }
 TINY_PARAMS: dict[str, Any] = {
     "seed": 7,
+    "folds": [0],
     "download": {
         "source": "demo",
         "folder": "data/demo",
@@ -72,6 +74,7 @@ TINY_PARAMS: dict[str, Any] = {
         "ast": {"model": "ast", "parameters": {"config": TINY_AST}},
         "wav2vec2": {"model": "wav2vec2", "vocabulary": "words", "parameters": {"config": TINY_WAV2VEC2}},
     },
+    "students": {},
     "decide": {"rule": "tuned"},
     "ensemble": {"weights": "accuracy"},
 }
@@ -190,12 +193,29 @@ def tiny_params() -> dict[str, Any]:
     return copy.deepcopy(TINY_PARAMS)
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that the first of pytest-xdist's workers filled by `make(folder)`; the others wait for it."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, done = base / name, base / f"{name}.done"
+    with FileLock(base / f"{name}.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A tiny demo competition after one `dvc repro`. Do not change it: copy it."""
-    project = _clone(tmp_path_factory.mktemp("finished") / "project", TINY_PARAMS)
-    (project.root.parent / "repro.log").write_text(project.dvc("repro"))
-    return project
+
+    def make(folder: Path) -> None:
+        project = _clone(folder / "project", TINY_PARAMS)
+        (folder / "repro.log").write_text(project.dvc("repro"))
+
+    return Project(made_once(tmp_path_factory, "finished", make) / "project")
 
 
 @pytest.fixture

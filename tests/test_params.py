@@ -66,7 +66,9 @@ def test_a_file_that_is_no_parameter_file_is_refused(tmp_path: Path, text: str, 
 
 
 def test_a_section_that_no_stage_reads_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"no stage reads the section trian\. Known sections: seed, download"):
+    with pytest.raises(
+        PipelineError, match=r"no stage reads the section trian\. Known sections: seed, folds, download"
+    ):
         params.read(written(tmp_path, "seed: 1\ntrian: {epochs: 3}\n"))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-VERBS = sorted(set(re.findall(r"python -m pipeline ([a-z]+)", README)))
+VERBS = sorted(set(re.findall(r"python -m pipeline ([a-z_]+)", README)))
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_every_verb_is_there(verb: str, listing: str) -> None:
 
 
 def test_every_verb_of_the_program_has_an_example(listing: str) -> None:
-    offered = re.findall(r"^│ ([a-z]+) ", listing, flags=re.MULTILINE)
+    offered = re.findall(r"^│ ([a-z_]+) ", listing, flags=re.MULTILINE)
     assert sorted(offered) == VERBS
 
 

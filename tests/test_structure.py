@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,12 @@ def test_every_module_can_be_imported_on_its_own() -> None:
     for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+
+
+@pytest.mark.parametrize("name", ["access", "kernel", "submissions", "submit", "validate"])
+def test_stages_of_the_delivery_only_read_call_and_write(name: str) -> None:
+    text = (ROOT / "pipeline" / "stages" / f"{name}.py").read_text()
+    assert len(text.splitlines()) <= 80
+    # The parsing of runs is still in `decide`.
+    assert set(re.findall(r"from pipeline\.stages import (.+)", text)) <= {"decide"}
+    assert "from pipeline.stages." not in text

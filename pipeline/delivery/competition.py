@@ -15,6 +15,7 @@ from pipeline.delivery.kaggle_client import Patience, call, connect, limits_of, 
 from pipeline.delivery.kaggle_errors import KaggleError, page_of
 from pipeline.delivery.locks import held
 from pipeline.delivery.masking import masked
+from pipeline.delivery.terminal import note
 from pipeline.errors import PipelineError
 
 T = TypeVar("T")
@@ -104,6 +105,9 @@ class Competition:
         """
         try:
             self._download(names, folder)
+        except KeyboardInterrupt:
+            note(f"Interrupted. What has arrived stays in {folder}; the same command goes on from there.")
+            raise
         except KaggleError as error:
             raise PipelineError(f"{error}\nOr fetch the files by hand from {self.page}/data into {folder}.") from None
 

@@ -27,6 +27,7 @@ RESULTS = "results.json"
 PARAMETERS = "params.yaml"
 SUBMISSION = "submission.csv"
 SAMPLE = "sample.csv"
+CORPUS = "corpus.json"
 
 _OF_EACH_RUN = (SUBMISSION, "metrics.json", "confusion.csv", "confusion.png")
 _LINES_OF_A_FAILURE = 30
@@ -96,7 +97,7 @@ class Session:
     def repro(self) -> None:
         """Run `dvc repro` with its output shown as it comes. Raises PipelineError if it fails."""
         # Older results must not pass for those of a run that fails.
-        for name in (SUBMISSION, SAMPLE, RESULTS, PARAMETERS):
+        for name in (SUBMISSION, SAMPLE, CORPUS, RESULTS, PARAMETERS):
             (self.working / name).unlink(missing_ok=True)
         shutil.rmtree(self.working / "runs", ignore_errors=True)
         dvc = [sys.executable, "-m", "dvc", "repro"]
@@ -118,7 +119,9 @@ class Session:
         files = {SUBMISSION: made / self.run / SUBMISSION, SAMPLE: self.project / "artifacts" / "prepare" / SAMPLE}
         files[PARAMETERS] = self.project / PARAMETERS  # those of this version, whatever has become of the project since
         files |= {f"runs/{run}/{name}": made / run / name for run in runs for name in _OF_EACH_RUN}
-        files |= {path.name: path for path in [made / "ledger.csv", self.project / "dvc.lock"] if path.exists()}
+        # corpus.json tells the labels of the sample beside which it lies.
+        others = [made / "ledger.csv", self.project / "dvc.lock", self.project / "artifacts" / "prepare" / CORPUS]
+        files |= {path.name: path for path in others if path.exists()}
         sums = {}
         for name, path in files.items():
             target = self.working / name

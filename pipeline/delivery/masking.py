@@ -1,6 +1,7 @@
 """One mask over all text that comes from outside: no credential of this machine in any encoding, no control codes."""
 
 import base64
+import functools
 import html
 import json
 import re
@@ -28,10 +29,17 @@ def masked(text: str) -> str:
     hexadecimal, HTML, JSON; upper and lower case do not matter.
     """
     text = _CONTROL.sub("", text.replace("\r\n", "\n"))
-    forms = {form for secret in credentials.secrets() for form in _forms(secret)}
-    for form in sorted(forms, key=len, reverse=True):
-        text = re.sub(re.escape(form), MASK, text, flags=re.IGNORECASE)
+    if secrets := _pattern(frozenset(credentials.secrets())):
+        text = secrets.sub(MASK, text)
     return _SIGNATURE.sub(rf"\1{MASK}", _HEADER.sub(rf"\1\2{MASK}", text))
+
+
+@functools.lru_cache(maxsize=8)
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
+    """Return what finds every form of the secrets, the longest first; None where there are none."""
+    forms = {form for secret in secrets for form in _forms(secret)}
+    found = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+    return re.compile(found, re.IGNORECASE) if found else None
 
 
 def _forms(secret: str) -> Iterator[str]:

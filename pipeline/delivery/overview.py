@@ -14,7 +14,6 @@ from rich.table import Table
 from pipeline.delivery import ledger
 from pipeline.delivery.competition import five
 from pipeline.delivery.leaderboard import rank
-from pipeline.delivery.masking import masked
 
 Format = Literal["table", "text", "csv", "json", "md"]
 Sort = Literal["time", "run", "validation", "local", "public", "private", "rank", "status"]
@@ -96,7 +95,7 @@ def chosen(made: Sequence[Line], sort: Sort, limit: int | None) -> list[Line]:
 def rendered(made: Sequence[Line], how: Format) -> str:
     """Return the lines as text, with the columns' names: `text` is separated by tabs, `md` a table of Markdown."""
     names = [field.name for field in fields(Line)]
-    cells = [[masked(" ".join(cell.split())) for cell in astuple(line)] for line in made]
+    cells = [[" ".join(cell.split()) for cell in astuple(line)] for line in made]
     if how == "json":
         return json.dumps([dict(zip(names, row, strict=True)) for row in cells], indent=2, ensure_ascii=False) + "\n"
     if how == "csv":
@@ -123,7 +122,7 @@ def _drawn(names: Sequence[str], made: Sequence[Line]) -> str:
         else:
             table.add_column("time (UTC)" if name == "time" else name, no_wrap=True)
     for number in range(len(made)):
-        cells = [masked(told[name][number]) or "-" for name in shown]
+        cells = [told[name][number] or "-" for name in shown]
         table.add_row(
             *(cell[:16].replace("T", " ") if name == "time" else cell for name, cell in zip(shown, cells, strict=True))
         )

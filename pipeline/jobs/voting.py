@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import params, runs, sections
+from pipeline import runs, sections
 from pipeline.clips.corpus import Corpus
 from pipeline.examples.target import Target, target_of
 from pipeline.examples.task import Task
@@ -17,7 +17,7 @@ from pipeline.scoring import decision, ensemble
 from pipeline.scoring.ensemble import Ensemble, Vote
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
-from pipeline.scoring.truth import truth_of
+from pipeline.scoring.truth import judged_rows, truth_of
 
 
 @dataclass(frozen=True)
@@ -60,29 +60,34 @@ class Election:
         return ensemble.weigh(self.settings, tables, truth, self.commands, self.shares)[0]
 
     def tables(self, split: str, fold: int | None = None) -> dict[str, Probabilities]:
-        """Return the members' tables of a split: means over folds, or what the nets of one fold say."""
-        paths = {name: folder / split / f"{fold}.parquet" for name, folder in self.folders.items()}
-        paths = {
-            name: path if fold is not None and path.exists() else self.folders[name] / f"{split}.parquet"
-            for name, path in paths.items()
-        }
-        return {name: Probabilities.read(path) for name, path in paths.items()}
+        """Return the members' tables of a split: means over folds, or what the nets of one fold say.
+
+        Where a single fold is trained, its table is the mean. Raises PipelineError for a table that is missing.
+        """
+
+        def path(folder: Path) -> Path:
+            apart = fold is not None and (folder / split).is_dir()
+            return folder / split / f"{fold}.parquet" if apart else folder / f"{split}.parquet"
+
+        return {name: Probabilities.read(path(folder)) for name, folder in self.folders.items()}
 
     def vote(self, split: str, weights: Mapping[str, float]) -> Probabilities:
         """Return the weighted vote on a split."""
         return ensemble.vote(self.tables(split), weights, self.commands)
+
+    def finest(self, split: str, weights: Mapping[str, float], fold: int | None = None) -> Probabilities:
+        """Return the weighted vote over the finest labels of any member: words, where a member has them."""
+        tables = self.tables(split, fold)
+        if self.commands is None:
+            return ensemble.vote(tables, weights, None)
+        return ensemble.vote_words(tables, weights, self.commands)
 
     @property
     def has_holdout(self) -> bool:
         return all((folder / "holdout.parquet").exists() for folder in self.folders.values())
 
 
-def folds_of(corpus: Corpus, clips: list[str], names: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the fold that each clip of a table judges; `names` are those of the corpus's rows in the tables."""
-    fold_of = dict(zip(names.tolist(), corpus.rows["fold"].tolist(), strict=True))
-    return np.array([fold_of[clip] for clip in clips], np.int64)
-
-
-def seed_of(tree: dict[str, Any]) -> np.random.Generator:
-    """Return the generator that a decision draws from."""
-    return np.random.default_rng(params.seed(tree))
+def folds_of(corpus: Corpus, clips: list[str]) -> NDArray[np.int64]:
+    """Return the fold that each clip of an out-of-fold table judges."""
+    rows = judged_rows(corpus, "out_of_fold")
+    return corpus.rows["fold"].to_numpy(np.int64)[[rows[clip] for clip in clips]]

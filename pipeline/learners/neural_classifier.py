@@ -90,7 +90,10 @@ class NeuralClassifier:
         last = next(reversed(checkpoints_in(work)), None)
         if last is not None and (ended := early_end(last)) is not None:
             arguments.num_train_epochs = ended
-        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        try:
+            trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        finally:
+            trainer.end_loader_processes()
         self.model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         # The caller deletes `work`, from which a slower process may still be loading the best weights.
         trainer.accelerator.wait_for_everyone()

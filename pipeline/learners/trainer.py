@@ -122,6 +122,14 @@ class ClassifierTrainer(Trainer):
         # The Trainer takes all but the first of a tuple for predictions.
         return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
 
+    def end_loader_processes(self) -> None:
+        """End the processes of `training.workers`, if there are any.
+
+        Left to the garbage collector, which breaks their queues first, each of them would be waited for for 5 seconds.
+        """
+        for loader in self.accelerator._dataloaders:
+            loader.base_dataloader._iterator = None
+
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         return self.sampler
 

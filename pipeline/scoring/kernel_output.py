@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.delivery.kernel_session import PARAMETERS, SAMPLE, SUBMISSION
+from pipeline.delivery.kernel_session import CORPUS, PARAMETERS, SAMPLE, SUBMISSION
 from pipeline.files import replacing_folder
 from pipeline.scoring import provenance, submission
 
@@ -17,7 +17,10 @@ def publish(output: Path, run: str, folder: Path, labels: Sequence[str]) -> int:
     """
     rows = submission.check(output / SUBMISSION, submission.read_sample(output / SAMPLE), labels)
     provenance.keep_aside(folder)
-    brought = [*(output / "runs" / run).glob("*"), *(output / name for name in (SUBMISSION, SAMPLE, PARAMETERS))]
+    brought = [
+        *(output / "runs" / run).glob("*"),
+        *(output / name for name in (SUBMISSION, SAMPLE, CORPUS, PARAMETERS)),
+    ]
     with replacing_folder(folder) as temporary:
         for path in (path for path in brought if path.is_file()):
             shutil.copyfile(path, temporary / path.name)

@@ -76,12 +76,21 @@ def keep_aside(folder: Path) -> None:
     if not path.is_file() or path.stat().st_size <= len("fname,label\n"):
         return  # there is none, or one without clips: of a run that submits nothing
     sha256, made = sha256_of(path), _noted(folder)
-    if made is not None and made.sha256 == sha256:
+    if (made is not None and made.sha256 == sha256) or _is_recorded(path, folder.parent.parent / "dvc.lock"):
         return
     kept = folder.parent / "by-hand" / f"{folder.name}-{sha256[:8]}.csv"
     kept.parent.mkdir(parents=True, exist_ok=True)
     os.replace(path, kept)
     print(f"{path} was not made by this project: it is kept as {kept}")
+
+
+def _is_recorded(path: Path, lock: Path) -> bool:
+    """Say whether DVC has recorded these very bytes as a stage's: as of a run before provenance was noted."""
+    try:
+        recorded = lock.read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() in recorded
 
 
 def digest(data: bytes) -> str:

@@ -35,12 +35,14 @@ def judged_rows(corpus: Corpus, judged: Judged) -> dict[str, int]:
 def rows_of(corpus: Corpus, judged: Judged, probabilities: Probabilities) -> NDArray[np.int64]:
     """Return the row of each clip of a table, int64 [clips].
 
-    A clip that could not be decoded may be in the table or not. Raises PipelineError if the table is of another
-    corpus, lacks another judged clip, or has one that is not judged.
+    Of a fold, the table must have all clips or, where its nets are not trained, none. A clip that could not be decoded
+    may be in it or not. Raises PipelineError if the table is of another corpus, lacks another judged clip, or has one
+    that is not judged.
     """
     rows = judged_rows(corpus, judged)
-    readable = corpus.rows["readable"].to_numpy()
-    needed = {name for name, row in rows.items() if readable[row]}
+    readable, folds = corpus.rows["readable"].to_numpy(), corpus.rows["fold"].to_numpy()
+    there = {folds[rows[name]] for name in probabilities.clips if name in rows} or {*folds}
+    needed = {name for name, row in rows.items() if readable[row] and folds[row] in there}
     if probabilities.corpus != corpus.fingerprint or not needed <= set(probabilities.clips) <= rows.keys():
         raise PipelineError(
             f"The {judged} probabilities of run '{probabilities.run}' are not of the corpus in {corpus.folder} "

@@ -10,7 +10,7 @@ from pipeline.delivery.kaggle_errors import KaggleError
 from pipeline.delivery.scores import Scores
 from pipeline.delivery.settings import Submit
 from pipeline.delivery.submitting import interrupted
-from pipeline.delivery.terminal import note
+from pipeline.delivery.terminal import note, say
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout
 from pipeline.scoring import candidates
@@ -41,7 +41,7 @@ def main(
     made = overview.lines(ledger.read(layout.ledger), board, candidates.finder(layout.submissions))
     how = how or ("table" if sys.stdout.isatty() else "text")
     if made or how != "table":
-        print(overview.rendered(overview.chosen(made, sort, limit), how), end="")
+        say(overview.rendered(overview.chosen(made, sort, limit), how).rstrip("\n"))
     if board and made:
         note(f"Rank: the place of the private score (else the public one) among the {len(board)} that Kaggle lists.")
     if not made and failure is None:

@@ -5,8 +5,6 @@ from pipeline.clips.corpus import Corpus
 from pipeline.files import replacing_folder, write_json
 from pipeline.jobs.voting import Election, folds_of
 from pipeline.layout import Layout
-from pipeline.scoring import ensemble
-from pipeline.scoring.truth import names_of
 
 
 def main(layout: Layout) -> None:
@@ -24,22 +22,15 @@ def main(layout: Layout) -> None:
         print(vote.note)
     weights, of_folds = vote.weights, {fold: vote.weights for fold in folds}
     if len(folds) > 1:
-        fold_of = folds_of(corpus, vote.out_of_fold.table.clips, names_of(corpus))
+        fold_of = folds_of(corpus, vote.out_of_fold.table.clips)
         of_folds = {fold: election.weights_by(fold_of != fold) for fold in folds}
     with replacing_folder(layout.vote) as folder:
         vote.out_of_fold.write(folder)
         for fold, own in of_folds.items():
-            _vote(election, own, fold).write(folder / "test" / f"{fold}.parquet")
-        _vote(election, weights, None).write(folder / "test.parquet")
+            election.finest("test", own, fold).write(folder / "test" / f"{fold}.parquet")
+        election.finest("test", weights).write(folder / "test.parquet")
         saw = election.settings.weights == "accuracy" and len(folds) == 1
         write_json(
             folder / "weights.json",
             {"weights": weights, "weights_by_fold": of_folds, "weights_saw_the_judged_clips": saw},
         )
-
-
-def _vote(election, weights, fold):  # type: ignore[no-untyped-def]
-    tables = election.tables("test", fold)
-    if election.commands is None:
-        return ensemble.vote(tables, weights, None)
-    return ensemble.vote_words(tables, weights, election.commands)

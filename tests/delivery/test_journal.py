@@ -1,3 +1,5 @@
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +74,32 @@ def test_an_id_tells_the_file():
     assert is_of(f"ast | [{identity}]", SHA256)
     assert not is_of(f"ast | [{identity}]", "f" * 64)
     assert not is_of("ast by hand", SHA256)
+
+
+def test_folders_that_cannot_be_opened_are_no_failure(tmp_path, monkeypatch):
+    """As on Windows."""
+    real = os.open
+
+    def refusing(path, *arguments, **options):
+        if Path(path).is_dir():
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    journal = Journal(tmp_path / "journal")
+    with journal.alone():
+        opened = journal.open(job(), b"one", b"picture")
+        assert journal.jobs() == [opened]
+        assert journal.picture(opened).read_bytes() == b"picture"
+        journal.close(opened)
+    assert [path.name for path in journal.folder.iterdir()] == ["lock"]
+
+
+def test_a_job_of_an_earlier_version_is_read(tmp_path):
+    journal = Journal(tmp_path)
+    noted = journal.open(job(), b"one")
+    path = tmp_path / "id-0.json"
+    values = json.loads(path.read_text())
+    del values["target"]
+    path.write_text(json.dumps(values))
+    assert journal.jobs() == [noted]

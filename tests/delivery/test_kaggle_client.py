@@ -45,6 +45,19 @@ def test_a_slow_call_that_brings_something_is_not():
     assert call(lambda: threading.Event().wait(0.7), "slug", "download", 0.3, lambda: next(arrivals)) is False
 
 
+def test_a_slow_answer_is_said_to_be_awaited(monkeypatch, capsys):
+    monkeypatch.setattr(kaggle_client, "_SILENCE_S", 0.1)
+    call(lambda: threading.Event().wait(0.4), "slug", "list the files")
+    assert capsys.readouterr().err == "Waiting for Kaggle to list the files (up to 120 s) ...\n"
+
+
+def test_each_further_try_is_said(capsys):
+    persist(failing(refusal(503), refusal(429)), "slug", "list the files", QUICK)
+    first, second = (line for line in capsys.readouterr().err.splitlines() if "Trying again" in line)
+    assert first == "Kaggle refused to list the files (503: as it is). Trying again in 0 s (1 of 2)."
+    assert second.startswith("Kaggle refused to list the files (429: as it is).")
+
+
 def test_what_the_client_prints_is_swallowed(capsys):
     call(lambda: print("Authorization: secret"), "slug", "log in")
     assert capsys.readouterr() == ("", "")

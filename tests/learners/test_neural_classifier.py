@@ -1,5 +1,6 @@
 """Fitting: what is learned, from which clips, and that no interruption changes it. Clips are tones and noise."""
 
+import multiprocessing
 from dataclasses import replace
 
 import numpy as np
@@ -181,6 +182,7 @@ def test_loader_processes_change_nothing(build, uninterrupted, tmp_path):
     expected, *_ = uninterrupted(build, "ast")
     classifier = build("ast", workers=2, **TRICKS)
     classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
+    assert multiprocessing.active_children() == []
     assert differing(weights(classifier), expected) == []
 
 

@@ -115,7 +115,7 @@ def test_tables_of_another_corpus_labels_or_clips_are_refused(corpus, tmp_path):
     target = target_of(corpus, Task(target="speaker"))
     good = [[0.9, 0.1], [0.8, 0.2], [0.5, 0.5]]
     strange = Probabilities(["d", "c", "e"], ["ann", "bob"], np.array(good), "run", "other corpus")
-    fewer = table(corpus, ["ann", "bob"], good[:2], ["d", "c"])
+    fewer = table(corpus, ["ann", "bob"], good[:2], ["d", "e"])  # "c" is of the same fold as "d"
     for bad, said in (
         (strange, "not of the corpus"),
         (fewer, "not of the corpus"),

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 
 from pipeline.errors import PipelineError
@@ -8,7 +10,7 @@ from pipeline.scoring import provenance
 def decided(folder, text, figures=None):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "submission.csv").write_text(text)
-    write_json(folder / "metrics.json", figures or {"accuracy": 0.9})
+    write_json(folder / "metrics.json", figures or {"estimate": {"prior_accuracy": 0.9}})
     provenance.note(folder, "c0ffee", "ab" * 32)
     return sha256_of(folder / "submission.csv")
 
@@ -18,7 +20,7 @@ def test_a_file_is_known_by_its_bytes_alone(tmp_path):
     made = provenance.find(sha256, tmp_path)
     assert (made.commit, made.params, made.folder) == ("c0ffee", "ab" * 32, tmp_path / "ast")
     assert provenance.accuracy_of(sha256, tmp_path / "ast") == 0.9
-    assert read_json(tmp_path / "ast" / "metrics.json")["accuracy"] == 0.9
+    assert read_json(tmp_path / "ast" / "metrics.json")["estimate"] == {"prior_accuracy": 0.9}
     assert provenance.find("00" * 32, tmp_path) is None
     assert provenance.accuracy_of("00" * 32, tmp_path / "ast") is None
 
@@ -60,3 +62,17 @@ def test_only_what_no_run_has_written_is_kept_aside(tmp_path, capsys):
     (folder / "submission.csv").write_text("fname,label\n")  # of a run that submits nothing
     provenance.keep_aside(folder)
     assert (folder / "submission.csv").exists()
+
+
+def test_what_dvc_has_recorded_is_the_runs(tmp_path, capsys):
+    """A run's file of before its provenance was noted."""
+    folder = tmp_path / "submissions" / "ast"
+    folder.mkdir(parents=True)
+    path = folder / "submission.csv"
+    path.write_text("fname,label\na.wav,yes\n")
+    (tmp_path / "dvc.lock").write_text(f"outs:\n- path: x\n  md5: {hashlib.md5(path.read_bytes()).hexdigest()}\n")
+    provenance.keep_aside(folder)
+    assert path.exists()
+    path.write_text("fname,label\na.wav,no\n")
+    provenance.keep_aside(folder)
+    assert not path.exists()

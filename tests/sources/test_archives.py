@@ -187,3 +187,16 @@ def test_mini_competition():
     assert len(names) == 1_720
     first = list(islice(archives.test(Path(files[1].path)), 50))
     assert {recording.name for recording in first} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"name\na\n", "must begin with the column fname"), (b"", "found nothing"), (b"fname\n\xff\n", "no CSV in UTF-8")],
+)
+def test_a_sample_of_another_shape(tmp_path, data, message):
+    path = tmp_path / "sample_submission.csv"
+    path.write_bytes(data)
+    with pytest.raises(PipelineError, match=message):
+        archives.names(path)
+    with pytest.raises(PipelineError, match="cannot be read"):
+        archives.names(tmp_path / "missing.csv")

@@ -1,6 +1,8 @@
 """The source `kaggle` through the real client, against a server that speaks its protocol."""
 
 import json
+import signal
+import time
 
 import py7zr
 import pytest
@@ -12,7 +14,7 @@ from pipeline.files import read_json
 from pipeline.sources import kaggle as source
 from pipeline.sources.kaggle import Params, answers, fetch, read, sample
 from tests.delivery.entrant import QUICK, Entrant
-from tests.delivery.kaggle_server import COMPETITION, KEY, Fault, KaggleServer, too_many
+from tests.delivery.kaggle_server import COMPETITION, KEY, Fault, KaggleServer, too_many, wait_until
 
 CONTENTS = {
     "train.7z": {"train/audio/yes/0a_nohash_0.wav": b"1" * 1_000},
@@ -178,3 +180,33 @@ def test_no_network(folder, server):
     server.close()
     with pytest.raises(PipelineError, match=r"Kaggle cannot be reached(.|\n)*Check the network"):
         fetch_here(folder, attempts=1)
+
+
+def test_two_downloads_at_once_both_succeed_and_the_second_says_for_whom_it_waits(entrant, server):
+    server.files["train.7z"] += bytes(2 << 20)
+    server.step_s = 0.2
+    download = {"source": "kaggle", "folder": "data/kaggle", "patience": QUICK}
+    entrant.layout.params.write_text(yaml.safe_dump({"seed": 1, "download": download}))
+    server.plan("GET", Fault(), Fault(), Fault(wait_s=2.0))  # the first of each is the check of the rules
+    processes = [entrant.start("download") for _ in range(2)]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert content(entrant.root / "data" / "kaggle") == server.files
+    waiting = [output for output in outputs if "Another download into data/kaggle is going on (process" in output]
+    assert waiting, outputs
+    assert str(processes[0].pid) in waiting[0] or str(processes[1].pid) in waiting[0]
+    assert all("have room" not in output for output in outputs)
+
+
+def test_ctrl_c_says_that_it_goes_on(entrant, server):
+    download = {"source": "kaggle", "folder": "data/kaggle", "patience": {**QUICK, "call_s": 30.0, "stall_s": 30.0}}
+    entrant.layout.params.write_text(yaml.safe_dump({"seed": 1, "download": download}))
+    server.plan("GET", Fault(), Fault(cut_bytes=50, stall=True))
+    process = entrant.start("download")
+    wait_until(lambda: len(server.asked("GET")) == 2)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "Interrupted. What has arrived stays in data/kaggle; the same command goes on from there." in output
+    assert "Traceback" not in output

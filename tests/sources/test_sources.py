@@ -21,3 +21,8 @@ def test_an_unknown_source_is_refused_with_the_known_ones(name):
     assert name not in sources.names()
     with pytest.raises(PipelineError, match=r"(?s)no pipeline/sources/.*Known sources: archives, .*params\.yaml"):
         sources.find(name)
+
+
+@pytest.mark.parametrize("name", [*sources.names(), "one that is not there"])
+def test_only_sources_that_say_so_are_kaggles(name):
+    assert sources.is_kaggle(name) is (name in ("archives", "kaggle"))

@@ -3,6 +3,7 @@
 import copy
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -11,24 +12,30 @@ import yaml
 
 from pipeline.clips.corpus import Corpus, CorpusWriter
 from pipeline.clips.labels import COMMANDS, SILENCE_WORD
-from pipeline.files import write_json
 from pipeline.layout import Layout
 from pipeline.scoring.probabilities import Probabilities
 
 WORDS = [*COMMANDS, "cat", "dog", SILENCE_WORD]
-PER_WORD = {"train": 1, "validation": 8, "testing": 4, "test": 6}
+PER_WORD = {"train": 1, "validation": 8, "holdout": 4, "test": 6}
 SEPARATION = {"ast": 5.0, "words": 4.0}
 
 
 class JudgedProject:
-    """`params` is written to params.yaml by `configure`; `truth[split]` gives each clip's word."""
+    """`params` is written to params.yaml by `configure`; `truth[split]` gives each clip's word.
 
-    def __init__(self, root: Path) -> None:
+    With one fold the clips of validation judge it; with more, all labelled clips judge a fold each, by their speaker.
+    """
+
+    def __init__(self, root: Path, folds: int = 1) -> None:
         self.layout = Layout(root)
-        self.params = {
+        self.folds = folds
+        self.params: dict[str, Any] = {
             "seed": 1,
+            "folds": list(range(folds)),
             "download": {"source": "demo"},
-            "runs": {"ast": {"model": "ast"}, "words": {"model": "wav2vec2"}},
+            "prepare": {"folds": folds},
+            "runs": {"ast": {"model": "ast"}, "words": {"model": "wav2vec2", "vocabulary": "words"}},
+            "students": {},
             "decide": {"prior": "uniform", "overrides": {"words": {"rule": "published"}}},
         }
         self.configure()
@@ -40,22 +47,35 @@ class JudgedProject:
         for run in self.params["runs"]:
             self.predict(run)
 
-    def configure(self, **changes) -> None:
+    def configure(self, **changes: Any) -> None:
         self.params.update(changes)
         self.layout.params.write_text(yaml.safe_dump(self.params))
+
+    @property
+    def judged(self) -> dict[str, str]:
+        """The words of the clips that judge a fold."""
+        return self.truth["validation"] if self.folds == 1 else {**self.truth["train"], **self.truth["validation"]}
+
+    def fold_of(self, split: str, number: int) -> int:
+        """The fold that a clip judges: that of its speaker, who says each word once."""
+        if self.folds == 1:
+            return 0 if split == "validation" else -1
+        return number % self.folds if split in ("train", "validation") else -1
 
     def _write_corpus(self) -> None:
         folder = self.layout.prepare
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [(split, clip, word) for split, truth in self.truth.items() for clip, word in truth.items()]
+        splits, folds = [], []
         with CorpusWriter(folder) as writer:
-            for split, clip, word in rows:
-                part = "test" if split == "test" else "train"
-                writer.add(np.zeros(16_000, np.int16), clip=clip, part=part, word=None if part == "test" else word)
+            for split, truth in self.truth.items():
+                for clip, word in truth.items():
+                    number = int(clip.removesuffix(".wav").rsplit("_", 1)[1])
+                    about = {"part": "test"} if split == "test" else {"word": word, "speaker": f"{split}-{number}"}
+                    writer.add(np.zeros(16_000, np.int16), **{"clip": clip, "part": "train", **about})
+                    splits.append("train" if self.folds > 1 and split == "validation" else split)
+                    folds.append(self.fold_of(split, number))
             writer.end_noise()
-            splits = np.array([split for split, _, _ in rows])
-            description = writer.finish(splits, source="demo", seed=1, commands=COMMANDS)
-        write_json(folder / "corpus.json", description)
+            writer.finish(np.array(splits), np.array(folds), source="demo", seed=1, commands=COMMANDS)
         self.corpus = Corpus.open(folder)
         self.sample = sorted(self.truth["test"], reverse=True)
         pandas.DataFrame({"fname": self.sample}).to_csv(folder / "sample.csv", index=False)
@@ -69,19 +89,38 @@ class JudgedProject:
         )
         self.answers.to_csv(folder / "answers.csv", index=False)
 
-    def predict(self, run: str, splits=("validation", "testing", "test")) -> None:
+    def probabilities(self, run: str) -> Path:
+        """The folder of a run's tables."""
+        return self.layout.run(run, run in self.params["students"]).probabilities
+
+    def predict(self, run: str) -> None:
         """Write probabilities of clips in an order of the run's own."""
-        kind = "words" if run == "words" else "commands"
-        labels = self.corpus.vocabulary.labels(kind)
         rng = np.random.default_rng(sorted(run.encode()))
-        for split in splits:
-            clips = list(rng.permutation(list(self.truth[split])))
-            wanted = [labels.index(self.corpus.vocabulary.label_of(self.truth[split][clip], kind)) for clip in clips]
-            logits = rng.normal(size=(len(clips), len(labels)))
-            logits[np.arange(len(clips)), wanted] += SEPARATION.get(run, 4.0) * rng.lognormal(0, 0.5, len(clips))
-            values = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-            table = Probabilities([str(clip) for clip in clips], labels, values, run, self.corpus.fingerprint)
-            table.write(self.layout.probabilities(run) / f"{split}.parquet")
+        folder = self.probabilities(run)
+        self.table(run, self.judged, rng).write(folder / "out_of_fold.parquet")
+        self.table(run, self.truth["holdout"], rng).write(folder / "holdout.parquet")
+        if self.folds == 1:
+            self.table(run, self.truth["test"], rng).write(folder / "test.parquet")
+            return
+        of_folds = [self.table(run, self.truth["test"], rng) for _ in range(self.folds)]
+        first = of_folds[0]
+        for fold, table in enumerate(of_folds):
+            order = [table.clips.index(clip) for clip in first.clips]
+            of_folds[fold] = table.select(np.array(order))
+            of_folds[fold].write(folder / "test" / f"{fold}.parquet")
+        mean = np.mean([table.values for table in of_folds], axis=0)
+        Probabilities(first.clips, first.labels, mean, run, first.corpus).write(folder / "test.parquet")
+
+    def table(self, run: str, truth: dict[str, str], rng: np.random.Generator) -> Probabilities:
+        """What a net might say of clips whose words are `truth`."""
+        kind = self.params["runs"].get(run, {}).get("vocabulary", "commands")
+        labels = self.corpus.vocabulary.labels(kind)
+        clips = [str(clip) for clip in rng.permutation(list(truth))]
+        wanted = [labels.index(self.corpus.vocabulary.label_of(truth[clip], kind)) for clip in clips]
+        logits = rng.normal(size=(len(clips), len(labels)))
+        logits[np.arange(len(clips)), wanted] += SEPARATION.get(run, 4.0) * rng.lognormal(0, 0.5, len(clips))
+        values = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        return Probabilities(clips, labels, values, run, self.corpus.fingerprint)
 
     def copy(self, root: Path) -> "JudgedProject":
         """Return a project of its own in `root`."""
@@ -101,3 +140,14 @@ def judged_template(tmp_path_factory: pytest.TempPathFactory) -> JudgedProject:
 @pytest.fixture
 def judged_project(judged_template: JudgedProject, tmp_path: Path) -> JudgedProject:
     return judged_template.copy(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def folded_template(tmp_path_factory: pytest.TempPathFactory) -> JudgedProject:
+    return JudgedProject(tmp_path_factory.mktemp("folded"), folds=3)
+
+
+@pytest.fixture
+def folded_project(folded_template: JudgedProject, tmp_path: Path) -> JudgedProject:
+    """The same, its labelled clips dealt into three folds."""
+    return folded_template.copy(tmp_path)

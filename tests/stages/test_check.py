@@ -58,7 +58,7 @@ def test_all_that_is_wrong_is_told_at_once_and_nothing_is_written(checked, tmp_p
 def test_a_list_of_runs_that_is_none_is_refused(runs, tmp_path):
     layout = Layout(tmp_path)
     write_json(layout.params, {"seed": 1, "runs": runs})
-    with pytest.raises(PipelineError, match="'runs' must list at least one run"):
+    with pytest.raises(PipelineError, match="'runs' must list runs by name; found"):
         check.main(layout)
 
 

@@ -1,6 +1,5 @@
 import shutil
 
-import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
@@ -23,19 +22,21 @@ def test_the_vote_is_decided_and_written_like_a_run(judged_project):
     metrics = read_json(folder / "metrics.json")
     assert set(metrics["weights"]) == {"ast", "words"}
     assert metrics["weights"]["ast"] > metrics["weights"]["words"]
-    assert metrics["testing"]["clips"] == 4 * 13
-    single = [read_json(layout.submission(run) / "metrics.json")["accuracy"] for run in ("ast", "words")]
-    assert metrics["accuracy"] >= max(single)
+    assert metrics["holdout"]["clips"] == 4 * 13
+    figures = [read_json(layout.submission(run) / "metrics.json") for run in ("ast", "words")]
+    assert metrics["selected"]["prior_accuracy"] >= max(each["selected"]["prior_accuracy"] for each in figures)
+    assert metrics["estimate"]["clips"] == 8 * 13
 
 
 def test_folders_of_runs_that_are_not_listed_do_not_vote(judged_project):
     layout = judged_project.layout
     judged_project.predict("removed")
-    shutil.copy(layout.probabilities("ast") / "test.parquet", layout.probabilities("removed") / "validation.parquet")
+    removed = judged_project.probabilities("removed")
+    shutil.copy(judged_project.probabilities("ast") / "test.parquet", removed / "out_of_fold.parquet")
     ensemble.main(layout)
     with_leftovers = (layout.submission("ensemble") / "submission.csv").read_bytes()
     assert set(read_json(layout.submission("ensemble") / "metrics.json")["weights"]) == {"ast", "words"}
-    shutil.rmtree(layout.probabilities("removed"))
+    shutil.rmtree(removed)
     ensemble.main(layout)
     assert (layout.submission("ensemble") / "submission.csv").read_bytes() == with_leftovers
 
@@ -54,10 +55,19 @@ def test_the_ensemble_has_an_override_of_its_own(judged_project):
     ensemble.main(judged_project.layout)
     metrics = read_json(judged_project.layout.submission("ensemble") / "metrics.json")
     assert (metrics["rule"], metrics["thresholds"]) == ("none", {})
-    assert np.isclose(metrics["accuracy"], metrics["accuracy_argmax"])
+    assert metrics["estimate"]["prior_accuracy"] == metrics["estimate"]["argmax_prior_accuracy"]
 
 
 def test_a_listed_run_without_probabilities_is_refused(judged_project):
     judged_project.configure(runs={**judged_project.params["runs"], "new": {"model": "ast"}})
     with pytest.raises(PipelineError, match=r"no probabilities in .*new"):
         ensemble.main(judged_project.layout)
+
+
+def test_teachers_and_students_vote_together(folded_project):
+    folded_project.configure(students={"pupil": {"like": "words"}})
+    folded_project.predict("pupil")
+    ensemble.main(folded_project.layout)
+    metrics = read_json(folded_project.layout.submission("ensemble") / "metrics.json")
+    assert set(metrics["weights"]) == {"ast", "words", "pupil"}
+    assert metrics["estimate"]["clips"] == 9 * 13

@@ -7,19 +7,21 @@ import os
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import py7zr
 import pytest
 import yaml
 
-from pipeline.delivery import bundle
+from pipeline.delivery import bundle, ledger
+from pipeline.delivery.commit import commit_of
 from pipeline.errors import PipelineError
 from pipeline.files import sha256_of
 from pipeline.layout import Layout
 from pipeline.scoring import submission
 from pipeline.sources import demo
-from pipeline.stages import kernel
+from pipeline.stages import kernel, submit
 from tests.conftest import TINY_PARAMS
 from tests.delivery.entrant import QUICK, Entrant
 from tests.delivery.kaggle_server import KEY, KaggleServer
@@ -161,7 +163,10 @@ def test_the_built_notebook_makes_a_valid_submission_offline(place, built, noteb
         for run in ("ast", "ensemble")
         for name in ("submission.csv", "metrics.json", "confusion.csv", "confusion.png")
     }
-    assert left == {"submission.csv", "sample.csv", "params.yaml", "results.json", "dvc.lock"} | of_runs
+    assert left == {"submission.csv", "sample.csv", "corpus.json", "params.yaml", "results.json", "dvc.lock"} | of_runs
+    made = json.loads((kaggle.working / "runs/ast/metrics.json").read_text())["provenance"]
+    assert made["sha256"] == sha256_of(kaggle.working / "runs/ast/submission.csv")
+    assert made["commit"] == commit_of(built.root)
     for name, wanted in json.loads((kaggle.working / "results.json").read_text())["sha256"].items():
         assert sha256_of(kaggle.working / name) == wanted
     assert (kaggle.temp / "project/.dvc/cache/files").is_dir()
@@ -385,6 +390,36 @@ def test_pull_leaves_a_valid_submission_where_submit_finds_it(entrant, here, ser
     assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "sample.csv", "submission.csv"]
     assert (layout.kernel / "output" / "runs/ast/confusion.png").exists()
     assert "2 clips, valid" in capsys.readouterr().out
+
+
+def test_what_made_it_comes_back_with_a_pull_and_is_that_of_the_pushed_version(entrant, here, server):
+    text = b"fname,label\na.wav,ja\nb.wav,silence\n"
+    made = {"sha256": sha256(text).hexdigest(), "commit": "of-the-pushed-version", "params": "ab" * 32}
+    pushed = b"seed: 7\nprepare: {commands: [ja, nein]}\nruns: {ast: {model: ast}}\n"
+    Kernels(server).leave(
+        **{
+            "submission.csv": text,
+            "sample.csv": b"fname\na.wav\nb.wav\n",
+            "params.yaml": pushed,
+            "corpus.json": b'{"source": "archives", "commands": ["ja", "nein"]}',
+            "runs/ensemble/submission.csv": text,
+            "runs/ensemble/metrics.json": json.dumps({"accuracy": 0.9, "provenance": made}).encode(),
+        }
+    )
+    layout = here()  # its parameters have changed since: other commands
+    entrant.configure()
+    kernel.pull(layout)
+    folder = layout.submission("kernel")
+    assert (folder / "params.yaml").read_bytes() == pushed
+    submit.main(layout, "kernel", wait=True)
+    (row,) = ledger.read(layout.ledger)
+    assert (row.run, row.commit, row.params) == ("kernel", "of-the-pushed-version", "ab" * 32)
+    assert row.message.startswith("kernel | validation 0.900 | [")
+    # A file that somebody puts into its place is kept when the next one is fetched, and is not the kernel's.
+    (folder / "submission.csv").write_text("fname,label\na.wav,nein\nb.wav,nein\n")
+    kernel.pull(layout)
+    (kept,) = layout.submissions.glob("by-hand/kernel-*.csv")
+    assert kept.read_text().endswith("b.wav,nein\n")
 
 
 def test_pull_keeps_the_last_submission_when_the_new_one_is_invalid(entrant, here, server):

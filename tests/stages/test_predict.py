@@ -10,6 +10,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
+from pipeline.jobs import prediction
 from pipeline.layout import Layout
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import predict
@@ -21,20 +22,25 @@ def layout(finished, tmp_path):
     layout = Layout(tmp_path)
     shutil.copy(finished.layout.params, layout.params)
     shutil.copytree(finished.layout.prepare, layout.prepare)
-    shutil.copytree(finished.layout.model("ast"), layout.model("ast"))
+    shutil.copytree(finished.layout.run("ast").trained, layout.run("ast").trained)
     return layout
+
+
+def tables(layout):
+    """The run's tables, by file name."""
+    folder = layout.run("ast").probabilities
+    return {path.relative_to(folder).as_posix(): Probabilities.read(path) for path in folder.rglob("*.parquet")}
 
 
 @pytest.mark.parametrize("run", ["ast", "wav2vec2"])
 def test_each_row_is_what_transformers_alone_makes_of_the_clip(run, finished):
-    layout = finished.layout
+    layout, paths = finished.layout, finished.layout.run(run)
     corpus = Corpus.open(layout.prepare)
-    model = AutoModelForAudioClassification.from_pretrained(layout.model(run)).eval()
-    extractor = AutoFeatureExtractor.from_pretrained(layout.model(run))
-    assert sorted(path.stem for path in layout.probabilities(run).iterdir()) == ["test", "validation"]
-    for split in ("validation", "test"):
-        table = Probabilities.read(layout.probabilities(run) / f"{split}.parquet")
-        rows = corpus.select(split)
+    model = AutoModelForAudioClassification.from_pretrained(paths.model(0)).eval()
+    extractor = AutoFeatureExtractor.from_pretrained(paths.model(0))
+    assert {path.name for path in paths.probabilities.iterdir()} == {"out_of_fold.parquet", "nested", "test.parquet"}
+    for name, rows in (("out_of_fold", corpus.judged_rows(0)), ("test", corpus.select("test"))):
+        table = Probabilities.read(paths.probabilities / f"{name}.parquet")
         assert table.clips == corpus.rows["clip"].iloc[rows].tolist()
         assert table.labels == corpus.vocabulary.labels("words" if run == "wav2vec2" else "commands")
         assert (table.run, table.corpus) == (run, corpus.fingerprint)
@@ -55,28 +61,37 @@ def test_clips_are_read_a_chunk_at_a_time_and_nothing_depends_on_it(layout, fini
         return whole(self, indices)
 
     monkeypatch.setattr(Corpus, "samples", samples)
-    monkeypatch.setattr(predict, "CHUNK_CLIPS", 7)
+    monkeypatch.setattr(prediction, "CHUNK_CLIPS", 7)
     predict.main(layout, "ast")
     assert max(read) == 7
-    for split in ("validation", "test"):
-        one, other = (
-            Probabilities.read(where.probabilities("ast") / f"{split}.parquet") for where in (layout, finished.layout)
-        )
-        assert (one.clips, one.labels) == (other.clips, other.labels)
-        assert np.abs(one.values - other.values).max() < 1e-5
+    ours, theirs = tables(layout), tables(finished.layout)
+    assert ours.keys() == theirs.keys() > {"out_of_fold.parquet", "test.parquet"}
+    for name, table in ours.items():
+        assert (table.clips, table.labels) == (theirs[name].clips, theirs[name].labels)
+        assert np.abs(table.values - theirs[name].values).max() < 1e-5
 
 
 def test_what_was_predicted_before_does_not_stay(layout):
-    left = layout.probabilities("ast") / "testing.parquet"
+    left = layout.run("ast").probabilities / "holdout.parquet"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"of an older corpus")
     predict.main(layout, "ast")
-    assert sorted(path.name for path in left.parent.iterdir()) == ["test.parquet", "validation.parquet"]
+    assert not left.exists()
+
+
+def test_a_net_of_another_fold_or_corpus_is_refused(layout):
+    path = layout.run("ast").model(0) / "run.json"
+    about = read_json(path)
+    for strange in ({"fold": 1}, {"corpus": "older"}):
+        write_json(path, {**about, **strange})
+        with pytest.raises(PipelineError, match=r"was trained on another corpus|fold"):
+            predict.main(layout, "ast")
+    assert not layout.run("ast").probabilities.exists()
 
 
 def test_a_run_that_is_not_trained_says_what_to_run(layout):
-    shutil.rmtree(layout.model("ast"))
-    with pytest.raises(PipelineError, match=r"'ast' is not trained: .*dvc repro train@ast"):
+    shutil.rmtree(layout.run("ast").model(0))
+    with pytest.raises(PipelineError, match=r"'ast' is not trained: .*Run: dvc repro"):
         predict.main(layout, "ast")
 
 
@@ -86,8 +101,8 @@ def test_a_run_that_is_not_listed_is_refused(layout):
 
 
 def test_weights_of_other_labels_are_refused(layout):
-    about = read_json(layout.model("ast") / "run.json")
-    write_json(layout.model("ast") / "run.json", {**about, "labels": about["labels"][::-1]})
-    with pytest.raises(PipelineError, match=r"labels are not those of run\.json.*dvc repro -f train@ast"):
+    about = read_json(layout.run("ast").model(0) / "run.json")
+    write_json(layout.run("ast").model(0) / "run.json", {**about, "labels": about["labels"][::-1]})
+    with pytest.raises(PipelineError, match=r"labels are not those of run\.json.*dvc repro -f"):
         predict.main(layout, "ast")
-    assert not layout.probabilities("ast").exists()
+    assert not layout.run("ast").probabilities.exists()

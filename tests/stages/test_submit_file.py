@@ -110,6 +110,8 @@ def test_a_name_that_is_neither_run_nor_file(stranger):
     status, output = stranger.run("submit", "asd")
     assert status == 1
     assert output.startswith("error: There is no run 'asd', and no such file. params.yaml lists no runs.")
+    for verb in ("submit", "validate"):
+        assert "There is no mine.csv" in stranger.run(verb, "mine.csv")[1]
 
 
 # What made it

@@ -1,0 +1,98 @@
+"""Soft labels for students: the vote of their own fold, trusted and counted as params.yaml says."""
+
+import numpy as np
+import pandas
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.files import read_json
+from pipeline.scoring.probabilities import Probabilities
+from pipeline.stages import pseudo_label, vote
+
+
+@pytest.fixture(scope="session")
+def voted_template(folded_template, tmp_path_factory):
+    project = folded_template.copy(tmp_path_factory.mktemp("voted"))
+    vote.main(project.layout)
+    return project
+
+
+@pytest.fixture
+def labelled(voted_template, tmp_path):
+    """`labelled(pseudo_labels, **entry)`: the student's tables by fold, and counts.json."""
+    project = voted_template.copy(tmp_path)
+
+    def run(pseudo_labels=None, **entry):
+        student = {"model": "linear", **entry} | ({"pseudo_labels": pseudo_labels} if pseudo_labels else {})
+        project.configure(students={"pupil": student})
+        pseudo_label.main(project.layout, "pupil")
+        folder = project.layout.pseudo_labels("pupil")
+        tables = [pandas.read_parquet(folder / f"{fold}.parquet") for fold in project.params["folds"]]
+        return tables, read_json(folder / "counts.json")
+
+    run.project = project
+    return run
+
+
+def voted(project, fold):
+    return Probabilities.read(project.layout.vote / "test" / f"{fold}.parquet")
+
+
+def test_each_fold_has_the_vote_of_its_own_nets_over_the_student_s_labels(labelled):
+    tables, counts = labelled()
+    commands = labelled.project.corpus.vocabulary.commands
+    for fold, table in enumerate(tables):
+        expected = voted(labelled.project, fold).to_submission_labels(commands)
+        assert table.index.tolist() == expected.clips
+        assert list(table.columns) == labelled.project.corpus.vocabulary.submission_labels
+        assert np.abs(table.to_numpy() - expected.values).max() < 1e-6
+        assert list(counts[str(fold)]) == list(table.columns)
+        assert sum(counts[str(fold)].values()) == 6 * 13
+    assert not tables[0].equals(tables[1])
+
+
+def test_a_student_of_words_learns_words(labelled):
+    tables, counts = labelled(vocabulary="words")
+    assert list(tables[0].columns) == labelled.project.corpus.vocabulary.labels("words")
+    assert {"cat", "dog"} <= counts["0"].keys()
+
+
+def test_only_what_is_sure_enough_is_learnt_and_not_too_much_of_one_label(labelled, capsys):
+    tables, counts = labelled({"minimum": 0.6, "most": 3, "hard": True})
+    for fold, table in enumerate(tables):
+        values = voted(labelled.project, fold).to_submission_labels(labelled.project.corpus.vocabulary.commands).values
+        sure = values[values.max(axis=1) >= 0.6]
+        clips_of = np.bincount(sure.argmax(axis=1), minlength=12)
+        assert list(counts[str(fold)].values()) == np.minimum(clips_of, 3).tolist()
+        assert set(np.unique(table.to_numpy())) == {0, 1}
+        assert len(table) == sum(counts[str(fold)].values()) < len(values)
+    assert f"pupil, fold 0: {len(tables[0])} of 78 test clips: yes " in capsys.readouterr().out
+
+
+def test_no_clip_that_is_sure_enough_is_no_label(labelled):
+    tables, counts = labelled({"minimum": 1.0})
+    assert [len(table) for table in tables] == [0, 0, 0]
+    assert set(counts["2"].values()) == {0}
+
+
+@pytest.mark.parametrize(
+    ("pseudo_labels", "message"),
+    [({"minimum": 2}, "minimum"), ({"most": 0}, "most"), ({"minimun": 0.5}, "unknown key"), ({"share": -1.0}, "share")],
+)
+def test_bad_values_are_refused(labelled, pseudo_labels, message):
+    with pytest.raises(PipelineError, match=rf"(?s)students\.pupil.*{message}"):
+        labelled(pseudo_labels)
+
+
+def test_a_teacher_is_no_student(labelled):
+    with pytest.raises(PipelineError, match=r"'ast' is no student\. List it under 'students'"):
+        pseudo_label.main(labelled.project.layout, "ast")
+
+
+def test_a_vote_that_has_not_the_student_s_labels_is_refused(labelled):
+    project = labelled.project
+    project.configure(vote={"runs": ["ast"]})
+    vote.main(project.layout)
+    with pytest.raises(PipelineError, match="'pupil' learns 13 labels, the teachers' vote has 12"):
+        labelled(vocabulary="words")
+    assert not project.layout.pseudo_labels("pupil").exists()
