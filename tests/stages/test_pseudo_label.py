@@ -85,7 +85,7 @@ def test_bad_values_are_refused(labelled, pseudo_labels, message):
 
 
 def test_a_teacher_is_no_student(labelled):
-    with pytest.raises(PipelineError, match="'ast' is no student. List it under 'students'"):
+    with pytest.raises(PipelineError, match=r"'ast' is no student\. List it under 'students'"):
         pseudo_label.main(labelled.project.layout, "ast")
 
 
