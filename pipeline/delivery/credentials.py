@@ -66,7 +66,8 @@ def advice() -> str:
 def secrets() -> set[str]:
     """Return every secret that is on this machine, for a mask: tokens, keys, `user:key`, all of a login's."""
     given = os.environ.get("KAGGLE_API_TOKEN", "")
-    found = {given, _text(Path(given)), os.environ.get("KAGGLE_KEY", "")}
+    # The token itself, or the path of its file, which is none.
+    found = {_text(Path(given)) or given, os.environ.get("KAGGLE_KEY", "")}
     found |= {_text(_home() / name) for name in ("access_token", "access_token.txt")}
     folders = {config_folder(), _home(), Path.home() / ".config" / "kaggle"}
     stored = [_stored_key(folder / "kaggle.json") for folder in folders]

@@ -31,6 +31,7 @@ def test_every_place_of_a_secret(home, monkeypatch):
     monkeypatch.setenv("KAGGLE_KEY", SECRET)
     text = " ".join(f"{SECRET}-{number}" for number in range(1, 5))
     assert masked(f"me: {text} {SECRET}") == "me: *** *** *** *** ***"
+    assert masked(f"see {home / 'token'}") == f"see {home / 'token'}"
 
 
 ENCODED = {

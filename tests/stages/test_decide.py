@@ -146,17 +146,19 @@ def test_repro_keeps_a_file_that_was_made_by_hand(judged_project, clone, tmp_pat
     path = project.layout.submission("ast") / "submission.csv"
     path.parent.mkdir(parents=True)
     path.write_text("fname,label\nmine.wav,yes\n")
-    said = project.dvc("repro", "--single-item", "decide@ast")
+    only = ("repro", "--single-item")
+    project.dvc(*only, "resolve")
+    said = project.dvc(*only, "decide@ast")
     (kept,) = project.layout.submissions.glob("by-hand/ast-*.csv")
     assert kept.read_text() == "fname,label\nmine.wav,yes\n"
     assert f"it is kept as {kept.relative_to(project.root)}" in said
     made = path.read_bytes()
     assert read_json(path.parent / "metrics.json")["provenance"]["commit"] not in ("", None)
-    assert "didn't change" in project.dvc("repro", "--single-item", "decide@ast")
+    assert "didn't change" in project.dvc(*only, "decide@ast")
     # A file that takes the place of the run's own later, with its figures still there.
     path.write_text("fname,label\nother.wav,yes\n")
     project.configure(lambda params: params["decide"].update(unknown_below=0.9))
-    project.dvc("repro", "--single-item", "decide@ast")
+    project.dvc(*only, "resolve", "decide@ast")
     assert {kept.read_text() for kept in project.layout.submissions.glob("by-hand/ast-*.csv")} == {
         "fname,label\nmine.wav,yes\n",
         "fname,label\nother.wav,yes\n",

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline import code
 from pipeline.errors import PipelineError
@@ -12,6 +13,7 @@ from pipeline.files import read_json, write_json
 from pipeline.layout import Layout
 from pipeline.stages import resolve
 
+DVC = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]
 TREE = {
     "seed": 1,
     "folds": [0, 1],
@@ -44,47 +46,66 @@ def resolved(tmp_path):
     return run
 
 
-def changed(before, after):
-    """Return the dotted names of what differs, as dvc.yaml writes them; two levels deep."""
-    found = set()
-    for section in before.keys() | after.keys():
-        one, other = before.get(section), after.get(section)
-        if one == other:
-            continue
-        if isinstance(one, dict) and isinstance(other, dict):
-            found |= {f"{section}.{key}" for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
-        else:
-            found.add(section)
+def watched(tree):
+    """Return the values of artifacts/params.json that each stage of dvc.yaml watches, folds of a run together."""
+    found = {}
+    for name, stage in DVC.items():
+        axis = stage.get("matrix", {}).get("run") or stage.get("foreach")
+        listed = {None: [None], "${runs}": TREE["runs"], "${students}": TREE["students"]}[axis]
+        given = [name for each in stage.get("do", stage)["params"] for name in each.get("artifacts/params.json", [])]
+        for run in listed:
+            names = [each.replace("${key}", str(run)).replace("${item.run}", str(run)) for each in given]
+            found[name if run is None else f"{name}@{run}"] = [_at(tree, each.split(".")) for each in names]
     return found
 
 
+def _at(tree, keys):
+    return tree if not keys else _at(tree[keys[0]], keys[1:])  # a KeyError is a parameter that DVC would miss
+
+
+def concerned(before, after):
+    """Return the stages that see a difference."""
+    one, other = watched(before), watched(after)
+    return {name for name in one if one[name] != other[name]}
+
+
+DECIDES = {"decide@net", "decide@same", "decide@apart", "decide_student@pupil", "ensemble"}
+PREDICTS = {"predict@net", "predict@same", "predict@apart", "predict_student@pupil"}
+TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
+
+
 @pytest.mark.parametrize(
-    ("change", "concerned"),
+    ("change", "stages"),
     [
         (lambda tree: tree["runs"]["net"].update(reported="0.97"), set()),
         (lambda tree: tree["runs"]["net"].update(training={"epochs": 2}), set()),  # as all have
         (lambda tree: tree["runs"].update(same={"model": "linear"}), set()),
-        (lambda tree: tree.update(submit={}), set()),
-        (lambda tree: tree.update(vote={}), set()),
-        (lambda tree: tree["runs"]["net"].update(training={"epochs": 3}), {"runs.net", "runs.same", "students.pupil"}),
-        (lambda tree: tree["runs"]["same"].update(vocabulary="words"), {"runs.same", "tasks.same"}),
-        (lambda tree: tree["runs"]["apart"]["detector"].update(parameters={"hidden": 4}), {"runs.apart"}),
-        (lambda tree: tree["students"]["pupil"].update(pseudo_labels={"minimum": 0.6}), {"students.pupil"}),
-        (lambda tree: tree.update(decide={"rule": "none"}), {"decide.rule"}),
-        (lambda tree: tree.update(decide={"prior": {"yes": 1.0}}), {"decide.prior", "prior"}),
-        (lambda tree: tree.update(folds=[0]), {"folds"}),
-        (lambda tree: tree.update(seed=2), {"seed"}),
+        (lambda tree: tree.update(submit={}, vote={}), set()),
+        (
+            lambda tree: tree["runs"]["net"].update(training={"epochs": 3}),
+            {"check", "train@net", "train@same", "train_student@pupil"},
+        ),
+        (
+            lambda tree: tree["runs"]["same"].update(vocabulary="words"),
+            {"check", "encoder_digest", "train@same", "predict@same", "vote", "decide@same", "ensemble", "score"},
+        ),
+        (lambda tree: tree["runs"]["apart"]["detector"].update(parameters={"hidden": 4}), {"check", "train@apart"}),
+        (
+            lambda tree: tree["students"]["pupil"].update(pseudo_labels={"minimum": 0.6}),
+            {"check", "pseudo_label@pupil", "train_student@pupil"},
+        ),
+        (lambda tree: tree["students"]["pupil"].update(training={"epochs": 3}), {"check", "train_student@pupil"}),
+        (lambda tree: tree.update(decide={"rule": "none"}), DECIDES),
+        (lambda tree: tree.update(decide={"prior": {"yes": 1.0}}), DECIDES | {"vote"}),
+        (lambda tree: tree.update(vote={"weights": "equal"}), {"vote"}),
+        (lambda tree: tree.update(ensemble={"weights": "equal"}), {"ensemble"}),
+        (lambda tree: tree.update(folds=[0]), PREDICTS | {"check", "vote", "pseudo_label@pupil", "ensemble"}),
+        (lambda tree: tree["prepare"].update(splits="hash"), {"check", "prepare"}),
+        (lambda tree: tree.update(encode={"layers": [1]}), {"check", "encode"}),
     ],
 )
-def test_a_change_concerns_what_it_changes(change, concerned, resolved):
-    assert changed(resolved(), resolved(change)) == concerned
-
-
-def test_a_student_s_labels_and_its_training_are_apart(resolved):
-    before = resolved()["students"]["pupil"]
-    after = resolved(lambda tree: tree["students"]["pupil"].update(training={"epochs": 3}))["students"]["pupil"]
-    assert before["pseudo_labels"] == after["pseudo_labels"] == {"minimum": 0.5}
-    assert before["training"] != after["training"]
+def test_a_change_concerns_the_stages_that_it_changes(change, stages, resolved):
+    assert concerned(resolved(), resolved(change)) == stages
 
 
 @pytest.fixture
@@ -108,40 +129,31 @@ def edit(monkeypatch, tmp_path):
     forget()
 
 
-PREDICTS = {"code_of_predict.net", "code_of_predict.same", "code_of_predict.apart", "code_of_predict.pupil"}
-TRAINS = {"runs.net", "runs.same", "runs.apart", "students.pupil"}
-
-
 @pytest.mark.parametrize(
-    ("file", "concerned"),
+    ("file", "stages"),
     [
         ("listening/gate.py", set()),
         ("stages/submit.py", set()),
         ("models/ast.py", set()),  # no run has it
-        ("models/gru.py", {"runs.apart", "code_of_predict.apart", "code.check"}),
-        ("models/linear.py", TRAINS | PREDICTS | {"code.check"}),
-        ("sources/demo.py", {"code.download", "code.prepare"}),
+        # The detector's model too.
+        ("models/gru.py", {"check", "encoder_digest", "train@apart", "predict@apart"}),
+        ("models/linear.py", {"check", "encoder_digest"} | TRAINS | PREDICTS),
+        ("sources/demo.py", {"download", "prepare"}),
         ("sources/kaggle.py", set()),
-        ("stages/score.py", {"code.score"}),
+        ("stages/score.py", {"score"}),
         ("stages/predict.py", PREDICTS),
-        ("stages/encode.py", {"code.encode"}),
-        ("clips/preparation.py", {"code.prepare", "code.check"}),
-        ("reporting/confusion.py", {"code.decide", "code.ensemble", "code.score"}),
+        ("stages/encode.py", {"encode"}),
+        ("clips/preparation.py", {"check", "prepare"}),
+        ("reporting/confusion.py", DECIDES | {"score"}),
+        # A rule's edit neither trains nor predicts.
+        ("scoring/decision.py", DECIDES | {"check", "vote", "score"}),
+        ("scoring/thresholds.py", DECIDES | {"check", "vote", "score"}),
     ],
 )
-def test_an_edit_of_the_code_concerns_the_stages_that_run_it(file, concerned, resolved, edit):
+def test_an_edit_of_the_code_concerns_the_stages_that_run_it(file, stages, resolved, edit):
     before = resolved()
     edit(file)
-    assert changed(before, resolved()) == concerned
-
-
-def test_a_rule_s_edit_trains_and_predicts_nothing(resolved, edit):
-    before = resolved()
-    edit("scoring/decision.py")
-    concerned = changed(before, resolved())
-    assert {"code.decide", "code.ensemble"} <= concerned
-    assert not {name for name in concerned if name.startswith(("runs", "students", "code_of_predict"))}
-    assert not {"code.prepare", "code.download", "code.encode"} & concerned
+    assert concerned(before, resolved()) == stages
 
 
 def folders(layout):

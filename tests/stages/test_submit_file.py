@@ -177,6 +177,7 @@ def test_a_user_who_says_yes_submits_it(here, server, monkeypatch):
 
 def test_another_clone_that_submits_meanwhile(tmp_path, server, monkeypatch):
     first, second = (Entrant(tmp_path / name, server) for name in ("first", "second"))
+    first.configure({"call_s": 100.0, "stall_s": 100.0})  # its upload lasts as long as all that the second does
     outcomes = []
 
     def overtake(step):
