@@ -33,7 +33,8 @@ class Judged:
 class Row:
     """One run; None is what was not measured, or does not apply.
 
-    `judge` names the figure of `estimate`, `selected` and `test`: prior_accuracy, or map (mean average precision).
+    `round` is "student" of a run that learnt from the test clips too, else "". `judge` names the figure of `estimate`,
+    `selected` and `test`: prior_accuracy, or map (mean average precision).
     `estimate` is of out-of-fold clips on which nothing was chosen (nested), `selected` of the same clips by the choices
     made on them, which flatters.
     `parameters` counts the networks' values, `train_seconds` includes what killed trainings took, `clips_a_second`
@@ -42,6 +43,7 @@ class Row:
 
     run: str
     model: str
+    round: str
     question: str
     learns: str
     parameters: int | None
@@ -60,12 +62,13 @@ class Row:
 HEADINGS = {
     "run": "run",
     "model": "model",
+    "round": "round",
     "learns": "learns",
     "parameters": "parameters",
     "train_seconds": "training, s",
     "clips_a_second": "clips/s",
-    "estimate": "estimate (95 %)",
-    "selected": "selected",
+    "estimate": "estimate, nested (95 %)",
+    "selected": "selected, flatters",
     "test": "test (95 %)",
     "macro_f1": "macro F1",
     "unknown_recall": "recall of unknown",
@@ -73,7 +76,11 @@ HEADINGS = {
     "reported": "reported by the authors",
 }
 SHORT = ("run", "train_seconds", "estimate", "test", "macro_f1")  # for a terminal
-_NUMBERS = {name for name in HEADINGS if name not in ("run", "model", "learns", "reported")}
+_NUMBERS = {name for name in HEADINGS if name not in ("run", "model", "round", "learns", "reported")}
+LEGEND = (
+    "estimate: clips out of fold, each judged by choices (epoch, weights, thresholds) made on other speakers;\n"
+    "selected: the same clips by the final choices, which were made on them.\n"
+)
 
 
 def parameters_in(folder: Path) -> int | None:
@@ -95,7 +102,7 @@ def parameters_in(folder: Path) -> int | None:
 
 def markdown(rows: Sequence[Row], columns: Sequence[str] = tuple(HEADINGS)) -> str:
     """Return the runs as Markdown, best estimate first: a table for each question, since figures of different
-    questions do not compare. Columns that no run fills are left out.
+    questions do not compare. Columns that no run fills are left out; a line says what both figures are.
     """
     questions = list(dict.fromkeys((row.question, row.judge) for row in rows))
     tables = []
@@ -103,7 +110,7 @@ def markdown(rows: Sequence[Row], columns: Sequence[str] = tuple(HEADINGS)) -> s
         of_question = [row for row in rows if (row.question, row.judge) == (question, judge)]
         told = f"{question}: {FIGURES[judge]}\n\n" if len(questions) > 1 else ""
         tables.append(told + _table(of_question, columns))
-    return "\n".join(tables)
+    return "\n".join([*tables, LEGEND])
 
 
 def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:

@@ -1,53 +1,12 @@
 """prepare: stream what was downloaded into the corpus; decide splits and folds, make the silence."""
 
-from pathlib import Path
-from typing import Any
-
-import pandas
-from tqdm import tqdm
-
-from pipeline import params, sources
-from pipeline.clips.preparation import Prepare, build
-from pipeline.errors import PipelineError
-from pipeline.files import read_json, replacing_folder
+from pipeline import params
+from pipeline.clips.preparation import Prepare
+from pipeline.jobs.preparing import prepare
 from pipeline.layout import Layout
 
 
 def main(layout: Layout) -> None:
-    """Write the corpus, quarantine.csv, sample.csv and answers.csv.
-
-    Raises PipelineError if the downloaded files have changed, or as `preparation.build`; nothing is written then.
-    """
+    """Write artifacts/prepare and print what is in it. Raises PipelineError as `preparing.prepare`."""
     tree = params.read(layout.params)
-    settings, seed = params.section(tree, "prepare", Prepare), params.seed(tree)
-    name, files = _downloaded(layout.manifest)
-    source = sources.find(name)
-    with replacing_folder(layout.prepare) as folder:
-        items = tqdm(source.read(files), desc="prepare", unit=" clips", mininterval=1)
-        sample, answers = source.sample(files), source.answers(files)
-        description, quarantine = build(folder, items, sample, answers, settings, name, seed)
-    print(_summary(description["counts"], quarantine, layout.prepare))
-
-
-def _downloaded(manifest: Path) -> tuple[str, list[sources.SourceFile]]:
-    """Return the source's name and its files, which must still be as the manifest says."""
-    if not manifest.exists():
-        raise PipelineError(f"There is no {manifest}. Run: dvc repro download")
-    content = read_json(manifest)
-    files = [sources.SourceFile(**file) for file in content["files"]]
-    for file in files:
-        path = Path(file.path)
-        found = "is gone" if not path.exists() else f"has {path.stat().st_size} bytes" if path.is_file() else None
-        if found and found != f"has {file.bytes} bytes":
-            raise PipelineError(f"{path} {found}; {file.bytes} bytes were downloaded. Run: dvc repro --force download")
-    return content["source"], files
-
-
-def _summary(counts: dict[str, dict[str, int]], quarantine: pandas.DataFrame, folder: Path) -> str:
-    judged: dict[str, Any] = {split: counts[split] for split in ("train", "validation", "holdout")}
-    table = pandas.DataFrame(judged)
-    table.loc["all"] = table.sum()
-    lines = [table.to_string(), f"test clips: {counts['test']['all']}"]
-    for (part, action), count in quarantine.groupby(["part", "action"]).size().items():
-        lines.append(f"{part} clips {action}: {count} (see {folder / 'quarantine.csv'})")
-    return "\n".join(lines)
+    print(prepare(layout, params.section(tree, "prepare", Prepare), params.seed(tree)))

@@ -16,6 +16,7 @@ ROWS = [
     "log-mel, its numbers",
     "dvc repro, nothing to do",
     "dvc repro, a changed threshold",
+    "dvc repro, nothing to do",
 ]
 
 

@@ -1,0 +1,127 @@
+"""Measuring the whole pipeline: projects that are made for it, prepared, repeated, and thrown away."""
+
+import io
+import itertools
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline import params
+from pipeline.benchmarks import clips, preparing, repro
+from pipeline.benchmarks.table import Finding
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.preparation import Prepare
+from pipeline.clips.recording import Recording
+from pipeline.errors import PipelineError
+from pipeline.files import write_json
+from pipeline.jobs.preparing import prepare
+from pipeline.layout import Layout
+from pipeline.sources import SourceFile, archives, demo
+
+TINY_DEMO: dict[str, Any] = {
+    "train_voices": 6, "validation_share": 0.2, "test_voices": 2, "background_seconds": 3,
+    "clips_per_command": 6, "clips_per_other_word": 2, "test_clips_per_label": 4,
+}  # fmt: skip
+DEMO: dict[str, Any] = {"clips_per_command": 100, "clips_per_other_word": 30, "test_clips_per_label": 50}
+
+
+def of_prepare(
+    room: Path, folder: Path, rounds: int, clips_wanted: int
+) -> tuple[list[Finding], Corpus, list[SourceFile]]:
+    """Return what was found of `prepare`, the corpus of the whole archive, and the archive's files.
+
+    `folder` holds train.7z and test.7z; `room` is for what is made. Raises PipelineError if it lacks the archives.
+    """
+    whole, files = _project(room / "whole", folder)
+    paths = [Path(file.path) for file in files if file.role in ("train", "test")]
+    if strange := [path for path in paths if path.suffix != ".7z"]:
+        raise PipelineError(f"{strange[0]} is no .7z archive. --archives needs a folder with train.7z and test.7z.")
+    _prepare(whole)
+    corpus = Corpus.open(whole.prepare)
+    count = int((corpus.rows["word"] != "_silence_").sum())
+    speed = preparing.against_decompressing(paths, count, lambda: _prepare(whole), rounds)
+
+    # Noises do not grow with an archive, so few are taken: else the small one would be mostly noise.
+    some = _recordings(files, every=max(1, count // clips_wanted), noises=2)
+    both = preparing.pack(room / "packed1", some), preparing.pack(room / "packed4", some, times=4)
+    # The archive's lists do not know the copies.
+    small, large = (_project(room / f"times{n}", room / f"packed{n}", splits="grouped")[0] for n in (1, 4))
+    growth = preparing.linear(lambda: _prepare(small), lambda: _prepare(large), both, rounds)
+    return [speed, growth, preparing.memory(small.root, large.root, both)], corpus, files
+
+
+def of_clips(corpus: Corpus, files: list[SourceFile], rounds: int, clips_wanted: int) -> list[Finding]:
+    """Return what was found of decoding, of reading the corpus, and of the front end."""
+    test = next(Path(file.path) for file in files if file.role == "test")
+    return [
+        clips.decoding([clip.data for clip in itertools.islice(archives.test(test), 1000)], rounds),
+        clips.reading(corpus, rounds),
+        *clips.log_mel(corpus.samples(corpus.select("train")[:clips_wanted]), rounds),
+    ]
+
+
+def of_repro(layout: Layout, copy: Path, rounds: int) -> list[Finding]:
+    """Return what was found of `dvc repro` in `copy`, a copy of the project that is made for it."""
+    if not repro.copy_of(layout.root, copy):
+        return repro.unfinished()
+    changed = Layout(copy)
+    tree = params.read(changed.params)
+
+    def change(number: int) -> None:
+        # Each round a value of its own: for one that was there before, DVC would take the results from its cache.
+        rule = {"rule": "published", "unknown_below": 0.4137 + 0.01 * number}
+        text = yaml.safe_dump({**tree, "decide": {**(tree.get("decide") or {}), **rule}}, sort_keys=False)
+        changed.params.write_text(text, encoding="utf-8")
+
+    return repro.repro(copy, change, rounds)
+
+
+def made_demo(room: Path, quick: bool) -> Path:
+    """Return a folder with the demo's archives compressed as a competition's are; the demo itself stores them."""
+    files = demo.fetch(demo.Params(folder=room / "demo", **(TINY_DEMO if quick else DEMO)), seed=1)
+    preparing.pack(room / "compressed", _recordings(files))
+    return room / "compressed"
+
+
+def _recordings(files: list[SourceFile], every: int = 1, noises: int | None = None) -> list[Recording]:
+    """Return every `every`th clip and the `noises` shortest noises, or all."""
+    items = (item for item in archives.read(files) if isinstance(item, Recording))
+    chosen = [item for index, item in enumerate(items) if item.is_noise or index % every == 0]
+    found = sorted((item for item in chosen if item.is_noise), key=lambda item: len(item.data))
+    return found[:noises] + [item for item in chosen if not item.is_noise]
+
+
+def _project(root: Path, folder: Path, **section: Any) -> tuple[Layout, list[SourceFile]]:
+    """Make a project that has downloaded `folder` and is about to prepare; return it and its files."""
+    layout = Layout(root)
+    files = archives.fetch(archives.Params(folder=folder.resolve()), seed=1)
+    write_json(layout.manifest, {"source": "archives", "files": [asdict(file) for file in files]})
+    write_json(layout.params, {"seed": 1, "prepare": section})  # JSON is YAML
+    return layout, files
+
+
+def _prepare(layout: Layout) -> None:
+    tree = params.read(layout.params)
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        prepare(layout, params.section(tree, "prepare", Prepare), params.seed(tree))
+
+
+def of_many_runs(layout: Layout, project: Path, rounds: int, runs: int, folds: int) -> Finding:
+    """Return how long `dvc repro` takes with nothing to do, where there are many runs and folds."""
+    if not (layout.root / "dvc.yaml").exists():
+        return Finding(repro.NOTHING_TO_DO, f"not measured: there is no {layout.root / 'dvc.yaml'}")
+    repro.fresh_copy_of(layout.root, project)
+    net = {"model": "linear", "training": {"epochs": 1}}
+    tree = {
+        "seed": 1,
+        "folds": list(range(folds)),
+        **{section: {} for section in ("prepare", "encode", "decide", "vote", "ensemble")},
+        "download": {"source": "demo"},
+        "runs": {f"run-{number}": net for number in range(runs)},
+        "students": {},
+    }
+    write_json(Layout(project).params, tree)
+    return repro.many(project, runs, folds, rounds)

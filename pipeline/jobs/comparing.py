@@ -1,0 +1,75 @@
+"""One row a run for the table of all, from what the stages left of each."""
+
+from typing import Any
+
+from pipeline import metrics, params, runs
+from pipeline.files import read_json
+from pipeline.layout import Layout
+from pipeline.reporting import comparison
+from pipeline.reporting.comparison import Judged, Row
+from pipeline.scoring.ensemble import NAME as ENSEMBLE
+
+
+def rows_of(layout: Layout, tree: dict[str, Any]) -> tuple[list[Row], list[str]]:
+    """Return the rows of all runs, teachers first, then students and the ensemble, and who is not decided yet."""
+    scores = read_json(layout.scores) if layout.scores.exists() else {}
+    rows, lacking = [], []
+    for run in [*runs.names(tree), ENSEMBLE]:
+        path = layout.submission(run) / "metrics.json"
+        if path.exists():
+            rows.append(row_of(layout, tree, run, read_json(path), scores.get(run, {})))
+        else:
+            lacking.append(run)
+    return rows, lacking
+
+
+def row_of(layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, Any], score: dict[str, Any]) -> Row:
+    """Return what is known of one run: `figures` are its metrics.json, `score` its entry in scores.json."""
+    own = runs.entry(tree, run) if run != ENSEMBLE else {}
+    is_student, folds = run in runs.students(tree), params.folds(tree)
+    estimate = figures["estimate"]
+    judge = "map" if "map" in estimate else "prior_accuracy"
+    seconds = [_timing(layout, run, f"train-{fold}") for fold in folds]
+    predicting = _timing(layout, run, "predict")
+    presence = figures["presence"]
+    question = f"{presence['name']} or not" if presence else figures["target"]
+    return Row(
+        run=run,
+        model=str(own.get("model", "vote")),
+        round="student" if is_student else "",
+        question=question,
+        learns=own.get("vocabulary", "commands") if question == "word" and own else question,
+        parameters=comparison.parameters_in(layout.run(run, is_student).model(folds[0])),
+        train_seconds=sum(each["seconds"] for each in seconds if each) if any(seconds) else None,
+        clips_a_second=predicting["clips"] / predicting["seconds"] if predicting and predicting["seconds"] else None,
+        judge=judge,
+        estimate=_judged(estimate),
+        selected=figures["selected"][judge],
+        test=_scored(score) or (_judged(figures["holdout"]) if figures["holdout"] else None),
+        macro_f1=estimate.get("macro_f1"),
+        unknown_recall=estimate.get("unknown_recall"),
+        silence_recall=estimate.get("silence_recall"),
+        reported=str(own.get("reported", "")),
+    )
+
+
+def _judged(figures: dict[str, Any]) -> Judged:
+    if "map" in figures:  # mean average precision has no interval of its own
+        return Judged(figures["map"], figures["map"], figures["map"], figures["clips"])
+    low, high = figures["prior_accuracy_low"], figures["prior_accuracy_high"]
+    return Judged(figures["prior_accuracy"], low, high, figures["clips"])
+
+
+def _scored(score: dict[str, Any]) -> Judged | None:
+    """Return the accuracy on the test clips whose answers are known."""
+    parts = [(score[part], score[f"n_{part}"]) for part in ("private", "public") if score.get(part) is not None]
+    clips = sum(count for _, count in parts)
+    if not clips:
+        return None
+    accuracy = sum(share * count for share, count in parts) / clips
+    return Judged(accuracy, *metrics.wilson(accuracy, clips), clips)
+
+
+def _timing(layout: Layout, run: str, stage: str) -> dict[str, Any] | None:
+    path = layout.timing(run, stage)
+    return read_json(path) if path.exists() else None

@@ -1,0 +1,244 @@
+"""Folds and a round of students through `dvc repro`: who judges whom, what a new fold runs, that kills do no harm."""
+
+import graphlib
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+
+import numpy as np
+import pandas
+import pytest
+
+from pipeline import models
+from pipeline.clips.corpus import Corpus
+from pipeline.examples import pseudo_labels
+from pipeline.examples.from_corpus import SoftLabels
+from pipeline.examples.pseudo_labels import PseudoLabels
+from pipeline.files import read_json
+from pipeline.learners.training import Training
+from pipeline.scoring.probabilities import Probabilities
+from pipeline.scoring.truth import speakers_of
+
+REPRO = (sys.executable, "-m", "dvc", "repro")
+NET = {"model": "linear", "parameters": {"frames": 10}, "training": {"epochs": 2, "learning_rate": 0.01}}
+FOLDS = [0, 1, 2]
+RUNS = ["commands", "words", "student"]
+
+
+def stages_run(output):
+    return re.findall(r"Running stage '([^']+)'", output)
+
+
+@pytest.fixture(scope="module")
+def folded(finished, tmp_path_factory):
+    """Two teachers and a student on two of three folds, then on all; logs of both lie beside it. Do not change it."""
+    root = tmp_path_factory.mktemp("folded")
+    project = finished.copy(root / "project")  # for its recordings; its runs are removed
+
+    def two_folds(params):
+        params["prepare"]["folds"] = 3
+        params["folds"] = [0, 1]
+        params["runs"] = {"commands": NET, "words": {"like": "commands", "vocabulary": "words"}}
+        params["students"] = {"student": {"like": "words"}}
+        params["vote"] = {"weights": "equal"}
+
+    project.configure(two_folds)
+    (root / "two.log").write_text(project.run(*REPRO))
+    project.configure(lambda params: params.update(folds=FOLDS))
+    (root / "three.log").write_text(project.run(*REPRO))
+    return project
+
+
+@pytest.fixture(scope="module")
+def corpus(folded):
+    return Corpus.open(folded.layout.prepare)
+
+
+def paths_of(folded, run):
+    return folded.layout.run(run, run == "student")
+
+
+def net_of(folded, run, fold):
+    return models.find("linear").restore(paths_of(folded, run).model(fold), Training())
+
+
+def test_the_first_round_ends_before_the_second_begins(folded):
+    ran = stages_run((folded.root.parent / "two.log").read_text())
+    assert ran == [
+        *("resolve", "check", "prepare", "encode", "encoder_digest"),
+        *("train@commands-0", "train@commands-1", "train@words-0", "train@words-1"),
+        *("predict@commands", "predict@words", "vote", "pseudo_label@student"),
+        *("train_student@student-0", "train_student@student-1", "predict_student@student"),
+        *("decide@commands", "decide@words", "decide_student@student", "ensemble", "score"),
+    ]
+
+
+def test_one_more_fold_trains_that_fold_alone(folded):
+    ran = stages_run((folded.root.parent / "three.log").read_text())
+    assert ran == [
+        *("resolve", "check", "train@commands-2", "train@words-2", "predict@commands", "predict@words"),
+        *("vote", "pseudo_label@student", "train_student@student-2", "predict_student@student"),
+        *("decide@commands", "decide@words", "decide_student@student", "ensemble", "score"),
+    ]
+
+
+def test_runs_that_are_listed_no_more_leave_nothing(folded):
+    for part in ("train", "predict"):
+        assert {path.name for path in (folded.layout.artifacts / part).iterdir()} == {"commands", "words"}
+    assert "so removed (DVC's cache keeps it): artifacts/predict/ast" in (folded.root.parent / "two.log").read_text()
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_each_training_clip_is_judged_once_by_the_net_that_never_heard_its_speaker(run, folded, corpus):
+    table = Probabilities.read(paths_of(folded, run).probabilities / "out_of_fold.parquet")
+    labelled = corpus.rows[corpus.rows["part"] == "train"]
+    assert sorted(table.clips) == sorted(labelled["clip"])
+    assert set(labelled["split"]) == {"train"}
+    row_of = {clip: row for row, clip in enumerate(corpus.rows["clip"])}
+    for fold in FOLDS:
+        judged = corpus.judged_rows(fold)
+        taught = set(speakers_of(corpus, corpus.training_rows(fold)))
+        assert len(judged)
+        assert not taught & set(speakers_of(corpus, judged))
+        clip = corpus.rows["clip"][judged[0]]
+        given = table.values[table.clips.index(clip)]
+        by = [net_of(folded, run, net).predict_proba(corpus.samples(np.array([row_of[clip]])))[0] for net in FOLDS]
+        assert [np.abs(given - of).max() < 1e-5 for of in by] == [net == fold for net in FOLDS]
+        about = read_json(paths_of(folded, run).model(fold) / "run.json")
+        assert (about["fold"], about["corpus"]) == (fold, corpus.fingerprint)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_test_clips_have_the_mean_over_the_folds(run, folded, corpus):
+    folder = paths_of(folded, run).probabilities
+    of_folds = [Probabilities.read(folder / "test" / f"{fold}.parquet") for fold in FOLDS]
+    table = Probabilities.read(folder / "test.parquet")
+    assert table.clips == corpus.rows["clip"][corpus.select("test")].tolist()
+    assert all(of.clips == table.clips for of in of_folds)
+    assert np.abs(table.values - np.mean([of.values for of in of_folds], axis=0)).max() < 1e-6
+
+
+@pytest.mark.parametrize("fold", FOLDS)
+def test_a_student_s_labels_are_of_nets_that_never_heard_the_speakers_that_judge_it(fold, folded, corpus):
+    layout, commands = folded.layout, corpus.vocabulary.commands
+    given = pandas.read_parquet(layout.pseudo_labels("student") / f"{fold}.parquet")
+    rows = corpus.select("test")
+    assert given.index.tolist() == corpus.rows["clip"][rows].tolist()
+    expected = np.zeros((len(rows), len(commands) + 2))
+    for run in ("commands", "words"):
+        own = net_of(folded, run, fold)
+        values = own.predict_proba(corpus.samples(rows))
+        table = Probabilities(given.index.tolist(), own.labels, values).to_submission_labels(commands)
+        expected += table.values / 2
+    said = Probabilities(given.index.tolist(), list(given.columns), given.to_numpy()).to_submission_labels(commands)
+    assert np.abs(said.values - expected).max() < 1e-5
+    # And these are what the student of this fold learnt.
+    labels = corpus.vocabulary.labels("words")
+    soft = SoftLabels(
+        rows, pseudo_labels.read(layout.pseudo_labels("student") / f"{fold}.parquet", labels)[1], PseudoLabels()
+    )
+    about = read_json(paths_of(folded, "student").model(fold) / "run.json")
+    assert about["pseudo_labels"]["sha256"] == soft.digest
+
+
+@pytest.mark.parametrize("run", [*RUNS, "ensemble"])
+def test_figures_tell_the_nested_estimate_from_what_the_choices_were_made_on(run, folded, corpus):
+    metrics = read_json(folded.layout.submission(run) / "metrics.json")
+    clips = int((corpus.rows["part"] == "train").sum())
+    for part in ("estimate", "selected"):
+        figures = metrics[part]
+        assert figures["clips"] == clips
+        assert figures["prior_accuracy_low"] <= figures["prior_accuracy"] <= figures["prior_accuracy_high"]
+    if run == "ensemble":
+        assert set(metrics["weights"]) == set(RUNS)
+
+
+@pytest.mark.parametrize("students", [{}, {"one": NET}, {"one": NET, "two": {"like": "one"}}])
+@pytest.mark.parametrize("folds", [[0], [0, 1]])
+def test_the_graph_has_no_circle(students, folds, clone, tiny_params, tmp_path):
+    tiny_params |= {"students": students, "folds": folds}
+    graph = clone(tmp_path / "project", tiny_params).dvc("dag", "--dot")
+    edges = re.findall(r'"([^"]+)" -> "([^"]+)"', graph)
+    before = graphlib.TopologicalSorter()
+    for first, then in edges:
+        before.add(then, first)
+    order = list(before.static_order())  # CycleError if there is one
+    assert {f"train_student@{name}-{fold}" for name in students for fold in folds} <= {*order}
+    assert order.index("vote") > max(order.index(f"predict@{run}") for run in tiny_params["runs"])
+    for name in students:
+        assert order.index(f"train_student@{name}-0") > order.index("vote")
+
+
+def test_a_student_that_goes_takes_its_own_along_and_comes_back_from_the_cache(folded, tmp_path):
+    project = folded.copy(tmp_path / "project")
+    students = project.params["students"]
+    project.configure(lambda params: params.update(students={}))
+    ran = stages_run(project.run(*REPRO))
+    assert ran == ["resolve", "check", "encoder_digest", "vote", "ensemble", "score"]
+    left = [path for path in project.layout.second.rglob("*") if path.is_dir() and path.name == "student"]
+    assert left == []
+    assert set(read_json(project.layout.submission("ensemble") / "metrics.json")["weights"]) == {"commands", "words"}
+    project.configure(lambda params: params.update(students=students))
+    output = project.run(*REPRO)
+    assert not {stage for stage in stages_run(output) if stage.startswith(("train", "predict", "pseudo_label"))}
+    for table in ("out_of_fold", "test"):
+        here, there = (paths_of(each, "student").probabilities / f"{table}.parquet" for each in (project, folded))
+        assert here.read_bytes() == there.read_bytes()
+
+
+def test_killed_anywhere_it_ends_with_the_same_submissions(folded, tmp_path):
+    project = folded.copy(tmp_path / "project")
+    layout, rng = project.layout, np.random.default_rng(9)
+    shutil.rmtree(project.root / ".dvc" / "cache" / "runs")  # else what is gone comes back from there
+    doomed = [
+        *(paths_of(project, "words").trained / "2", paths_of(project, "words").probabilities),
+        *(paths_of(project, "student").trained / "2", layout.pseudo_labels("student")),
+    ]
+    for folder in [*doomed, *(layout.submission(run) for run in RUNS)]:
+        shutil.rmtree(folder)
+
+    def checkpoint(run):
+        return lambda _: list(paths_of(project, run).work(2).glob("*/checkpoint-*/trainer_state.json"))
+
+    def within(stage):
+        """A moment after the stage has begun: while it loads, or works, or writes."""
+        delay_s = rng.uniform(0, 4)
+        begun_s = []
+
+        def there(log):
+            if f"Running stage '{stage}'" in log.read_text() and not begun_s:
+                begun_s.append(time.monotonic())
+            return begun_s and time.monotonic() - begun_s[0] > delay_s
+
+        return there
+
+    moments = {
+        "train@words-2": checkpoint("words"),
+        "predict@words": within("predict@words"),
+        "pseudo_label@student": within("pseudo_label@student"),
+        "train_student@student-2": checkpoint("student"),
+        "predict_student@student": within("predict_student@student"),
+    }
+    for stage, moment in moments.items():
+        log = tmp_path / f"{stage}.log"
+        log.touch()
+        process = project.start("sh", "-c", f'exec "$@" >{log} 2>&1', "sh", *REPRO)
+        while process.poll() is None and not moment(log):
+            time.sleep(0.005)
+        if process.poll() is None:  # on an idle machine the moment may be after the end
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert f"Running stage '{stage}'" in log.read_text()
+    project.run(*REPRO)
+    for folder in doomed:
+        there = folded.root / folder.relative_to(project.root)
+        names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        assert names == sorted(path.relative_to(there) for path in there.rglob("*") if path.is_file())
+        assert [name for name in names if (folder / name).read_bytes() != (there / name).read_bytes()] == []
+    for run in [*RUNS, "ensemble"]:
+        ours, theirs = (each.layout.submission(run) / "submission.csv" for each in (project, folded))
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert stages_run(project.run(*REPRO)) == []
