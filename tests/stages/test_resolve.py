@@ -87,7 +87,7 @@ TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
         ),
         (
             lambda tree: tree["runs"]["same"].update(vocabulary="words"),
-            {"check", "encoder_digest", "train@same", "predict@same", "vote", "decide@same", "ensemble", "score"},
+            {"check", "train@same", "predict@same", "vote", "decide@same", "ensemble", "score"},
         ),
         (lambda tree: tree["runs"]["apart"]["detector"].update(parameters={"hidden": 4}), {"check", "train@apart"}),
         (
@@ -138,7 +138,7 @@ def edit(monkeypatch, tmp_path):
         # The detector's model too.
         ("models/gru.py", {"check", "encoder_digest", "train@apart", "predict@apart"}),
         ("models/linear.py", {"check", "encoder_digest"} | TRAINS | PREDICTS),
-        ("sources/demo.py", {"download", "prepare"}),
+        ("sources/demo.py", {"check", "download", "prepare"}),
         ("sources/kaggle.py", set()),
         ("stages/score.py", {"score"}),
         ("stages/predict.py", PREDICTS),
