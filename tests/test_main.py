@@ -15,7 +15,7 @@ def test_a_stage_module_whose_main_takes_the_layout_alone_is_a_verb_that_is_impo
         (project.root / "pipeline" / "stages" / f"{name}.py").write_text(content)
     listed = project.run(sys.executable, "-m", "pipeline", "--help")
     assert " plain " in listed
-    assert " says so." in listed
+    assert " Says so." in listed
     assert not [name for name in ("of_a_run", "_part", "access") if f" {name} " in listed]
     output, status = project.outcome(sys.executable, "-m", "pipeline", "plain")
     assert status == 1

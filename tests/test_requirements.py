@@ -21,6 +21,7 @@ NOT_IMPORTED = {
     "ipykernel": "runs the cells of a notebook",
     "mypy": "a command",
     "nbclient": "runs notebooks in a process of its own, from a script in a test",
+    "pytest-xdist": "pytest's option -n",
     "ruff": "a command",
     "xgboost": "xgboost-cpu, where there is no wheel of that",
     "xgboost-cpu": "xgboost, where there is a wheel of it",

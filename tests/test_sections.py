@@ -1,0 +1,93 @@
+"""The sections that name runs: how each is decided, and who votes."""
+
+import pytest
+
+from pipeline import sections
+from pipeline.errors import PipelineError
+from pipeline.examples.task import Task
+
+RUNS = {
+    "words": {"vocabulary": "words"},
+    "net": {},
+    "who": {"target": "speaker"},
+    "there": {"presence": {"name": "speech"}},
+}
+TREE = {"runs": RUNS, "students": {"pupil": {}, "listener": {"target": "speaker"}}}
+
+
+def members(section, **tree):
+    return sections.voters({**TREE, **tree}, section)[1]
+
+
+def test_who_answers_the_competition_s_question_votes_students_in_the_last_vote_alone():
+    assert members("vote") == ["words", "net"]
+    assert members("ensemble") == ["words", "net", "pupil"]
+
+
+def test_a_list_says_who_votes_and_on_what():
+    settings, named, task = sections.voters({**TREE, "ensemble": {"runs": ["who", "listener"]}}, "ensemble")
+    assert named == ["who", "listener"]
+    assert task == Task(target="speaker")
+    assert settings.weights == "accuracy"
+    assert members("vote", vote={"runs": ["net"], "weights": {"net": 1}}) == ["net"]
+
+
+def test_where_nobody_answers_it_those_vote_who_answer_the_first_run_s():
+    listed = {"a": {"target": "age"}, "b": {"target": "speaker"}, "c": {"target": "age"}}
+    assert members("vote", runs=listed, students={}) == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("ensemble", {"runs": ["nett"]}, r"section ensemble: nett is no run that may vote\. Those under 'runs' and"),
+        ("ensemble", {"weights": {"nett": 1}}, r"section ensemble: nett is no run that may vote"),
+        (
+            "vote",
+            {"runs": ["pupil"]},
+            r"section vote: pupil is no run that may vote\. Those under 'runs' may: words, net",
+        ),
+        ("vote", {"runs": ["net", "who"]}, r"answer one question.*unknown: who"),
+        ("vote", {"runs": ["net", "net"]}, r"each once; found \['net', 'net'\]"),
+        ("ensemble", {"weights": {"net": 0, "words": 0}}, r"section ensemble: no run that votes has a weight above 0"),
+        ("ensemble", {"weights": {"who": 1}}, r"unknown: who|no run that votes has a weight above 0"),
+    ],
+)
+def test_a_vote_that_cannot_be_is_told(section, values, message):
+    with pytest.raises(PipelineError, match=message):
+        members(section, **{section: values})
+
+
+def test_a_rule_is_that_of_the_section_or_the_run_s_own():
+    decide = sections.decide({**TREE, "decide": {"rule": "none", "overrides": {"net": {"rule": "published"}}}})
+    assert [decide.for_run(name).rule for name in ("words", "net", "pupil", "ensemble")] == [
+        "none",
+        "published",
+        "none",
+        "none",
+    ]
+    for name in ("pupil", "ensemble"):
+        assert sections.decide({**TREE, "decide": {"overrides": {name: {"rule": "none"}}}}).for_run(name).rule == "none"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"overrides": {"nett": {}}}, r"decide\.overrides: nett is no run\. Runs: words, net,"),
+        ({"silence_below": 0.6}, r"decide: silence_below \(0\.6\) is above unknown_below \(0\.5\)"),
+        ({"overrides": {"net": {"unknown_below": 0.1}}}, r"decide\.overrides\.net: silence_below \(0\.3\) is above"),
+    ],
+)
+def test_a_decision_that_cannot_be_is_told(values, message):
+    with pytest.raises(PipelineError, match=message):
+        sections.decide({**TREE, "decide": values})
+
+
+def test_a_prior_speaks_of_the_submission_s_labels():
+    good = sections.decide({**TREE, "decide": {"prior": {"yes": 0.5, "silence": 0.5}}})
+    sections.check_priors(good, ("yes", "no"))
+    with pytest.raises(PipelineError, match=r"decide\.prior: yes is no label.*Labels: up, unknown, silence"):
+        sections.check_priors(good, ("up",))
+    own = sections.decide({**TREE, "decide": {"overrides": {"ensemble": {"prior": {"cat": 1.0}}}}})
+    with pytest.raises(PipelineError, match=r"decide\.overrides\.ensemble\.prior: cat is no label"):
+        sections.check_priors(own, ("yes", "no"))
