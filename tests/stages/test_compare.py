@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
 from pipeline.layout import Layout
-from pipeline.stages import compare
+from pipeline.stages import compare, decide
 
 
 def test_each_run_has_a_row_of_what_the_stages_measured(finished, tmp_path, capsys):
@@ -27,8 +27,10 @@ def test_each_run_has_a_row_of_what_the_stages_measured(finished, tmp_path, caps
     assert ast["reported"] == "private 0.85727"
     assert ast["learns"] == "commands"
     assert rows["wav2vec2"]["learns"] == "words"
-    assert float(ast["validation"]) == metrics["accuracy"]
-    assert float(ast["silence_recall"]) == metrics["silence_recall"]
+    assert float(ast["estimate"]) == metrics["estimate"]["prior_accuracy"]
+    assert float(ast["selected"]) == metrics["selected"]["prior_accuracy"]
+    assert float(ast["silence_recall"]) == metrics["estimate"]["silence_recall"]
+    assert {row["round"] for row in rows.values()} == {""}
     clips = scores["n_private"] + scores["n_public"]
     assert int(ast["test_clips"]) == clips
     right = scores["private"] * scores["n_private"] + scores["public"] * scores["n_public"]
@@ -41,7 +43,8 @@ def test_each_run_has_a_row_of_what_the_stages_measured(finished, tmp_path, caps
 
     table = (layout.comparison / "table.md").read_text()
     assert table in (project.root / "README.md").read_text()
-    assert "test (95 %)" in table
+    assert "estimate, nested (95 %) | selected, flatters | test (95 %)" in table
+    assert "each judged by choices (epoch, weights, thresholds) made on other speakers" in table
 
 
 def test_without_a_decided_run_there_is_nothing_to_compare(finished, tmp_path):
@@ -69,7 +72,25 @@ def test_a_terminal_gets_the_columns_that_it_has_room_for_and_a_pipe_gets_markdo
 def test_other_questions_have_other_figures(finished, tmp_path):
     (tmp_path / "params.yaml").write_bytes(finished.layout.params.read_bytes())
     layout = Layout(tmp_path)
-    figures = {"map": 0.4, "clips": 20, "target": "tags", "presence": None, "testing": {"map": 0.3, "clips": 10}}
-    write_json(layout.submission("ast") / "metrics.json", figures)
+    estimate = {"map": 0.4, "clips": 20}
+    figures = {"target": "tags", "presence": None, "estimate": estimate, "selected": {"map": 0.45}}
+    write_json(layout.submission("ast") / "metrics.json", {**figures, "holdout": {"map": 0.3, "clips": 10}})
     compare.main(layout)
-    assert "0.400 (0.400-0.400) | 0.300 (0.300-0.300)" in (layout.comparison / "table.md").read_text()
+    assert "0.400 (0.400-0.400) | 0.450 | 0.300 (0.300-0.300)" in (layout.comparison / "table.md").read_text()
+
+
+def test_teachers_and_students_stand_in_one_table(judged_project, capsys):
+    layout = judged_project.layout
+    judged_project.configure(students={"pupil": {"like": "ast"}})
+    judged_project.predict("pupil")
+    for run in ("ast", "pupil"):
+        decide.main(layout, run)
+    for stage, seconds in (("train-0", 5.0), ("predict", 2.0)):
+        write_json(layout.timing("pupil", stage), {"seconds": seconds, "clips": 100})
+    compare.main(layout)
+    assert "Not decided yet: words, ensemble" in capsys.readouterr().out
+    with (layout.comparison / "table.csv").open() as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert {run: row["round"] for run, row in rows.items()} == {"ast": "", "pupil": "student"}
+    assert (rows["pupil"]["train_seconds"], rows["pupil"]["clips_a_second"]) == ("5.0", "50.0")
+    assert "| round |" in (layout.comparison / "table.md").read_text()

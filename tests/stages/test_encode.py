@@ -12,7 +12,8 @@ from pipeline.clips.corpus import Corpus, CorpusWriter
 from pipeline.errors import PipelineError
 from pipeline.features import hidden_states
 from pipeline.features.hidden_states import HiddenStates
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json
+from pipeline.jobs import fitting
 from pipeline.layout import Layout
 from pipeline.learners.encoder import Encoder
 from pipeline.stages import check, decide, encode, predict, train
@@ -42,8 +43,9 @@ def tones(tmp_path_factory):
             clip = f"{word}_{speaker}_{number}.wav"
             writer.add(tone(word, speaker, rng), clip=clip, part="train", word=word, speaker=speaker, metadata=facts)
         writer.end_noise()
-        splits = np.array((["train"] * 6 + ["validation"] * 6 + ["testing"] * 3) * 6)
-        write_json(layout.prepare / "corpus.json", writer.finish(splits, source="demo", seed=1, commands=tuple(WORDS)))
+        splits = np.array((["train"] * 6 + ["validation"] * 6 + ["holdout"] * 3) * 6)
+        folds = np.where(splits == "validation", 0, -1)
+        writer.finish(splits, folds, source="demo", seed=1, commands=tuple(WORDS))
     (layout.prepare / "sample.csv").write_text("fname\n")
     return layout
 
@@ -55,7 +57,8 @@ def project(tones, tmp_path):
     shutil.copytree(tones.root, layout.root)
 
     def configure(**sections):
-        tree = {"seed": 3, "runs": {"speaker": {"model": "probes", "target": "speaker"}}, **sections}
+        runs = {"speaker": {"model": "probes", "target": "speaker"}}
+        tree = {"seed": 3, "download": {"source": "demo"}, "runs": runs, **sections}
         layout.params.write_text(yaml.safe_dump(tree))
         return layout
 
@@ -117,8 +120,8 @@ def fit_section(tiny_params):
 
 def test_an_encoder_is_trained_once_and_then_read(project, tiny_params, monkeypatch):
     trained = []
-    fit = train.fit
-    monkeypatch.setattr(train, "fit", lambda *arguments: trained.append(1) or fit(*arguments))
+    fit = fitting.fit
+    monkeypatch.setattr(fitting, "fit", lambda *arguments: trained.append(1) or fit(*arguments))
     section = {"fit": fit_section(tiny_params)}
 
     class Killed(BaseException):
@@ -157,7 +160,6 @@ def test_probes_go_from_hidden_states_to_figures_of_each_layer(project, checkpoi
         "word": {"model": "probes"},
     }
     layout = project(encode={"checkpoint": checkpoint, "layers": [0, 1]}, runs=runs, decide={"rule": "none"})
-    check.main(layout)
     encode.main(layout)
     for run in runs:
         train.main(layout, run)
@@ -168,17 +170,17 @@ def test_probes_go_from_hidden_states_to_figures_of_each_layer(project, checkpoi
         names = ["layer-00", "layer-01"] if run == "speaker" else ["layer-00"]
         assert list(figures["parts"]) == [*names, "vote"]
         assert figures["parts"]["vote"] == {
-            "validation": figures["accuracy"],
-            "testing": figures["testing"]["accuracy"],
+            "estimate": figures["estimate"]["accuracy"],
+            "holdout": figures["holdout"]["accuracy"],
         }
-        assert figures["accuracy"] > 0.8, run
-        live = read_json(layout.live(run) / "metrics.json")
-        assert live["accuracy_of_the_vote"] == pytest.approx(figures["accuracy"], abs=1e-5)
-        shares = [figures["parts"][name]["validation"] for name in names]
+        assert figures["estimate"]["accuracy"] > 0.8, run
+        live = read_json(layout.run(run).live(0) / "metrics.json")
+        assert live["accuracy_of_the_vote"] == pytest.approx(figures["estimate"]["accuracy"], abs=1e-5)
+        shares = [figures["parts"][name]["estimate"] for name in names]
         assert live["accuracy_of_the_mean_layer"] == pytest.approx(np.mean(shares), abs=1e-5)
-    labels = read_json(layout.model("word") / "run.json")["labels"]
+    labels = read_json(layout.run("word").model(0) / "run.json")["labels"]
     assert labels == ["high", "low", "unknown", "silence"]
-    assert read_json(layout.model("word") / "run.json")["hidden_states"]["layers"] == [0, 1]
+    assert read_json(layout.run("word").model(0) / "run.json")["hidden_states"]["layers"] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -242,9 +244,7 @@ def test_embeddings_cannot_be_encoded(project, checkpoint):
         writer.add(np.zeros((10, 128), np.uint8), clip="a", part="train", word="high")
         writer.add(np.zeros((10, 128), np.uint8), clip="b", part="train", word="low")
         writer.end_noise()
-        write_json(
-            layout.prepare / "corpus.json",
-            writer.finish(np.array(["train", "validation"]), source="audioset", seed=1, commands=("high", "low")),
-        )
+        splits, folds = np.array(["train", "validation"]), np.array([-1, 0])
+        writer.finish(splits, folds, source="audioset", seed=1, commands=("high", "low"))
     with pytest.raises(PipelineError, match="holds embeddings and no audio"):
         encode.main(layout)

@@ -14,7 +14,6 @@ import yaml
 from pipeline import __main__ as verbs
 from pipeline.clips.corpus import CorpusWriter
 from pipeline.errors import PipelineError
-from pipeline.files import write_json
 from pipeline.layout import Layout
 from pipeline.listening.gate import Gate
 from pipeline.stages import gate, train
@@ -60,10 +59,8 @@ def write_corpus(layout: Layout, embeddings: bool = False) -> None:
             writer.add(values, clip=f"{number}.wav", part="train", word=word)
         writer.end_noise()
         splits = np.array(["train", "train", "train", "train", "validation"] * 40)
-        write_json(
-            layout.prepare / "corpus.json",
-            writer.finish(splits, source="made", seed=1, commands=("low", "high")),
-        )
+        folds = np.where(splits == "validation", 0, -1)
+        writer.finish(splits, folds, source="made", seed=1, commands=("low", "high"))
 
 
 def project(root: Path, runs: dict[str, object]) -> Layout:

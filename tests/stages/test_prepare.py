@@ -134,8 +134,20 @@ def test_prepare_is_a_function_of_its_input_and_seed(project):
 
 def test_a_holdout_is_neither_trained_nor_validated_on(project):
     corpus = Corpus.open(project(testing_list="holdout").prepare)
-    assert set(corpus.rows.loc[corpus.select("testing"), "speaker"]) == {"s1"}
-    assert corpus.description["counts"]["testing"] == {"yes": 1, "no": 1, "unknown": 1, "silence": 0}
+    assert set(corpus.rows.loc[corpus.select("holdout"), "speaker"]) == {"s1"}
+    assert corpus.description["counts"]["holdout"] == {"yes": 1, "no": 1, "unknown": 1, "silence": 0}
+
+
+def test_folds_deal_all_labelled_clips_by_their_speakers(project):
+    corpus = Corpus.open(project(folds=3).prepare)
+    assert corpus.folds == 3
+    labelled = corpus.rows[corpus.rows["part"] == "train"]
+    assert set(labelled["fold"]) == {0, 1, 2}
+    assert set(corpus.rows.loc[corpus.select("test"), "fold"]) == {-1}
+    for fold in range(3):
+        judged, taught = corpus.rows.iloc[corpus.judged_rows(fold)], corpus.rows.iloc[corpus.training_rows(fold)]
+        assert {"yes", "no", "cat", "_silence_"} == set(judged["word"]) == set(taught["word"])
+        assert not set(judged["speaker"].dropna()) & set(taught["speaker"].dropna())
 
 
 def test_answers_are_put_in_order_and_words_become_labels(project):
@@ -161,7 +173,7 @@ def test_answers_that_do_not_match_are_refused(project, fnames, label, message):
 @pytest.mark.parametrize(
     ("items", "section", "message"),
     [
-        (TEST, {}, "No training clip"),
+        (TEST, {}, "gave no training clip that can be read"),
         ([*EVERYTHING[:24], *EVERYTHING[-2:]], {}, r"no background noise.*\n.*prepare\.silence\.train: 0"),
         (EVERYTHING, {"commands": ["yes", "stop"]}, "stop"),
         (EVERYTHING, {"commands": ["yes", "yes"]}, "named twice"),
@@ -179,7 +191,8 @@ def test_what_cannot_be_prepared_says_why_and_leaves_the_old_corpus(project, ite
 
 
 def test_no_noise_is_needed_where_no_silence_is_asked(project):
-    layout = project([*EVERYTHING[:24], *EVERYTHING[-2:]], silence={"train": 0, "validation": 0})
+    silence = {"train": 0, "validation": 0}
+    layout = project([*EVERYTHING[:24], *EVERYTHING[-2:]], silence=silence, without=["silence"])
     assert Corpus.open(layout.prepare).description["counts"]["train"]["silence"] == 0
 
 
@@ -211,7 +224,7 @@ def test_real_archives_become_a_corpus(tmp_path):
     assert len(corpus.select("test")) == 1720
     assert corpus.rows["word"].value_counts().drop("_silence_").sum() == 3344
     assert len(corpus.vocabulary.labels("words")) == 31
-    assert len(corpus.noises("train")) == 6 == len(corpus.noises("validation"))
+    assert len(corpus.training_noises(0)) == 6
     validation = corpus.rows.loc[corpus.select("validation"), "speaker"].dropna()
     assert not set(validation) & set(corpus.rows.loc[corpus.select("train"), "speaker"].dropna())
     assert quarantine(layout).empty
