@@ -22,7 +22,7 @@ SHARE_TOLERANCE = 1e-3
 
 def _refuse_truth_values(prior: Any) -> Any:
     if isinstance(prior, dict) and any(isinstance(label, bool) for label in prior):
-        raise ValueError("YAML reads yes, no, on and off as true and false: put them in quotes")
+        raise ValueError("true and false are truth values and no labels: put them in quotes")
     return prior
 
 

@@ -35,7 +35,12 @@ def dataset(layout: Layout, upload: bool) -> None:
     tree, settings, submit = _read(layout)
     place = partial(checkpoints.place, store=Layout().checkpoints)  # as it will be on Kaggle
     resolve = partial(checkpoints.resolve, store=layout.checkpoints)
-    folders = kernel_dataset.places(bundle.checkpoints(tree), layout.root, place, resolve)
+    folders = kernel_dataset.places(
+        bundle.checkpoints({**tree, "runs": {name: runs.entry(tree, name) for name in runs.names(tree)}}),
+        layout.root,
+        place,
+        resolve,
+    )
     kernel_dataset.provide(layout.kernel / "dataset", settings, layout.root, folders, submit.patience, upload)
 
 
