@@ -35,12 +35,8 @@ def dataset(layout: Layout, upload: bool) -> None:
     tree, settings, submit = _read(layout)
     place = partial(checkpoints.place, store=Layout().checkpoints)  # as it will be on Kaggle
     resolve = partial(checkpoints.resolve, store=layout.checkpoints)
-    folders = kernel_dataset.places(
-        bundle.checkpoints({**tree, "runs": {name: runs.entry(tree, name) for name in runs.names(tree)}}),
-        layout.root,
-        place,
-        resolve,
-    )
+    entries = {name: runs.entry(tree, name) for name in runs.names(tree)}
+    folders = kernel_dataset.places(bundle.checkpoints({**tree, "runs": entries}), layout.root, place, resolve)
     kernel_dataset.provide(layout.kernel / "dataset", settings, layout.root, folders, submit.patience, upload)
 
 
