@@ -13,6 +13,7 @@ from pipeline.reporting.comparison import Judged, Row
 def row(run, value, **changed):
     values = {
         "model": "ast",
+        "round": "",
         "question": "word",
         "learns": "words",
         "parameters": 1_234_567,
@@ -34,13 +35,20 @@ def row(run, value, **changed):
 def test_the_best_is_first_and_columns_that_nobody_fills_are_left_out():
     table = comparison.markdown([row("worse", 0.4), row("better", 0.8, reported="0.9 | private")])
     assert table.splitlines() == [
-        "| run | model | learns | parameters | training, s | estimate (95 %) | selected | macro F1 "
-        "| recall of unknown | recall of silence | reported by the authors |",
+        "| run | model | learns | parameters | training, s | estimate, nested (95 %) "
+        "| selected, flatters | macro F1 | recall of unknown | recall of silence | reported by the authors |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|--:|---|",
         "| better | ast | words | 1,234,567 | 612 | 0.800 (0.700-0.900) | 0.810 | 0.500 | 0.250 | 1.000 "
         "| 0.9 \\| private |",
         "| worse | ast | words | 1,234,567 | 612 | 0.400 (0.300-0.500) | 0.410 | 0.500 | 0.250 | 1.000 | - |",
+        "",
+        *comparison.LEGEND.splitlines(),
     ]
+
+
+def test_students_are_told_from_teachers():
+    table = comparison.markdown([row("teacher", 0.4), row("pupil", 0.8, round="student")])
+    assert [line.split(" | ")[2] for line in table.splitlines()[:4] if "---" not in line] == ["round", "student", "-"]
 
 
 def test_each_question_has_a_table_of_its_own():
@@ -56,7 +64,8 @@ def test_each_question_has_a_table_of_its_own():
         "speech or not: accuracy under the prior",
         "tags: mean average precision",
     ]
-    assert [line for line in lines if line and not line.startswith("|")] == headings
+    told = [line for line in lines if line and not line.startswith("|")]
+    assert told == [*headings, *comparison.LEGEND.splitlines()]
     for heading, run in zip(headings, ("one", "speech", "tags"), strict=True):
         assert lines[lines.index(heading) + 4].startswith(f"| {run} |")
 

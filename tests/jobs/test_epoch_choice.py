@@ -1,0 +1,80 @@
+"""The epoch that judges a block of clips is the one that does best on the fold's other clips, and no other."""
+
+import numpy as np
+import pytest
+
+from pipeline.examples.target import target_of
+from pipeline.examples.task import Task
+from pipeline.jobs.epoch_choice import nested_tables
+from pipeline.learners import epochs
+from pipeline.scoring.nested import OutOfFold, blocks_by_clip
+from pipeline.scoring.probabilities import Probabilities
+from tests.judged_clips import corpus_of
+
+EPOCHS, SPEAKERS = 4, 10
+COMMANDS = ("yes", "no")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    clips = [
+        {"clip": f"{fold}-{speaker}-{word}.wav", "word": word, "speaker": f"{fold}-{speaker}", "fold": fold}
+        for fold in (0, 1)
+        for speaker in range(SPEAKERS)
+        for word in ("yes", "no", "cat", "_silence_")
+    ]
+    return corpus_of(tmp_path / "corpus", clips, COMMANDS)
+
+
+@pytest.fixture
+def folder(tmp_path, corpus):
+    """A model folder for each fold with random epochs, and the table of the best ones."""
+    rng = np.random.default_rng(5)
+    labels = corpus.vocabulary.labels("commands")
+    kept, clips = [], []
+    for fold in (0, 1):
+        rows = corpus.judged_rows(fold)
+        values = rng.dirichlet(np.full(len(labels), 0.3), (EPOCHS, len(rows))).astype(np.float32)
+        for epoch in range(EPOCHS):
+            epochs.record(tmp_path / "work" / str(fold), epoch + 1, values[epoch])
+        (tmp_path / str(fold)).mkdir()
+        epochs.publish(tmp_path / "work" / str(fold), tmp_path / str(fold))
+        kept.append(values[2])
+        clips += corpus.rows["clip"][rows].tolist()
+    table = Probabilities(clips, labels, np.concatenate(kept), "run", corpus.fingerprint)
+    table.write(tmp_path / "tables" / "out_of_fold.parquet")
+    return tmp_path
+
+
+def test_each_block_is_judged_by_the_epoch_that_is_best_without_it(folder, corpus):
+    task = Task()
+    target = target_of(corpus, task)
+    nested_tables(folder / "tables", corpus, target, task, {fold: folder / str(fold) for fold in (0, 1)})
+    out_of_fold, block_of = OutOfFold.read(folder / "tables", corpus), blocks_by_clip(corpus)
+    assert len(out_of_fold.nested) == 5
+    differing = 0
+    for block in out_of_fold.nested:
+        nested = out_of_fold.without(block)
+        for fold in (0, 1):
+            rows = corpus.judged_rows(fold)
+            names = corpus.rows["clip"][rows].tolist()
+            counted = np.array([block_of[name] != block for name in names])
+            values, truth = epochs.load(folder / str(fold)), target.values[rows]
+            # The mean recall of the labels, by hand.
+            figures = []
+            for epoch in values:
+                right = epoch.argmax(axis=1) == truth
+                figures.append(np.mean([right[counted & (truth == label)].mean() for label in np.unique(truth)]))
+            places = [nested.clips.index(name) for name in names]
+            best = values[int(np.argmax(figures))]
+            assert np.abs(nested.values[places] - best).max() < 1e-3
+            differing += np.abs(best - values[2]).max() > 0.1
+    assert differing  # else it would show nothing
+
+
+def test_where_no_epoch_was_chosen_there_is_nothing_to_nest(folder, corpus):
+    for fold in (0, 1):
+        (folder / str(fold) / "epochs.npy").unlink()
+    task = Task()
+    nested_tables(folder / "tables", corpus, target_of(corpus, task), task, {0: folder / "0", 1: folder / "1"})
+    assert [path.name for path in (folder / "tables").iterdir()] == ["out_of_fold.parquet"]
