@@ -395,6 +395,7 @@ def test_pull_leaves_a_valid_submission_where_submit_finds_it(entrant, here, ser
 def test_what_made_it_comes_back_with_a_pull_and_is_that_of_the_pushed_version(entrant, here, server):
     text = b"fname,label\na.wav,ja\nb.wav,silence\n"
     made = {"sha256": sha256(text).hexdigest(), "commit": "of-the-pushed-version", "params": "ab" * 32}
+    figures = {"estimate": {"prior_accuracy": 0.9}, "provenance": made}
     pushed = b"seed: 7\nprepare: {commands: [ja, nein]}\nruns: {ast: {model: ast}}\n"
     Kernels(server).leave(
         **{
