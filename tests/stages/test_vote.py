@@ -83,7 +83,7 @@ def test_students_have_no_vote_in_what_they_learn(judged_project):
     vote.main(judged_project.layout)
     assert {path: path.read_bytes() for path in judged_project.layout.vote.rglob("*.*")} == before
     judged_project.configure(vote={"runs": ["ast", "pupil"]})
-    with pytest.raises(PipelineError, match="unknown: pupil"):
+    with pytest.raises(PipelineError, match="pupil is no run that may vote"):
         vote.main(judged_project.layout)
 
 
