@@ -86,7 +86,7 @@ def test_an_augmentation_is_an_entry_in_params() -> None:
 def test_a_stage_is_one_file_and_an_entry_for_dvc(finished, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "project")
     save(project, "stage")
-    assert "count the clips of each word" in project.run(*command("stage")[:3], "--help")
+    assert "Count the clips of each word" in project.run(*command("stage")[:3], "--help")
     project.run(*command("stage"))
     path = project.layout.artifacts / "census.csv"
     counts = pandas.read_csv(path)

@@ -32,14 +32,16 @@ def certain(
 def possible(file: Fingerprint, rows: Sequence[ledger.Row], listed: Sequence[Submission]) -> list[Submission]:
     """Return those made elsewhere, such as with the plain client, that may be of this file, newest first.
 
-    They have its size; or, where Kaggle tells none, its name, and were made after it was last written.
+    They have its size; or, where Kaggle tells none, its name, and were made after it was last written; Kaggle tells
+    whole seconds.
     """
     known = {row.ref for row in rows if row.sha256}
     strange = [one for one in listed if one.ref not in known and not has_id(one.description)]
     return [
         one
         for one in strange
-        if one.bytes == file.bytes or (not one.bytes and one.file_name == file.name and _seconds(one) > file.written)
+        if one.bytes == file.bytes
+        or (not one.bytes and one.file_name == file.name and _seconds(one) + 1 > file.written)
     ]
 
 

@@ -1,8 +1,10 @@
 """A project with runs that are ready to be submitted, and the account of its owner; both the tests' own."""
 
 import os
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ class Entrant:
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = [f"{clip},{LABELS[(place + shift) % len(LABELS)]}\n" for place, clip in enumerate(CLIPS)]
         path.write_text("fname,label\n" + "".join(rows))
-        write_json(path.parent / "metrics.json", {"accuracy": 0.85432})
+        write_json(path.parent / "metrics.json", {"estimate": {"prior_accuracy": 0.85432}})
         provenance.note(path.parent, COMMIT, PARAMS)
         return path
 
@@ -77,7 +79,14 @@ class Entrant:
     def start(self, *words: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "pipeline", *words]
         return subprocess.Popen(
-            command, cwd=self.root, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # A test runner in a shell's background ignores Ctrl-C, and what it starts would do so too.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(self, *words: str) -> tuple[int, str]:

@@ -298,7 +298,7 @@ def test_the_competition_is_the_one_of_the_other_sections(section, here):
         ({"user": "Some Body"}, r"section kernel:\n  user"),
         ({"dataset": "offline"}, r"section kernel:\n  dataset"),
         ({"python": "3"}, r"section kernel:\n  python"),
-        ({"gpus": 2}, r"gpus: unknown key\. Known keys: user, title"),
+        ({"gpus": 2}, r"gpus: unknown key\. Do you mean gpu\? Known keys: user, title"),
     ],
 )
 def test_what_could_not_run_is_not_built(changes, message, here):
@@ -403,7 +403,9 @@ def test_what_made_it_comes_back_with_a_pull_and_is_that_of_the_pushed_version(e
             "params.yaml": pushed,
             "corpus.json": b'{"source": "archives", "commands": ["ja", "nein"]}',
             "runs/ensemble/submission.csv": text,
-            "runs/ensemble/metrics.json": json.dumps({"accuracy": 0.9, "provenance": made}).encode(),
+            "runs/ensemble/metrics.json": json.dumps(
+                {"estimate": {"prior_accuracy": 0.9}, "provenance": made}
+            ).encode(),
         }
     )
     layout = here()  # its parameters have changed since: other commands
