@@ -177,10 +177,10 @@ def test_the_built_notebook_makes_a_valid_submission_offline(place, built, noteb
     assert str(kaggle.inputs / place) in repro
     stages = [line.split("'")[1] for line in repro.splitlines() if line.startswith("Running stage")]
     if fresh:
-        assert stages[:3] == ["check", "download", "prepare"]
-        assert set(stages) >= {"train@ast", "predict@ast", "decide@ast", "ensemble", "score"}
+        assert stages[:4] == ["resolve", "check", "download", "prepare"]
+        assert set(stages) >= {"train@ast-0", "predict@ast", "vote", "decide@ast", "ensemble", "score"}
     else:
-        assert stages == ["download", "prepare"]
+        assert set(stages) == {"resolve", "check", "download", "prepare"}
     assert "Requirements: all here" in kaggle.text("session")
 
     # What its reader sees: parameters, accuracies, a confusion matrix of each run, learning curves.
@@ -404,9 +404,7 @@ def test_what_made_it_comes_back_with_a_pull_and_is_that_of_the_pushed_version(e
             "params.yaml": pushed,
             "corpus.json": b'{"source": "archives", "commands": ["ja", "nein"]}',
             "runs/ensemble/submission.csv": text,
-            "runs/ensemble/metrics.json": json.dumps(
-                {"estimate": {"prior_accuracy": 0.9}, "provenance": made}
-            ).encode(),
+            "runs/ensemble/metrics.json": json.dumps(figures).encode(),
         }
     )
     layout = here()  # its parameters have changed since: other commands
