@@ -133,12 +133,15 @@ class Session:
         return {run: self.working / "runs" / run for run in runs}
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
-        """Return each run's learning curves: values by epoch, by name of the metric."""
+        """Return the learning curves of each run's folds, such as "ast-0": values by epoch, by name of the metric."""
         found: dict[str, dict[str, list[float]]] = {}
-        for path in sorted(self.project.glob("artifacts/train/*/live/plots/metrics/**/*.tsv")):
-            run, _, _, _, *name = path.relative_to(self.project / "artifacts" / "train").with_suffix("").parts
+        artifacts = self.project / "artifacts"
+        trained = [*artifacts.glob("train/*/*/live"), *artifacts.glob("second_round/train/*/*/live")]
+        for path in sorted(path for live in trained for path in live.glob("plots/metrics/**/*.tsv")):
+            parts = path.relative_to(artifacts).with_suffix("").parts
+            run, fold, _, _, _, *name = parts[parts.index("train") + 1 :]
             values = [float(line.split("\t")[-1]) for line in path.read_text().splitlines()[1:]]
-            found.setdefault(run, {})["/".join(name)] = values
+            found.setdefault(f"{run}-{fold}", {})["/".join(name)] = values
         return found
 
     def _attached(self) -> list[str]:
