@@ -20,6 +20,10 @@ from pipeline.scoring.probabilities import Probabilities
 
 SYNTHETIC = "synthetic speech: says nothing of the leaderboard"
 NESTED = "out of fold, judged by choices made on other speakers"
+OF_STUDENTS = (
+    "a little kind: the teachers of a student's fold learnt nothing of the speakers that judge it, but chose their "
+    "epochs on them"
+)
 
 
 def caption_of(corpus: Corpus) -> str:

@@ -21,11 +21,14 @@ def main(layout: Layout, run: str) -> None:
     tree = params.read(layout.params)
     task, rule = runs.task_of(tree, run), sections.decide(tree).for_run(run)
     corpus = Corpus.open(layout.prepare)
-    folder = layout.run(run, run in runs.students(tree)).probabilities
+    is_student = run in runs.students(tree)
+    folder = layout.run(run, is_student).probabilities
     out_of_fold = OutOfFold.read(folder, corpus)
     holdout = Probabilities.read(folder / "holdout.parquet") if (folder / "holdout.parquet").exists() else None
     target = target_of(corpus, task)
     about = {"target": task.target, "presence": task.presence and task.presence.model_dump()}
+    if is_student:
+        about["estimate_note"] = competition_report.OF_STUDENTS
     if parts := target_report.judge_parts(folder, corpus, target):
         about["parts"] = parts
     if not task.is_submitted:

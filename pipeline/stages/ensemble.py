@@ -28,6 +28,8 @@ def main(layout: Layout) -> None:
         "presence": task.presence and task.presence.model_dump(),
         "weights": {run: round(weight, 5) for run, weight in vote.weights.items()},
     }
+    if set(election.members) & set(runs.students(tree)):
+        about["estimate_note"] = competition_report.OF_STUDENTS
     holdout = election.vote("holdout", vote.weights) if election.has_holdout else None
     if not task.is_submitted:
         target_report.publish(folder, corpus, election.target, vote.out_of_fold, holdout, about)
