@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +243,27 @@ def publish() -> Callable[[str, Path], Path]:
         return folder
 
     return publish
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    """A server on this machine that speaks Kaggle's protocol, without any file."""
+    from tests.delivery.kaggle_server import KaggleServer
+
+    with KaggleServer() as server:
+        yield server
+
+
+@pytest.fixture
+def entrant(tmp_path: Path, server: Any) -> Any:
+    """Somebody with an account at `server` and a project in `tmp_path`."""
+    from tests.delivery.entrant import Entrant
+
+    return Entrant(tmp_path, server)
+
+
+@pytest.fixture
+def here(entrant: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The entrant, with this very process in the project."""
+    entrant.move_in(monkeypatch)
+    return entrant

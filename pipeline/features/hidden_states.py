@@ -12,6 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
 
 VALUES, ABOUT, PROGRESS = "hidden_states.npy", "hidden_states.json", "progress.json"
+NOTHING = "nothing"  # the file that stands in their place where no encoder is asked for
 STRETCH_CLIPS = 512  # encoded between two notes of how far it came: a kill costs at most this many
 CURE = "Set the section `encode` in params.yaml, then run: dvc repro encode"
 

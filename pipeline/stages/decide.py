@@ -26,7 +26,7 @@ def main(layout: Layout, run: str) -> None:
     out_of_fold = OutOfFold.read(folder, corpus)
     holdout = Probabilities.read(folder / "holdout.parquet") if (folder / "holdout.parquet").exists() else None
     target = target_of(corpus, task)
-    about = {"target": task.target, "presence": task.presence and task.presence.model_dump()}
+    about = task.model_dump(include={"target", "presence"})
     if is_student:
         about["estimate_note"] = competition_report.OF_STUDENTS
     if parts := target_report.judge_parts(folder, corpus, target):

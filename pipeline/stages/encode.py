@@ -1,6 +1,7 @@
 """encode: the hidden states of every clip in a speech encoder's layers, stored once for all probes that read them."""
 
 from pipeline import params
+from pipeline.features.hidden_states import NOTHING
 from pipeline.files import replacing_folder
 from pipeline.jobs.encoding import Encode, encode
 from pipeline.layout import Layout
@@ -17,4 +18,4 @@ def main(layout: Layout) -> None:
         encode(layout, settings, params.seed(tree))
         return
     with replacing_folder(layout.encode) as folder:
-        (folder / "nothing").write_text("params.yaml asks for no hidden states (section encode)\n", encoding="utf-8")
+        (folder / NOTHING).write_text("params.yaml asks for no hidden states (section encode)\n", encoding="utf-8")

@@ -4,11 +4,9 @@ from typing import Any
 
 from pipeline import params, runs
 from pipeline.errors import PipelineError
-from pipeline.features.hidden_states import ABOUT, VALUES
+from pipeline.features.hidden_states import ABOUT, NOTHING, VALUES
 from pipeline.files import replacing_folder, sha256_of, write_json
 from pipeline.layout import Layout
-
-NOTHING = "nothing"  # what stage encode leaves where no encoder is asked for
 
 
 def main(layout: Layout) -> None:

@@ -24,8 +24,7 @@ def main(layout: Layout) -> None:
         print(vote.note)
     task, folder = election.task, layout.submission(ensemble.NAME)
     about = {
-        "target": task.target,
-        "presence": task.presence and task.presence.model_dump(),
+        **task.model_dump(include={"target", "presence"}),
         "weights": {run: round(weight, 5) for run, weight in vote.weights.items()},
     }
     if set(election.members) & set(runs.students(tree)):

@@ -9,19 +9,8 @@ from pipeline.delivery.competition import Competition, Limits, Submission, five
 from pipeline.delivery.kaggle_client import Patience
 from pipeline.delivery.kaggle_errors import KaggleError
 from pipeline.errors import PipelineError
-from tests.delivery.entrant import QUICK, Entrant
-from tests.delivery.kaggle_server import COMPETITION, TOKEN, Fault, KaggleServer
-
-
-@pytest.fixture
-def server():
-    with KaggleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def entrant(tmp_path, server):
-    return Entrant(tmp_path, server)
+from tests.delivery.entrant import QUICK
+from tests.delivery.kaggle_server import COMPETITION, TOKEN, Fault
 
 
 @pytest.fixture

@@ -19,24 +19,7 @@ from pipeline.files import read_json, write_json
 from pipeline.layout import Layout
 from pipeline.stages import submissions, submit
 from tests.delivery.entrant import Entrant
-from tests.delivery.kaggle_server import COMPETITION, KEY, TOKEN, Fault, KaggleServer, too_many, wait_until
-
-
-@pytest.fixture
-def server():
-    with KaggleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def entrant(tmp_path, server):
-    return Entrant(tmp_path, server)
-
-
-@pytest.fixture
-def here(entrant, monkeypatch):
-    entrant.move_in(monkeypatch)
-    return entrant
+from tests.delivery.kaggle_server import COMPETITION, KEY, TOKEN, Fault, too_many, wait_until
 
 
 def submit_here(entrant, run="ast", wait=True, force=False):

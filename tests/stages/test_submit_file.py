@@ -16,26 +16,9 @@ from pipeline.files import sha256_of, write_json
 from pipeline.scoring.provenance import NOT_OURS
 from pipeline.stages import submissions, submit
 from tests.delivery.entrant import CLIPS, COMMIT, PARAMS, Entrant
-from tests.delivery.kaggle_server import COMPETITION, KEY, USERNAME, Fault, KaggleServer, wait_until
+from tests.delivery.kaggle_server import COMPETITION, KEY, USERNAME, Fault, wait_until
 
 SAMPLE = "fname,label\n" + "".join(f"{clip},silence\n" for clip in CLIPS)
-
-
-@pytest.fixture
-def server():
-    with KaggleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def entrant(tmp_path, server):
-    return Entrant(tmp_path, server)
-
-
-@pytest.fixture
-def here(entrant, monkeypatch):
-    entrant.move_in(monkeypatch)
-    return entrant
 
 
 @pytest.fixture
