@@ -52,7 +52,7 @@ class Training(Settings):
     average_decay: float = Field(0.0, ge=0, lt=1)
     keep: Literal["best", "last"] = "best"
     patience: int | None = Field(None, ge=1)
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Literal["auto", "fastest", "fp32", "bf16", "fp16"] = "auto"
     workers: int = Field(0, ge=0)
 
     @field_validator("optimizer")
@@ -92,12 +92,18 @@ class Training(Settings):
 def precision_of(wanted: str, device: torch.device) -> str:
     """Return what `wanted` means on `device`: "auto" is bf16 or fp16 on CUDA, fp32 elsewhere.
 
+    "fastest" is as "auto", but bf16 on a processor that has instructions for it (AVX-512 BF16 or AMX), where a step of a
+    small net takes two thirds of the time; on others bf16 would take many times as long.
+
     Raises PipelineError for fp16 without CUDA, where the gradients cannot be scaled.
     """
     if wanted == "fp16" and device.type != "cuda":
         raise PipelineError("precision fp16 needs a CUDA device, and there is none. Set `training.precision` to auto.")
-    if wanted != "auto":
+    if wanted not in ("auto", "fastest"):
         return wanted
+    if wanted == "fastest" and device.type == "cpu":
+        has = torch.cpu.get_capabilities()
+        return "bf16" if has.get("avx512_bf16") or has.get("amx_bf16") else "fp32"
     if device.type != "cuda":
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
