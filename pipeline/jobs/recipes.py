@@ -13,6 +13,7 @@ from pipeline import models, params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.augmentation import Augmentation
+from pipeline.examples.looks import Look
 from pipeline.examples.pseudo_labels import PseudoLabels
 from pipeline.examples.rebalancing import Rebalancing
 from pipeline.examples.task import Task
@@ -38,7 +39,8 @@ class Run(Task):
     """One entry of `runs` or `students`; the section `train` holds what all share, an entry overrides it key by key.
 
     `reported` is what the system's authors tell of it, for the table of `compare`; it changes nothing.
-    `pseudo_labels` is for students alone.
+    `pseudo_labels` is for students alone. `seed` is added to the project's, so that a run `like` another is another
+    draw of it. `looks` are what stage predict takes the mean of; they change no training.
     """
 
     model: str
@@ -48,6 +50,8 @@ class Run(Task):
     rebalancing: Rebalancing = Rebalancing()
     detector: Detector | None = None
     pseudo_labels: PseudoLabels | None = None
+    seed: int = Field(0, ge=0)
+    looks: tuple[Look, ...] = Field((Look(),), min_length=1)
     reported: str | float = ""
 
 

@@ -94,6 +94,7 @@ class NeuralClassifier:
             trainer.train(resume_from_checkpoint=None if last is None else str(last))
         finally:
             trainer.end_loader_processes()
+        trainer.keep_average()
         self.model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         # The caller deletes `work`, from which a slower process may still be loading the best weights.
         trainer.accelerator.wait_for_everyone()

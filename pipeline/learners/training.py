@@ -28,6 +28,10 @@ class Training(Settings):
     "auto" is binary_cross_entropy where a clip may have several labels, else cross_entropy.
     `weight_decay` is adamw's, which keeps it apart from the gradient: None means 0.01 there, and none for the others,
     whose steps it would blow up. `momentum` is sgd's.
+    `mix`: whether mixup adds the clips' samples, or what the front end makes of them (`features`; cutmix always does).
+    `average_decay` above 0 keeps the exponential moving average of the weights (pipeline.learners.averaging).
+    `keep`: the weights of the epoch that does best on the validation clips, or of the last one. Where the learning rate
+    falls to 0 that is about as good, and what was not chosen cannot flatter.
     """
 
     epochs: int = Field(10, ge=1)
@@ -43,6 +47,10 @@ class Training(Settings):
     max_grad_norm: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     mixup_alpha: float = Field(0.0, ge=0)
+    cutmix_alpha: float = Field(0.0, ge=0)
+    mix: Literal["samples", "features"] = "samples"
+    average_decay: float = Field(0.0, ge=0, lt=1)
+    keep: Literal["best", "last"] = "best"
     patience: int | None = Field(None, ge=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     workers: int = Field(0, ge=0)
@@ -65,6 +73,12 @@ class Training(Settings):
             raise ValueError(
                 f"momentum {self.momentum} is of the optimizer sgd alone; with {self.optimizer}, leave it out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _of_the_best(self) -> Self:
+        if self.patience is not None and self.keep == "last":
+            raise ValueError("patience ends a training when the best epoch is long past; with it, set keep: best")
         return self
 
     @property

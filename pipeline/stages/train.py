@@ -25,7 +25,7 @@ def main(layout: Layout, name: str, fold: int = 0) -> None:
     soft = _soft_labels(layout, corpus, run, name, fold) if is_student else None
     timing = layout.timing(name, f"train-{fold}")
     to = Publication(paths.work(fold), paths.model(fold), paths.live(fold), timing)
-    fit(run, f"runs.{name}", corpus, fold, params.seed(tree), layout.encode, layout.checkpoints, to, soft)
+    fit(run, f"runs.{name}", corpus, fold, params.seed(tree) + run.seed, layout.encode, layout.checkpoints, to, soft)
 
 
 def _soft_labels(layout: Layout, corpus: Corpus, run: Run, name: str, fold: int) -> SoftLabels:
