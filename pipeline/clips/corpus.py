@@ -266,6 +266,10 @@ class Corpus:
         """Return the stretches of background noise that the nets of a fold learn with."""
         return [noise for its, noise in _read_noises(self.folder / "noise.arrow") if its != fold]
 
+    def judging_noises(self, fold: int) -> list[Noise]:
+        """Return the stretches of background noise that the nets of a fold never learn with."""
+        return [noise for its, noise in _read_noises(self.folder / "noise.arrow") if its == fold]
+
     @cached_property
     def dataset(self) -> Any:
         """A `datasets.Dataset` of rows and samples; the samples stay on disk until they are asked for."""
