@@ -92,8 +92,8 @@ class Training(Settings):
 def precision_of(wanted: str, device: torch.device) -> str:
     """Return what `wanted` means on `device`: "auto" is bf16 or fp16 on CUDA, fp32 elsewhere.
 
-    "fastest" is as "auto", but bf16 on a processor that has instructions for it (AVX-512 BF16 or AMX), where a step of a
-    small net takes two thirds of the time; on others bf16 would take many times as long.
+    "fastest" is as "auto", but bf16 on a processor that has instructions for it (AVX-512 BF16 or AMX), where a step of
+    a small net takes two thirds of the time; on others bf16 would take many times as long.
 
     Raises PipelineError for fp16 without CUDA, where the gradients cannot be scaled.
     """
