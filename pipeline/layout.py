@@ -65,6 +65,14 @@ class Layout:
         """What is sent to Kaggle and comes back: bundle, dataset, output."""
         return self.artifacts / "kernel"
 
+    def export(self, run: str) -> Path:
+        """A run's ONNX files and report.json."""
+        return self.artifacts / "export" / run
+
+    def listening(self, run: str) -> Path:
+        """What `listen --measure` found: measure.json, curve.png."""
+        return self.artifacts / "listen" / run
+
     @property
     def comparison(self) -> Path:
         """Folder with table.md and table.csv: all runs side by side."""
