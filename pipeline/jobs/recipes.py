@@ -37,7 +37,8 @@ class Detector(Settings):
 class Run(Task):
     """One entry of `runs` or `students`; the section `train` holds what all share, an entry overrides it key by key.
 
-    `reported` is what the system's authors tell of it, for the table of `compare`; it changes nothing.
+    `reported` is what the system's authors tell of it, for the table of `compare`; `search` are the ranges that
+    `python -m pipeline search` draws from (pipeline.jobs.searching). Both change nothing.
     `pseudo_labels` is for students alone.
     """
 
@@ -49,6 +50,7 @@ class Run(Task):
     detector: Detector | None = None
     pseudo_labels: PseudoLabels | None = None
     reported: str | float = ""
+    search: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
