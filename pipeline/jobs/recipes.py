@@ -38,7 +38,8 @@ class Detector(Settings):
 class Run(Task):
     """One entry of `runs` or `students`; the section `train` holds what all share, an entry overrides it key by key.
 
-    `reported` is what the system's authors tell of it, for the table of `compare`; it changes nothing.
+    `reported` is what the system's authors tell of it, for the table of `compare`; `search` are the ranges that
+    `python -m pipeline search` draws from (pipeline.jobs.searching). Both change nothing.
     `pseudo_labels` is for students alone. `seed` is added to the project's, so that a run `like` another is another
     draw of it. `looks` are what stage predict takes the mean of; they change no training. `processes` share each batch
     of a network's training: "auto" is one for each GPU.
@@ -55,6 +56,7 @@ class Run(Task):
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
     looks: tuple[Look, ...] = Field((Look(),), min_length=1)
     reported: str | float = ""
+    search: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

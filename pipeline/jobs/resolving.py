@@ -7,8 +7,8 @@ from pipeline import code, params, runs, sections
 from pipeline.layout import Layout
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 
-# What a run says that its training does not depend on: predict does, or only the table of compare.
-LATER = ("looks", "reported")
+# What a run says that its training does not depend on.
+LATER = ("looks", *runs.SAID_OF_A_RUN)
 
 
 def resolved(tree: dict[str, Any]) -> dict[str, Any]:
@@ -16,8 +16,8 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
 
     A run's digest is of all that its training depends on, `like` and the section `train` filled in. As long entries in
     dvc.lock once a fold, 33 runs of five folds would keep each `dvc repro` reading for seconds. What changes nothing
-    (`reported`, comments, a value given that is the shared one) is not in it. Raises PipelineError for what can be told
-    to be wrong without loading models; stage check tells the rest.
+    (`reported`, `search`, comments, a value given that is the shared one) is not in it. Raises PipelineError for what
+    can be told to be wrong without loading models; stage check tells the rest.
     """
     result: dict[str, Any] = {"seed": params.seed(tree), "folds": params.folds(tree)}
     result |= {section: params.mapping(tree, section) for section in params.sections() if section not in result}

@@ -11,7 +11,7 @@ from transformers import EarlyStoppingCallback, FeatureExtractionMixin, Progress
 
 from pipeline.examples.training_data import TrainingData, as_float
 from pipeline.learners.batches import Collator, EpochSampler, Positions
-from pipeline.learners.callbacks import Curves, Progress, StepSeeds
+from pipeline.learners.callbacks import Curves, Progress, StepSeeds, Watch, Watched
 from pipeline.learners.losses import loss_named, probabilities_of
 from pipeline.learners.resuming import checkpoints_in, drop_broken_checkpoints, early_end
 from pipeline.learners.trainer import ClassifierTrainer, arguments_of, logits_of
@@ -27,6 +27,7 @@ class NeuralClassifier:
     hidden states [clips, layers, hidden]) into the network's input, on its device; `feature_augment(features, targets)`
     follows it while training (SpecAugment). The network returns logits [clips, labels], or an object that has them.
     With `multi_label`, a clip may have several labels: probabilities are independent, mean average precision judges.
+    `watch` may be set before `fit`, to see the epochs' figures and to end the training by raising.
 
     Raises PipelineError for a loss that does not fit.
     """
@@ -47,6 +48,7 @@ class NeuralClassifier:
         self.feature_augment = feature_augment
         self.multi_label = multi_label
         self.loss = loss_named(training.loss, multi_label)
+        self.watch: Watch | None = None
 
     def fit(self, data: TrainingData, work: Path, live: Path) -> None:
         """Train, and keep the weights of the epoch that does best on the validation clips, as `data.judged` has them.
@@ -82,6 +84,8 @@ class NeuralClassifier:
         )
         trainer.remove_callback(ProgressCallback)
         trainer.add_callback(Progress())
+        if self.watch is not None:
+            trainer.add_callback(Watched(self.watch))
         if settings.patience is not None:
             trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=settings.patience))
         if arguments.process_index == 0:
