@@ -26,7 +26,7 @@ STAGES = Path(__file__).parent / "stages"
 # The order of --help.
 FLOW = (
     *("resolve", "check", "download", "prepare", "encode", "encoder_digest", "train", "predict", "vote"),
-    *("pseudo_label", "decide", "ensemble", "score", "compare"),
+    *("pseudo_label", "decide", "ensemble", "score", "report", "watch", "compare"),
 )
 PARTS_OF_OTHERS = {"access", "kernel"}  # `kaggle check` and the verbs of `kernel`
 
@@ -147,6 +147,14 @@ def compare(
 ) -> None:
     """Set all runs side by side: cost, accuracy with its interval, the authors' figures."""
     _stage("compare", into)
+
+
+@app.command()
+def report(
+    then_open: Annotated[bool, typer.Option("--open", help="Then show it in the browser.")] = False,
+) -> None:
+    """Write one page to look at and to listen to: report/index.html, complete in one file."""
+    _stage("report", then_open)
 
 
 @app.command()

@@ -102,7 +102,7 @@ class Layout:
         return self.root / "submissions"
 
     def submission(self, run: str) -> Path:
-        """Folder with submission.csv, metrics.json, confusion.csv, confusion.png."""
+        """Folder with submission.csv, metrics.json, confusion.csv, confusion.png, judged.parquet."""
         return self.submissions / run
 
     @property
@@ -117,6 +117,11 @@ class Layout:
     @property
     def scores(self) -> Path:
         return self.artifacts / "score" / "scores.json"
+
+    @property
+    def report(self) -> Path:
+        """The page: one file, complete without a network."""
+        return self.root / "report" / "index.html"
 
 
 @dataclass(frozen=True)

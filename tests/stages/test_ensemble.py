@@ -16,7 +16,7 @@ def test_the_vote_is_decided_and_written_like_a_run(judged_project, capsys):
     ensemble.main(layout)
     folder = layout.submission("ensemble")
     names = {file.name for file in folder.iterdir()}
-    assert names == {"confusion.csv", "confusion.png", "metrics.json", "submission.csv"}
+    assert names == {"confusion.csv", "confusion.png", "judged.parquet", "metrics.json", "submission.csv"}
     submission.check(
         folder / "submission.csv", judged_project.sample, judged_project.corpus.vocabulary.submission_labels
     )
