@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,8 @@ class Run(Task):
 
     `reported` is what the system's authors tell of it, for the table of `compare`; it changes nothing.
     `pseudo_labels` is for students alone. `seed` is added to the project's, so that a run `like` another is another
-    draw of it. `looks` are what stage predict takes the mean of; they change no training.
+    draw of it. `looks` are what stage predict takes the mean of, `engine` is what computes them there: torch, or the
+    run as one ONNX graph in onnxruntime; they change no training.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Run(Task):
     pseudo_labels: PseudoLabels | None = None
     seed: int = Field(0, ge=0)
     looks: tuple[Look, ...] = Field((Look(),), min_length=1)
+    engine: Literal["torch", "onnx"] = "torch"
     reported: str | float = ""
 
 
