@@ -8,7 +8,7 @@ from pipeline.layout import Layout
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 
 # What a run says that its training does not depend on.
-LATER = ("looks", *runs.SAID_OF_A_RUN)
+LATER = ("engine", "looks", *runs.SAID_OF_A_RUN)
 
 
 def resolved(tree: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +27,8 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     models = {name: runs.models_of(tree, name) for name in runs.names(tree)}
     result["models"] = models
     result["tasks"] = {name: task.model_dump() for name, task in runs.tasks(tree).items()}
-    result["looks"] = {name: runs.entry(tree, name).get("looks") for name in models}
+    for key in ("looks", "engine"):
+        result[key] = {name: runs.entry(tree, name).get(key) for name in models}
     result["runs"] = {name: _run(tree, name) for name in runs.teachers(tree)}
     result["students"] = {
         name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}
