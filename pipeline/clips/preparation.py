@@ -12,7 +12,7 @@ from pipeline.clips import silence
 from pipeline.clips.answers import in_order
 from pipeline.clips.corpus import CorpusWriter
 from pipeline.clips.intake import Intake, Quarantined
-from pipeline.clips.labels import COMMANDS, SILENCE, SILENCE_WORD, UNKNOWN, Vocabulary, check_commands
+from pipeline.clips.labels import COMMANDS, SILENCE, SILENCE_WORD, UNKNOWN, Label, Vocabulary, check_commands
 from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.clips.silence import Silence
@@ -28,15 +28,18 @@ class Prepare(Settings):
     else a clip is one second of the recording (`waveform.fit`). `folds`: speakers are dealt into so many parts, each of
     which judges the nets that learn from the others; 1 is a single split. `without` names labels of the submission
     (`unknown`, `silence`) that no training clip is meant to have.
+    `max_lost_share` of the test clips (a broken number of clips counts as one more) may be missing from the archive,
+    unreadable, or unknown to the sample submission: more, and it is probably the wrong archive.
     """
 
-    commands: tuple[str, ...] = COMMANDS
+    commands: tuple[Label, ...] = COMMANDS
     segments: bool = False
     folds: int = Field(1, ge=1, le=100)
     splits: Method = "auto"
     testing_list: TestingList = "train"
     silence: Silence = Silence()
     without: tuple[Literal["unknown", "silence"], ...] = ()
+    max_lost_share: float = Field(0.02, ge=0, le=1)
 
     @field_validator("commands")
     @classmethod
@@ -58,14 +61,14 @@ def build(
     """Write the corpus, quarantine.csv, sample.csv and answers.csv; return corpus.json's content and the quarantine.
 
     `sample` names the test clips in the order of the submission, `answers` are columns fname, label, usage; None where
-    there are none. Raises PipelineError if there is no training clip, no noise to make silence from, nothing to learn
-    a label from, or the clips cannot be split as asked.
+    there are none. Raises PipelineError if too many test clips are lost, there is no training clip, no noise to make
+    silence from, nothing to learn a label from, or the clips cannot be split as asked.
     """
     with CorpusWriter(folder) as writer:
         intake = Intake(writer, sample, settings.segments, settings.folds)
         for item in items:
             intake.take(item)
-        fnames = intake.complete()
+        fnames = intake.complete(settings.max_lost_share)
         writer.end_noise()
         rows = writer.rows
         if not (rows["part"] == "train").any():

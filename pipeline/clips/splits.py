@@ -39,10 +39,11 @@ def assign(
 
     `rows` has the columns clip, part, split, word, speaker, recording; a split that is already there wins. Methods:
     "lists" takes the archive's lists; "hash" takes `which_set`; "grouped" takes scikit-learn's StratifiedGroupKFold
-    (parts alike in words, speakers kept together); "auto" takes the lists if there are any, else the hash where it
-    makes 5-20 % of the clips validate, else the groups; "random" draws clips, alike in words and speakers, for runs
-    that learn to tell the speakers themselves. A clip without a speaker counts as a speaker of its own. `testing_list`
-    says what becomes of the clips that the method calls testing; "holdout" leaves them out of training and validation.
+    (parts alike in words, speakers kept together); "auto" takes the lists if the one for validation names clips, else
+    the hash where it makes 5-20 % of the clips validate, else the groups; "random" draws clips, alike in words and
+    speakers, for runs that learn to tell the speakers themselves. A clip without a speaker counts as a speaker of its
+    own. `testing_list` says what becomes of the clips that the method calls testing; "holdout" leaves them out of
+    training and validation.
 
     Raises PipelineError if a method cannot be applied, if nothing is left to train or to judge a fold with, if a
     speaker is in two splits or folds, or if clips that are also the test set (`SplitList.is_test_set`) are not held
@@ -175,7 +176,7 @@ def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, s
     # Segments of one recording stay together.
     clips = (rows["recording"].fillna(rows["clip"]) if "recording" in rows else rows["clip"]).to_numpy()
     rows = rows.assign(clip=clips)
-    has_list = any(given.split == "validation" for given in lists)
+    has_list = any(given.split == "validation" and given.names for given in lists)
     if method == "lists" or (method == "auto" and has_list):
         return _by_lists(clips, lists)
     if method in ("hash", "auto"):
