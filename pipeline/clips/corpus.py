@@ -30,7 +30,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
 
 # What becomes of a clip. Which clips judge a net is told by `fold`: the fold's own; -1 judges none.
-Split = Literal["train", "validation", "holdout", "test"]
+Split = Literal["train", "validation", "holdout", "test", "synthetic"]
 
 FORMAT = 3
 FILES = ("rows.parquet", "audio.arrow", "noise.arrow", "corpus.json")
@@ -266,6 +266,10 @@ class Corpus:
         """Return the stretches of background noise that the nets of a fold learn with."""
         return [noise for its, noise in _read_noises(self.folder / "noise.arrow") if its != fold]
 
+    def judging_noises(self, fold: int) -> list[Noise]:
+        """Return the stretches of background noise that the nets of a fold never learn with."""
+        return [noise for its, noise in _read_noises(self.folder / "noise.arrow") if its == fold]
+
     @cached_property
     def dataset(self) -> Any:
         """A `datasets.Dataset` of rows and samples; the samples stay on disk until they are asked for."""
@@ -294,5 +298,6 @@ def _counts(rows: pandas.DataFrame, vocabulary: Vocabulary) -> dict[str, dict[st
         labels = rows.loc[rows["split"] == split, "word"].map(lambda word: vocabulary.label_of(word, "commands"))
         found = labels.value_counts()
         counts[split] = {label: int(found.get(label, 0)) for label in vocabulary.submission_labels}
+    counts["synthetic"] = {"all": int((rows["split"] == "synthetic").sum())}
     counts["test"] = {"all": int((rows["split"] == "test").sum())}
     return counts

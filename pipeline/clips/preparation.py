@@ -8,7 +8,7 @@ import numpy as np
 import pandas
 from pydantic import Field, field_validator
 
-from pipeline.clips import silence
+from pipeline.clips import silence, synthetic
 from pipeline.clips.answers import in_order
 from pipeline.clips.corpus import CorpusWriter
 from pipeline.clips.intake import Intake, Quarantined
@@ -17,6 +17,7 @@ from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.clips.silence import Silence
 from pipeline.clips.splits import Method, TestingList, assign
+from pipeline.clips.synthetic import Speak, Synthetic
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
@@ -38,6 +39,7 @@ class Prepare(Settings):
     splits: Method = "auto"
     testing_list: TestingList = "train"
     silence: Silence = Silence()
+    synthetic: Synthetic = Synthetic()
     without: tuple[Literal["unknown", "silence"], ...] = ()
     max_lost_share: float = Field(0.02, ge=0, le=1)
 
@@ -57,12 +59,14 @@ def build(
     settings: Prepare,
     source: str,
     seed: int,
+    speak: Speak,
 ) -> tuple[dict[str, Any], pandas.DataFrame]:
     """Write the corpus, quarantine.csv, sample.csv and answers.csv; return corpus.json's content and the quarantine.
 
     `sample` names the test clips in the order of the submission, `answers` are columns fname, label, usage; None where
-    there are none. Raises PipelineError if too many test clips are lost, there is no training clip, no noise to make
-    silence from, nothing to learn a label from, or the clips cannot be split as asked.
+    there are none; `speak` makes what settings.synthetic asks for. Raises PipelineError if too many test clips are
+    lost, there is no training clip, no noise to make silence from, nothing to learn a label from, or the clips cannot be
+    split as asked.
     """
     with CorpusWriter(folder) as writer:
         intake = Intake(writer, sample, settings.segments, settings.folds)
@@ -76,10 +80,13 @@ def build(
         splits, folds = assign(rows, intake.lists, settings.splits, settings.testing_list, seed, settings.folds)
         splits, folds = _with_silence(writer, rows["word"].to_numpy(), splits, folds, settings, seed)
         words = writer.rows["word"]
+        spoken = synthetic.add(writer, settings.synthetic, seed, speak)
+        splits = np.concatenate([splits, np.full(spoken, "synthetic")])
+        folds = np.concatenate([folds, np.full(spoken, NEVER_JUDGED)])
         description = writer.finish(splits, folds, source=source, seed=seed, commands=settings.commands)
     vocabulary = Vocabulary(settings.commands, tuple(description["words"]))
     for fold in range(settings.folds):
-        learnt = set(words[(splits == "train") & (folds != fold)])
+        learnt = set(words[((splits == "train") & (folds != fold))[: len(words)]])
         _refuse_labels_without_clips({vocabulary.label_of(word, "commands") for word in learnt}, fold, settings)
     in_order(answers, fnames, vocabulary).to_csv(folder / "answers.csv", index=False)
     pandas.DataFrame({"fname": fnames}).to_csv(folder / "sample.csv", index=False)

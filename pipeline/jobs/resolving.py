@@ -5,6 +5,9 @@ from typing import Any
 from pipeline import code, params, runs, sections
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 
+# What a run says that its training does not depend on: predict does, or only the table of compare.
+LATER = ("looks", "reported")
+
 
 def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     """Return the sections, each run's task, and digests of the runs and of the code that each stage imports.
@@ -22,6 +25,7 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     models = {name: runs.models_of(tree, name) for name in runs.names(tree)}
     result["models"] = models
     result["tasks"] = {name: task.model_dump() for name, task in runs.tasks(tree).items()}
+    result["looks"] = {name: runs.entry(tree, name).get("looks") for name in models}
     result["runs"] = {name: _run(tree, name) for name in runs.teachers(tree)}
     result["students"] = {
         name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}
@@ -44,7 +48,7 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
 
 def _run(tree: dict[str, Any], name: str) -> str:
     """Return the digest of what a training depends on: the run's entry, the code of stage train and of its models."""
-    entry = {key: value for key, value in runs.entry(tree, name).items() if key != "reported"}
+    entry = {key: value for key, value in runs.entry(tree, name).items() if key not in LATER}
     models = [f"models.{model}" for model in runs.models_of(tree, name)]
     return params.digest({**entry, "code": _digest("train", models)})
 

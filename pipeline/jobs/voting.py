@@ -14,10 +14,12 @@ from pipeline.examples.target import Target, target_of
 from pipeline.examples.task import Task
 from pipeline.layout import Layout
 from pipeline.scoring import decision, ensemble
+from pipeline.scoring.combination import Combination
 from pipeline.scoring.ensemble import Ensemble, Vote
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.truth import judged_rows, truth_of
+from pipeline.scoring.voting_methods import Evidence
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,21 @@ class Election:
         return cls(settings, task, target, folders, members, truth, commands, shares)
 
     def fit(self) -> Vote:
-        """Return the vote, its weights fitted on all out-of-fold clips."""
+        """Return the vote, fitted on all out-of-fold clips."""
         return ensemble.fit_vote(self.settings, self.members, self.truth, self.commands, self.shares)
 
-    def weights_by(self, clips: NDArray[np.bool_]) -> dict[str, float]:
-        """Return the members' weights, fitted on the out-of-fold clips that `clips` marks alone."""
-        counted = clips if self.target.exclusive else clips[:, None]
-        truth = np.where(counted, self.truth, -1 if self.target.exclusive else np.nan)
-        tables = {name: member.table for name, member in self.members.items()}
-        return ensemble.weigh(self.settings, tables, truth, self.commands, self.shares)[0]
+    def combination_without(self, clips: NDArray[np.bool_]) -> Combination:
+        """Return how the members vote if the out-of-fold clips that `clips` marks have no say."""
+        first = next(iter(self.members.values()))
+        evidence = Evidence.of(
+            {name: member.table for name, member in self.members.items()},
+            self.truth,
+            first.speakers,
+            self.commands,
+            self.shares,
+            self.settings.temperature,
+        )
+        return ensemble.choose(self.settings, evidence.without(clips), first.blocks)
 
     def tables(self, split: str, fold: int | None = None) -> dict[str, Probabilities]:
         """Return the members' tables of a split: means over folds, or what the nets of one fold say.
@@ -71,16 +79,16 @@ class Election:
 
         return {name: Probabilities.read(path(folder)) for name, folder in self.folders.items()}
 
-    def vote(self, split: str, weights: Mapping[str, float]) -> Probabilities:
-        """Return the weighted vote on a split."""
-        return ensemble.vote(self.tables(split), weights, self.commands)
+    def vote(self, split: str, combination: Combination) -> Probabilities:
+        """Return the vote on a split."""
+        return combination.vote(self.tables(split), self.commands)
 
-    def finest(self, split: str, weights: Mapping[str, float], fold: int | None = None) -> Probabilities:
-        """Return the weighted vote over the finest labels of any member: words, where a member has them."""
+    def finest(self, split: str, combination: Combination, fold: int | None = None) -> Probabilities:
+        """Return the vote over the finest labels of any member: words, where a member has them."""
         tables = self.tables(split, fold)
-        if self.commands is None:
-            return ensemble.vote(tables, weights, None)
-        return ensemble.vote_words(tables, weights, self.commands)
+        return (
+            combination.vote(tables, None) if self.commands is None else combination.vote_words(tables, self.commands)
+        )
 
     @property
     def has_holdout(self) -> bool:

@@ -20,22 +20,23 @@ def main(layout: Layout) -> None:
     corpus = Corpus.open(layout.prepare)
     election = Election.read(layout, tree, corpus, "ensemble")
     vote = election.fit()
-    if vote.note:
-        print(vote.note)
+    if report := vote.report():
+        print(report)
     task, folder = election.task, layout.submission(ensemble.NAME)
     about = {
         **task.model_dump(include={"target", "presence"}),
-        "weights": {run: round(weight, 5) for run, weight in vote.weights.items()},
+        "weights": vote.combination.told()["weights"],
+        "vote": vote.told(),
     }
     if set(election.members) & set(runs.students(tree)):
         about["estimate_note"] = competition_report.OF_STUDENTS
-    holdout = election.vote("holdout", vote.weights) if election.has_holdout else None
+    holdout = election.vote("holdout", vote.combination) if election.has_holdout else None
     if not task.is_submitted:
         target_report.publish(folder, corpus, election.target, vote.out_of_fold, holdout, about)
         return
     rule = sections.decide(tree).for_run(ensemble.NAME)
     sample = submission.read_sample(layout.prepare / "sample.csv")
-    test, rng = election.vote("test", vote.weights), np.random.default_rng(params.seed(tree))
+    test, rng = election.vote("test", vote.combination), np.random.default_rng(params.seed(tree))
     provenance.keep_aside(folder)
     competition_report.publish(folder, rule, corpus, sample, vote.out_of_fold, test, holdout, rng, about)
     members = {name: runs.entry(tree, name) for name in election.members}

@@ -24,7 +24,7 @@ def main(layout: Layout, name: str) -> None:
     paths = layout.run(name, name in runs.students(tree))
     read, target = reader_of(layout.encode, corpus, run.model), target_of(corpus, run)
     with replacing_folder(paths.probabilities) as folder:
-        with Predictor(folder, corpus, name, target.labels, target.exclusive) as predictor:
+        with Predictor(folder, corpus, name, target.labels, target.exclusive, run.looks) as predictor:
             for fold in folds:
                 classifier, about = trained(paths.model(fold), tree, name)
                 if about["corpus"] != corpus.fingerprint or about["fold"] != fold:

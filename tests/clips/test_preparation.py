@@ -58,10 +58,10 @@ def pitches(samples):
     return set(np.flatnonzero(spectrum > 0.2 * spectrum.max()) // 20 * 20)  # whole multiples of 20 Hz
 
 
-def made(folder, items, seed=0, sample=None, answers=None, **section):
+def made(folder, items, seed=0, sample=None, answers=None, speak=None, **section):
     folder.mkdir(exist_ok=True)
     settings = Prepare(**{"commands": COMMANDS, "splits": "grouped", "max_lost_share": 0.5, **section})
-    build(folder, items, sample, answers, settings, "demo", seed)
+    build(folder, items, sample, answers, settings, "demo", seed, speak)
     return Corpus.open(folder)
 
 

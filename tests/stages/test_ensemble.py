@@ -8,20 +8,23 @@ from pipeline.scoring import submission
 from pipeline.stages import decide, ensemble
 
 
-def test_the_vote_is_decided_and_written_like_a_run(judged_project):
+def test_the_vote_is_decided_and_written_like_a_run(judged_project, capsys):
     layout = judged_project.layout
     for run in ("ast", "words"):
         decide.main(layout, run)
     ensemble.main(layout)
     folder = layout.submission("ensemble")
     names = {file.name for file in folder.iterdir()}
-    assert names == {"confusion.csv", "confusion.png", "metrics.json", "submission.csv"}
+    assert names == {"confusion.csv", "confusion.png", "judged.parquet", "metrics.json", "submission.csv"}
     submission.check(
         folder / "submission.csv", judged_project.sample, judged_project.corpus.vocabulary.submission_labels
     )
     metrics = read_json(folder / "metrics.json")
     assert set(metrics["weights"]) == {"ast", "words"}
-    assert metrics["weights"]["ast"] > metrics["weights"]["words"]
+    assert metrics["weights"] == metrics["vote"]["weights"]
+    assert list(metrics["vote"]["tried"]) == ["equal", "accuracy", "greedy", "stacking"]
+    assert metrics["vote"]["against_best_run"]["run"] == "ast"
+    assert "against the best single run, ast" in capsys.readouterr().out
     assert metrics["holdout"]["clips"] == 4 * 13
     figures = [read_json(layout.submission(run) / "metrics.json") for run in ("ast", "words")]
     assert metrics["selected"]["prior_accuracy"] >= max(each["selected"]["prior_accuracy"] for each in figures)

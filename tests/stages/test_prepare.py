@@ -217,7 +217,10 @@ def test_a_validation_set_without_a_command_is_told(project, capsys):
     only = Recording("train", "no/s9_nohash_0.wav", NOISE.data[:32_044], "no", "s9")
     items = [item for item in training_clips() if item.name != "no/s0_nohash_0.wav"]
     project([*items, only, NOISE, *TEST, *lists])
-    assert "Warning: no validation clip is no, so nothing tells how well that is heard." in capsys.readouterr().out
+    assert (
+        "Warning: no validation clip is no, silence, so nothing tells how well that is heard."
+        in capsys.readouterr().out
+    )
 
 
 def test_words_match_however_their_accents_are_written(project):
