@@ -65,8 +65,8 @@ def build(
 
     `sample` names the test clips in the order of the submission, `answers` are columns fname, label, usage; None where
     there are none; `speak` makes what settings.synthetic asks for. Raises PipelineError if too many test clips are
-    lost, there is no training clip, no noise to make silence from, nothing to learn a label from, or the clips cannot be
-    split as asked.
+    lost, there is no training clip, no noise to make silence from, nothing to learn a label from, or the clips cannot
+    be split as asked.
     """
     with CorpusWriter(folder) as writer:
         intake = Intake(writer, sample, settings.segments, settings.folds)

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import pandas
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import SplitList
@@ -102,6 +101,9 @@ def _dealt(rows: pandas.DataFrame, pool: np.ndarray, folds: int, at_random: bool
 
 def _folding(groups: np.ndarray, words: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
     """Return the positions of the clips that each fold holds: groups kept together, folds alike in words."""
+    # Here, since it takes a second to load, and the archive's lists and the hash need it not.
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     # Where each clip is a group of its own both mean the same, and the one for groups takes minutes.
     alone = len(np.unique(groups)) == len(groups)
     folding = (StratifiedKFold if alone else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
