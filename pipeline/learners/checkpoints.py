@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
@@ -18,6 +17,7 @@ from transformers import (
 
 from pipeline.errors import PipelineError
 from pipeline.files import alone, read_json, replacing_folder, restored
+from pipeline.learners.resuming import is_whole
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -154,15 +154,6 @@ def load(model: Any, folder: Path, config: Any) -> tuple[Any, Any]:
             f"of its size, such as {lacking[0]}.\nChange `checkpoint` or `config` of the run in params.yaml."
         )
     return loaded, AutoFeatureExtractor.from_pretrained(folder)
-
-
-def is_whole(weights: Path) -> bool:
-    """Return whether a safetensors file is there and has all the bytes that its header promises."""
-    try:
-        with safe_open(weights, "pt"):
-            return True
-    except (OSError, SafetensorError):
-        return False
 
 
 def _fetch(checkpoint: str, revision: str | None, stored: Path, form: Form) -> None:
