@@ -179,6 +179,15 @@ def report(
 
 
 @app.command()
+def watch(
+    port: Annotated[int, typer.Option(help="Of this machine alone; 0 takes a free one.", min=0, max=65535)] = 8765,
+    then_open: Annotated[bool, typer.Option("--open", help="Then show it in the browser.")] = False,
+) -> None:
+    """Show the same page while training goes on, on 127.0.0.1: curves, time left, the machine's load."""
+    _stage("watch", port, then_open)
+
+
+@app.command()
 def bench(
     archives: Annotated[Path | None, typer.Option(help="A folder with train.7z and test.7z.")] = None,
     rounds: Annotated[int, typer.Option(help="How often each pair is timed.", min=1)] = 3,

@@ -102,6 +102,7 @@ def edited(tmp_path, monkeypatch):
 
     def now():
         code._source.cache_clear()
+        code._data.cache_clear()
         code._imported.cache_clear()
         return flat(resolved(TREE))
 
@@ -117,6 +118,7 @@ def edited(tmp_path, monkeypatch):
 
     yield edited
     code._source.cache_clear()
+    code._data.cache_clear()
     code._imported.cache_clear()
 
 
@@ -130,7 +132,8 @@ TRAININGS = {"runs.net", "runs.with-detector", "runs.probe", "students.pupil.tra
 PREDICTIONS = {f"code_of_predict.{name}" for name in ("net", "with-detector", "probe", "pupil")}
 # All that a stage of the graph depends on: params of dvc.yaml.
 BESIDE_THE_GRAPH = {
-    f"code.{verb}" for verb in ("access", "bench", "compare", "gate", "kernel", "prune", "resolve", "submissions")
+    f"code.{verb}"
+    for verb in ("access", "bench", "compare", "gate", "kernel", "prune", "resolve", "submissions", "watch")
 }
 BESIDE_THE_GRAPH |= {"code.submit", "code.validate"}
 # Watched by the digests of runs and code_of_predict, with the models; these two stand for no stage of the graph.
@@ -145,6 +148,13 @@ def watched(keys):
 def test_a_report_concerns_no_training(edited, file):
     assert not watched(edited(file)) & TRAININGS
     assert "code.decide" in edited(file)
+
+
+@pytest.mark.parametrize(
+    "file", ["reporting/page/errors.py", "reporting/page/page.css", "reporting/page/charts/loss.json"]
+)
+def test_the_page_concerns_no_other_stage(edited, file):
+    assert watched(edited(file)) == {"code.report"}
 
 
 def test_the_trainer_concerns_networks_and_no_probe_decision_or_corpus(edited):
