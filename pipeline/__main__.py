@@ -26,11 +26,12 @@ STAGES = Path(__file__).parent / "stages"
 # The order of --help.
 FLOW = (
     *("resolve", "check", "download", "prepare", "encode", "encoder_digest", "train", "predict", "vote"),
-    *("pseudo_label", "decide", "ensemble", "score", "compare"),
+    *("pseudo_label", "decide", "ensemble", "score", "report", "watch", "compare", "search"),
 )
 PARTS_OF_OTHERS = {"access", "kernel"}  # `kaggle check` and the verbs of `kernel`
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file may not be so big"}
+FORBIDDEN = {errno.EACCES: "no permission", errno.EPERM: "not permitted", errno.EROFS: "the file system is read-only"}
 
 app = typer.Typer(
     help="From a speech competition's archives to scored submissions. `dvc repro` runs the stages in order; "
@@ -44,6 +45,9 @@ RunName = Annotated[str, typer.Argument(help="A run's name, as listed under 'run
 
 
 def _stage(name: str, *arguments: object) -> None:
+    # torchrun starts each of its processes with this: of all stages, only a training shares its work out to them.
+    if name != "train" and os.environ.get("RANK", "0") != "0":
+        return
     importlib.import_module(f"pipeline.stages.{name}").main(Layout(), *arguments)
 
 
@@ -59,6 +63,16 @@ def train(
 def predict(run: RunName) -> None:
     """Write one run's probabilities: out of fold for the training archive, the mean over folds for the test clips."""
     _stage("predict", run)
+
+
+@app.command()
+def search(
+    run: RunName,
+    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls included.", min=1)] = 20,
+    all_folds: Annotated[bool, typer.Option("--all-folds", help="On all of `folds`, not on the first alone.")] = False,
+) -> None:
+    """Try values from the ranges that a run names under `search`; resumes after a kill."""
+    _stage("search", run, trials, all_folds)
 
 
 @app.command("pseudo_label")
@@ -148,6 +162,20 @@ def compare(
 ) -> None:
     """Set all runs side by side: cost, accuracy with its interval, the authors' figures."""
     _stage("compare", into)
+
+
+@app.command()
+def prune(remove: Annotated[bool, typer.Option("--remove", help="Delete it.")] = False) -> None:
+    """List what runs left that are listed no more: unfinished trainings, times, files under a local score."""
+    _stage("prune", remove)
+
+
+@app.command()
+def report(
+    then_open: Annotated[bool, typer.Option("--open", help="Then show it in the browser.")] = False,
+) -> None:
+    """Write one page to look at and to listen to: report/index.html, complete in one file."""
+    _stage("report", then_open)
 
 
 @app.command()
@@ -296,6 +324,10 @@ def main() -> None:
 
         sys.exit(f"error: {masked(str(error))}")
     except OSError as error:
+        if error.errno in FORBIDDEN:
+            sys.exit(
+                f"error: {FORBIDDEN[error.errno].capitalize()}: {error.filename or error}\nAllow it, and run it again."
+            )
         if error.errno not in FULL:
             raise
         sys.exit(

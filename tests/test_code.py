@@ -130,7 +130,7 @@ TRAININGS = {"runs.net", "runs.with-detector", "runs.probe", "students.pupil.tra
 PREDICTIONS = {f"code_of_predict.{name}" for name in ("net", "with-detector", "probe", "pupil")}
 # All that a stage of the graph depends on: params of dvc.yaml.
 BESIDE_THE_GRAPH = {
-    f"code.{verb}" for verb in ("access", "bench", "compare", "gate", "kernel", "resolve", "submissions")
+    f"code.{verb}" for verb in ("access", "bench", "compare", "gate", "kernel", "prune", "resolve", "submissions")
 }
 BESIDE_THE_GRAPH |= {"code.submit", "code.validate"}
 # Watched by the digests of runs and code_of_predict, with the models; these two stand for no stage of the graph.
