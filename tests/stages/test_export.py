@@ -137,3 +137,16 @@ def test_a_streaming_net_is_exported_and_listens(layout, tmp_path, capsys):
         lines = [line for line in capsys.readouterr().out.splitlines() if "words.wav" not in line]
         assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
         assert len(lines) > 4
+
+
+def test_words_in_noise_are_counted_at_given_numbers_of_false_alarms(layout, capsys):
+    listen.measure(layout, "ast", None, Spotting(smoothing_ms=200), hop_ms=200, hours=0.01)
+    told = read_json(layout.listening("ast") / "measure.json")
+    assert [each["snr_db"] for each in told["measured"]] == [20, 10, 5]
+    assert told["engine"] == "onnxruntime, float32"
+    for each in told["measured"]:
+        assert max(point["detection_rate"] for point in each["points"]) > 0
+        assert [figure["alarms_per_hour"] for figure in each["figures"]] == [1, 5]
+        assert each["words"] > 10
+    assert (layout.listening("ast") / "curve.png").stat().st_size > 10_000
+    assert "20 dB" in capsys.readouterr().out
