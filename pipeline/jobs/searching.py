@@ -128,8 +128,9 @@ def ranges_of(tree: dict[str, Any], name: str) -> Ranges:
     where = f"{runs.where_of(tree, name)}.search"
     ranges: Ranges = {}
     for key, says in (runs.entry(tree, name).get("search") or {}).items():
-        kind = Choices if isinstance(says, dict) and "choices" in says else Range
-        ranges[key] = params.validate(says, kind, f"{where}, {key}")
+        is_choice = isinstance(says, dict) and "choices" in says
+        place = f"{where}, {key}"
+        ranges[key] = params.validate(says, Choices, place) if is_choice else params.validate(says, Range, place)
         for end in ranges[key].ends:
             try:
                 _read(changed(tree, name, {key: end}), name)

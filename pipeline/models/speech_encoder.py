@@ -17,7 +17,6 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
     SeamlessM4TFeatureExtractor,
-    SequenceFeatureExtractor,
     Wav2Vec2FeatureExtractor,
 )
 
@@ -70,7 +69,7 @@ class Params(Settings):
 def check(params: Params, store: Path) -> None:
     _, config, extractor = _configure(params, ["yes", "no"], store)
     with torch.device("meta"):
-        _freeze(MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING[type(config)](config), params)
+        _freeze(_class_of(config)(config), params)
     _front_end(extractor)
 
 
@@ -78,7 +77,7 @@ def build(
     params: Params, training: Training, labels: list[str], examples: Examples, store: Path
 ) -> TransformerClassifier:
     folder, config, extractor = _configure(params, labels, store)
-    kind = MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING[type(config)]
+    kind = _class_of(config)
     model = kind(config) if folder is None else checkpoints.load(kind, folder, config)[0]
     _freeze(model, params)
     return TransformerClassifier(model, _front_end(extractor), extractor, training, multi_label=examples.multi_label)
@@ -90,12 +89,13 @@ def restore(folder: Path, training: Training) -> TransformerClassifier:
     return TransformerClassifier(model, _front_end(extractor), extractor, training)
 
 
-def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | None, Any, SequenceFeatureExtractor]:
+def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | None, Any, Any]:
     """Return the checkpoint's folder, if one is asked for, the configuration and the feature extractor."""
-    folder = None
+    folder, architecture = None, params.architecture or ""
     if params.checkpoint is not None:
         folder = checkpoints.resolve(params.checkpoint, params.revision, store)
-    kind = _model_class(params.architecture if folder is None else read_json(folder / checkpoints.CONFIG)["model_type"])
+        architecture = str(read_json(folder / checkpoints.CONFIG).get("model_type"))
+    kind = _model_class(architecture)
     extractor = _extractor(params, folder, kind)
     clip = _front_end(extractor)(torch.zeros(1, CLIP_SAMPLES))
     values = dict(params.config)
@@ -104,6 +104,10 @@ def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | N
         known = kind.config_class().to_dict()
         values |= {"use_weighted_layer_sum": True, **{key: 0.0 for key in LAYER_DROP if key in known}}
     return folder, checkpoints.configure(kind, values, folder, labels, lambda _: tuple(clip.shape[1:])), extractor
+
+
+def _class_of(config: Any) -> Any:
+    return MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING[type(config)]
 
 
 def _model_class(architecture: str) -> Any:
@@ -119,7 +123,7 @@ def _model_class(architecture: str) -> Any:
     return MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING[CONFIG_MAPPING[architecture]]
 
 
-def _extractor(params: Params, folder: Path | None, model: Any) -> SequenceFeatureExtractor:
+def _extractor(params: Params, folder: Path | None, model: Any) -> Any:
     """Return the checkpoint's or the architecture's feature extractor, with `params.extractor` over its values.
 
     Raises PipelineError for an unknown key, or clips of another sample rate.
@@ -127,7 +131,7 @@ def _extractor(params: Params, folder: Path | None, model: Any) -> SequenceFeatu
     if folder is not None:
         extractor = AutoFeatureExtractor.from_pretrained(folder)
     else:
-        kind = FEATURE_EXTRACTOR_MAPPING[model.config_class]
+        kind: Any = FEATURE_EXTRACTOR_MAPPING[model.config_class]
         if kind.model_input_names[0] != model.main_input_name:
             kind = SeamlessM4TFeatureExtractor  # wav2vec2-bert's; the table (transformers 5.23) has another
         extractor = kind(**({"do_normalize": True} if kind is Wav2Vec2FeatureExtractor else {}))
@@ -158,7 +162,7 @@ def _freeze(model: Any, params: Params) -> None:
     model.freeze_feature_encoder()
 
 
-def _front_end(extractor: SequenceFeatureExtractor) -> nn.Module:
+def _front_end(extractor: Any) -> nn.Module:
     """Return what makes a clip the model's input: the extractor, or its like for whole batches, if it only scales."""
     if not isinstance(extractor, Wav2Vec2FeatureExtractor):
         return Extracted(extractor)
