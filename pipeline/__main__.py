@@ -26,7 +26,7 @@ STAGES = Path(__file__).parent / "stages"
 # The order of --help.
 FLOW = (
     *("resolve", "check", "download", "prepare", "encode", "encoder_digest", "train", "predict", "vote"),
-    *("pseudo_label", "decide", "ensemble", "score", "compare", "search"),
+    *("pseudo_label", "decide", "ensemble", "score", "report", "watch", "compare", "search"),
 )
 PARTS_OF_OTHERS = {"access", "kernel"}  # `kaggle check` and the verbs of `kernel`
 
@@ -112,11 +112,60 @@ def gate(
 
 
 @app.command()
+def export(
+    run: RunName,
+    int8: Annotated[bool, typer.Option("--int8", help="A second file with weights of 8 bits.")] = False,
+    streaming: Annotated[bool, typer.Option("--streaming", help="Another that hears 100 ms at a time.")] = False,
+    fold: Annotated[int | None, typer.Option(help="By default the first that is trained.", min=0)] = None,
+) -> None:
+    """Write a trained run as one ONNX file for small devices, and measure it."""
+    _stage("export", run, int8, streaming, fold)
+
+
+@app.command()
+def listen(
+    file: Annotated[
+        Path | None, typer.Argument(help="A recording; without one, the microphone.", metavar="[FILE.WAV]")
+    ] = None,
+    device: Annotated[int | None, typer.Option(help="The microphone's number; by default the system's own.")] = None,
+    run: Annotated[str | None, typer.Option(help="By default the first run that can hear.")] = None,
+    model: Annotated[Path | None, typer.Option(help="An exported file in place of a run.", metavar="FILE.onnx")] = None,
+    threshold: Annotated[float, typer.Option(help="Probability that makes a word.", min=0.001, max=1)] = 0.7,
+    smoothing_ms: Annotated[float, typer.Option(help="The probability is averaged over this.", min=0)] = 300,
+    refractory_ms: Annotated[float, typer.Option(help="After a word, none for so long.", min=0)] = 1000,
+    hop_ms: Annotated[int, typer.Option(help="From one second heard to the next.", min=10, max=1000)] = 100,
+    measure: Annotated[bool, typer.Option("--measure", help="Count words found and false alarms in noise.")] = False,
+    hours: Annotated[float, typer.Option(help="Of noise, with --measure.", min=0.01)] = 1,
+    web: Annotated[bool, typer.Option("--web", help="A page on 127.0.0.1 with all exported runs.")] = False,
+    port: Annotated[int, typer.Option(help="Of the page.", min=0, max=65535)] = 7860,
+) -> None:
+    """Say what a run hears in a recording or through the microphone."""
+    from pipeline.listening.spotting import Spotting
+
+    spotting = Spotting(threshold=threshold, smoothing_ms=smoothing_ms, refractory_ms=refractory_ms)
+    stage = importlib.import_module("pipeline.stages.listen")
+    if web:
+        stage.serve(Layout(), spotting, hop_ms, port)
+    elif measure:
+        stage.measure(Layout(), run, model, spotting, hop_ms, hours)
+    else:
+        stage.main(Layout(), file, device, run, model, spotting, hop_ms)
+
+
+@app.command()
 def compare(
     into: Annotated[Path | None, typer.Option(help="A file to put the table into, between its marks.")] = None,
 ) -> None:
     """Set all runs side by side: cost, accuracy with its interval, the authors' figures."""
     _stage("compare", into)
+
+
+@app.command()
+def report(
+    then_open: Annotated[bool, typer.Option("--open", help="Then show it in the browser.")] = False,
+) -> None:
+    """Write one page to look at and to listen to: report/index.html, complete in one file."""
+    _stage("report", then_open)
 
 
 @app.command()

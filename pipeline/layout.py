@@ -65,6 +65,14 @@ class Layout:
         """What is sent to Kaggle and comes back: bundle, dataset, output."""
         return self.artifacts / "kernel"
 
+    def export(self, run: str) -> Path:
+        """A run's ONNX files and report.json."""
+        return self.artifacts / "export" / run
+
+    def listening(self, run: str) -> Path:
+        """What `listen --measure` found: measure.json, curve.png."""
+        return self.artifacts / "listen" / run
+
     @property
     def comparison(self) -> Path:
         """Folder with table.md and table.csv: all runs side by side."""
@@ -98,7 +106,7 @@ class Layout:
         return self.root / "submissions"
 
     def submission(self, run: str) -> Path:
-        """Folder with submission.csv, metrics.json, confusion.csv, confusion.png."""
+        """Folder with submission.csv, metrics.json, confusion.csv, confusion.png, judged.parquet."""
         return self.submissions / run
 
     @property
@@ -113,6 +121,11 @@ class Layout:
     @property
     def scores(self) -> Path:
         return self.artifacts / "score" / "scores.json"
+
+    @property
+    def report(self) -> Path:
+        """The page: one file, complete without a network."""
+        return self.root / "report" / "index.html"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
@@ -69,6 +70,8 @@ def fit(
     if len(recipes) > 1:
         groups_of(target.labels)  # refuses what a detector cannot tell
     read = reader_of(encoded, corpus, run.model)
+    if read != corpus.samples or corpus.dtype != np.int16:
+        _refuse_looks(run, where)
     data = training_data_of(corpus, fold, run, target, read, run.augmentation, run.rebalancing, seed, soft)
     about = _about(run, where, recipes, target, corpus, fold, seed, read, soft)
     # Named by all that shapes the weights, so that a changed parameter never resumes from the old one's checkpoint.
@@ -97,6 +100,14 @@ def fit(
             shutil.copytree(work / "live", folder, dirs_exist_ok=True)
         write_json(to.timing, {"seconds": clock.seconds, "clips": len(data.train.rows)})
         _delete(work)
+
+
+def _refuse_looks(run: Run, where: str) -> None:
+    if not all(look.is_bare for look in run.looks):
+        raise PipelineError(
+            f"params.yaml, section {where}: `looks` move clips of samples, and the model '{run.model}' is given none "
+            "here. Delete `looks`."
+        )
 
 
 def _about(

@@ -11,6 +11,7 @@ from pipeline.clips.preparation import Prepare, build
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, replacing_folder
 from pipeline.layout import Layout
+from pipeline.synthesis.speech import synthetic_clips
 
 
 def prepare(layout: Layout, settings: Prepare, seed: int) -> str:
@@ -23,7 +24,7 @@ def prepare(layout: Layout, settings: Prepare, seed: int) -> str:
     with replacing_folder(layout.prepare) as folder:
         items = tqdm(source.read(files), desc="prepare", unit=" clips", mininterval=1)
         sample, answers = source.sample(files), source.answers(files)
-        description, quarantine = build(folder, items, sample, answers, settings, name, seed)
+        description, quarantine = build(folder, items, sample, answers, settings, name, seed, synthetic_clips)
     return _summary(description["counts"], quarantine, layout.prepare)
 
 
@@ -45,7 +46,9 @@ def _summary(counts: dict[str, dict[str, int]], quarantine: pandas.DataFrame, fo
     judged: dict[str, Any] = {split: counts[split] for split in ("train", "validation", "holdout")}
     table = pandas.DataFrame(judged)
     table.loc["all"] = table.sum()
-    lines = [table.to_string(), f"test clips: {counts['test']['all']}"]
+    made = counts["synthetic"]["all"]
+    spoken = [f"synthetic clips, never judged: {made}"] if made else []
+    lines = [table.to_string(), *spoken, f"test clips: {counts['test']['all']}"]
     for (part, action), count in quarantine.groupby(["part", "action"]).size().items():
         lines.append(f"{part} clips {action}: {count} (see {folder / 'quarantine.csv'})")
     return "\n".join(lines)

@@ -7,6 +7,9 @@ from pipeline import code, params, runs, sections
 from pipeline.layout import Layout
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 
+# What a run says that its training does not depend on.
+LATER = ("engine", "looks", *runs.SAID_OF_A_RUN)
+
 
 def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     """Return the sections, each run's task, and digests of the runs and of the code that each stage imports.
@@ -24,6 +27,8 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     models = {name: runs.models_of(tree, name) for name in runs.names(tree)}
     result["models"] = models
     result["tasks"] = {name: task.model_dump() for name, task in runs.tasks(tree).items()}
+    for key in ("looks", "engine"):
+        result[key] = {name: runs.entry(tree, name).get(key) for name in models}
     result["runs"] = {name: _run(tree, name) for name in runs.teachers(tree)}
     result["students"] = {
         name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}
@@ -59,7 +64,7 @@ def unlisted(layout: Layout, tree: dict[str, Any]) -> list[Path]:
 
 def _run(tree: dict[str, Any], name: str) -> str:
     """Return the digest of what a training depends on: the run's entry, the code of stage train and of its models."""
-    entry = {key: value for key, value in runs.entry(tree, name).items() if key not in runs.SAID_OF_A_RUN}
+    entry = {key: value for key, value in runs.entry(tree, name).items() if key not in LATER}
     models = [f"models.{model}" for model in runs.models_of(tree, name)]
     return params.digest({**entry, "code": _digest("train", models)})
 

@@ -98,6 +98,7 @@ class NeuralClassifier:
             trainer.train(resume_from_checkpoint=None if last is None else str(last))
         finally:
             trainer.end_loader_processes()
+        trainer.keep_average()
         self.model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         # The caller deletes `work`, from which a slower process may still be loading the best weights.
         trainer.accelerator.wait_for_everyone()
@@ -108,7 +109,9 @@ class NeuralClassifier:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(device).eval()
         self.front_end.to(device).eval()
-        precision = precision_of(self.training.precision, device)
+        wanted = self.training.precision
+        # A forward pass on a processor is quick enough without rounding its probabilities to three digits.
+        precision = "fp32" if wanted == "fastest" and device.type == "cpu" else precision_of(wanted, device)
         batches = []
         for start in range(0, len(inputs), self.training.eval_batch_size):
             batch = torch.from_numpy(inputs[start : start + self.training.eval_batch_size]).to(device)

@@ -16,13 +16,14 @@ from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import decide
 
 
-def test_a_run_gets_its_four_files(judged_project):
+def test_a_run_gets_its_five_files(judged_project):
     layout = judged_project.layout
     decide.main(layout, "ast")
     folder = layout.submission("ast")
     assert sorted(file.name for file in folder.iterdir()) == [
         "confusion.csv",
         "confusion.png",
+        "judged.parquet",
         "metrics.json",
         "submission.csv",
     ]
