@@ -24,6 +24,7 @@ from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples
 from pipeline.features.extracted import Extracted
+from pipeline.features.mel_kernels import start_as_mel
 from pipeline.features.normalise import UnitVariance
 from pipeline.files import read_json
 from pipeline.learners import checkpoints
@@ -33,6 +34,7 @@ from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "check", "restore"]
 
+FIRST_CONVOLUTION = ".feature_extractor.conv_layers.0.conv.weight"
 LAYER_DROP = ("layerdrop", "encoder_layerdrop")  # the share of layers that training skips, by architecture
 
 
@@ -41,7 +43,8 @@ class Params(Settings):
 
     `config` and `extractor` hold keys of the architecture's configuration and of its feature extractor, which override
     the checkpoint's. `layer_weighting` reads a learnt mixture of all layers in place of the last (Peters et al. 2018);
-    no layer is then dropped at random while training.
+    no layer is then dropped at random while training. `mel_start` lets the first convolution over the waveform, of a net
+    without a checkpoint, start as a mel filter bank.
     Whisper's encoder takes 30 seconds at a time; for clips of one second, set `extractor: {chunk_length: 1}` and
     `config: {max_source_positions: 50}`.
     """
@@ -51,6 +54,7 @@ class Params(Settings):
     architecture: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     extractor: dict[str, Any] = Field(default_factory=dict)
+    mel_start: bool = False
     layer_weighting: bool = False
     freeze_feature_encoder: bool = False
 
@@ -61,6 +65,8 @@ class Params(Settings):
                 "set either checkpoint, or architecture (such as hubert) for a net from config alone; found "
                 + ("neither" if self.checkpoint is None else "both")
             )
+        if self.mel_start and self.checkpoint is not None:
+            raise ValueError("mel_start is of nets from config alone; the checkpoint's convolutions have learnt theirs")
         if self.layer_weighting and any(self.config.get(key) for key in LAYER_DROP):
             raise ValueError("layer_weighting needs all layers in each step: take layerdrop out of config")
         return self
@@ -69,7 +75,7 @@ class Params(Settings):
 def check(params: Params, store: Path) -> None:
     _, config, extractor = _configure(params, ["yes", "no"], store)
     with torch.device("meta"):
-        _freeze(_class_of(config)(config), params)
+        _prepare(_class_of(config)(config), params)
     _front_end(extractor)
 
 
@@ -79,7 +85,7 @@ def build(
     folder, config, extractor = _configure(params, labels, store)
     kind = _class_of(config)
     model = kind(config) if folder is None else checkpoints.load(kind, folder, config)[0]
-    _freeze(model, params)
+    _prepare(model, params)
     return TransformerClassifier(model, _front_end(extractor), extractor, training, multi_label=examples.multi_label)
 
 
@@ -151,15 +157,26 @@ def _extractor(params: Params, folder: Path | None, model: Any) -> Any:
     return extractor
 
 
-def _freeze(model: Any, params: Params) -> None:
-    if not params.freeze_feature_encoder:
+def _prepare(model: Any, params: Params) -> None:
+    """Let the convolutions over the waveform start as `params` says, and freeze them if it does.
+
+    Raises PipelineError if the architecture has none.
+    """
+    if not (params.mel_start or params.freeze_feature_encoder):
         return
     if not hasattr(model, "freeze_feature_encoder"):
         raise PipelineError(
-            f"{type(model).__name__} has no convolutions over the waveform that could be frozen.\n"
-            "Take `freeze_feature_encoder` out of the run's parameters in params.yaml."
+            f"{type(model).__name__} has no convolutions over the waveform.\n"
+            "Take `mel_start` and `freeze_feature_encoder` out of the run's parameters in params.yaml."
         )
-    model.freeze_feature_encoder()
+    if params.mel_start:
+        (first,) = (weight for name, weight in model.named_parameters() if name.endswith(FIRST_CONVOLUTION))
+        try:
+            start_as_mel(first)
+        except ValueError as error:
+            raise PipelineError(f"{error}.\nChange `config` in the run's parameters in params.yaml.") from None
+    if params.freeze_feature_encoder:
+        model.freeze_feature_encoder()
 
 
 def _front_end(extractor: Any) -> nn.Module:
