@@ -26,7 +26,7 @@ STAGES = Path(__file__).parent / "stages"
 # The order of --help.
 FLOW = (
     *("resolve", "check", "download", "prepare", "encode", "encoder_digest", "train", "predict", "vote"),
-    *("pseudo_label", "decide", "ensemble", "score", "report", "watch", "compare"),
+    *("pseudo_label", "decide", "ensemble", "score", "report", "watch", "compare", "search"),
 )
 PARTS_OF_OTHERS = {"access", "kernel"}  # `kaggle check` and the verbs of `kernel`
 
@@ -63,6 +63,16 @@ def train(
 def predict(run: RunName) -> None:
     """Write one run's probabilities: out of fold for the training archive, the mean over folds for the test clips."""
     _stage("predict", run)
+
+
+@app.command()
+def search(
+    run: RunName,
+    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls included.", min=1)] = 20,
+    all_folds: Annotated[bool, typer.Option("--all-folds", help="On all of `folds`, not on the first alone.")] = False,
+) -> None:
+    """Try values from the ranges that a run names under `search`; resumes after a kill."""
+    _stage("search", run, trials, all_folds)
 
 
 @app.command("pseudo_label")
@@ -109,10 +119,11 @@ def gate(
 def export(
     run: RunName,
     int8: Annotated[bool, typer.Option("--int8", help="A second file with weights of 8 bits.")] = False,
+    streaming: Annotated[bool, typer.Option("--streaming", help="Another that hears 100 ms at a time.")] = False,
     fold: Annotated[int | None, typer.Option(help="By default the first that is trained.", min=0)] = None,
 ) -> None:
     """Write a trained run as one ONNX file for small devices, and measure it."""
-    _stage("export", run, int8, fold)
+    _stage("export", run, int8, streaming, fold)
 
 
 @app.command()

@@ -107,6 +107,10 @@ class Layout:
         round_ = self.second if is_student else self.artifacts
         return RunPaths(round_ / "train" / name, self.artifacts / "work" / name, round_ / "predict" / name)
 
+    def search(self, run: str) -> Path:
+        """The store of a run's searches, a folder a trial, trials.csv and best.yaml; no stage of the graph's."""
+        return self.artifacts / "search" / run
+
     @property
     def submissions(self) -> Path:
         return self.root / "submissions"

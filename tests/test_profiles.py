@@ -31,7 +31,7 @@ def without_hub(monkeypatch):
     def recipes_of(run, where):
         return [
             dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, check=lambda params, store: None))
-            if getattr(recipe.parameters, "checkpoint", None)
+            if getattr(recipe.parameters, "checkpoint", None) or getattr(recipe.parameters, "pretrained", False)
             else recipe
             for recipe in real(run, where)
         ]

@@ -31,15 +31,24 @@ class Intake:
 
     A training clip that cannot be read is excluded. A test clip is never lost: it becomes digital silence, marked as
     not readable, and so does one that the sample submission names (`sample`, in its order) but the archive lacks.
+    With `whole_noises`, a recording of noise belongs to one fold, else each fold gets a stretch of it.
     With `segments`, a training recording is cut into clips of one second, one after the other, that inherit its labels.
     Names and words are compared with their letters composed; test clips keep the names that `sample` gives them.
     Raises PipelineError if `sample` names a clip twice, or a test clip has a name that no line of a CSV can hold.
     """
 
-    def __init__(self, writer: CorpusWriter, sample: list[str] | None, segments: bool = False, folds: int = 1) -> None:
+    def __init__(
+        self,
+        writer: CorpusWriter,
+        sample: list[str] | None,
+        segments: bool = False,
+        folds: int = 1,
+        whole_noises: bool = False,
+    ) -> None:
         self._writer = writer
         self._segments = segments
         self._folds = folds
+        self._whole_noises = whole_noises
         self._sample = sample
         self._expected = {composed(name): name for name in sample or ()}
         counts = Counter(map(composed, sample or ()))
@@ -177,9 +186,9 @@ class Intake:
         if item.split is not None and self._folds == 1:
             self._writer.add_noise(recording, noise.NEVER_JUDGED if item.split == "train" else 0)
             return
-        for fold, stretch in noise.cut(recording, self._short_noises, self._folds):
+        for fold, stretch in noise.cut(recording, self._short_noises, self._folds, self._whole_noises):
             self._writer.add_noise(stretch, fold)
-        self._short_noises += not noise.is_cut(recording, self._folds)
+        self._short_noises += self._whole_noises or not noise.is_cut(recording, self._folds)
 
     def _note(self, item: Recording, action: Literal["excluded", "silenced", "converted"], reason: str) -> None:
         self.quarantine.append(Quarantined(item.part, item.name, action, reason))

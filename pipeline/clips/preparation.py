@@ -8,7 +8,7 @@ import numpy as np
 import pandas
 from pydantic import Field, field_validator
 
-from pipeline.clips import silence, synthetic
+from pipeline.clips import silence, synthetic, unheard
 from pipeline.clips.answers import in_order
 from pipeline.clips.corpus import CorpusWriter
 from pipeline.clips.intake import Intake, Quarantined
@@ -29,6 +29,9 @@ class Prepare(Settings):
     else a clip is one second of the recording (`waveform.fit`). `folds`: speakers are dealt into so many parts, each of
     which judges the nets that learn from the others; 1 is a single split. `without` names labels of the submission
     (`unknown`, `silence`) that no training clip is meant to have.
+    `unheard_words` is the share of the words that are no command which the nets of each fold never learn, other words
+    in each fold; then metrics.json has the recall of `unknown` on words that nobody heard. It costs the nets these
+    words, so it is 0 unless that is to be measured.
     `max_lost_share` of the test clips (a broken number of clips counts as one more) may be missing from the archive,
     unreadable, or unknown to the sample submission: more, and it is probably the wrong archive.
     """
@@ -40,6 +43,7 @@ class Prepare(Settings):
     testing_list: TestingList = "train"
     silence: Silence = Silence()
     synthetic: Synthetic = Synthetic()
+    unheard_words: float = Field(0.0, ge=0, le=0.5)
     without: tuple[Literal["unknown", "silence"], ...] = ()
     max_lost_share: float = Field(0.02, ge=0, le=1)
 
@@ -69,7 +73,7 @@ def build(
     be split as asked.
     """
     with CorpusWriter(folder) as writer:
-        intake = Intake(writer, sample, settings.segments, settings.folds)
+        intake = Intake(writer, sample, settings.segments, settings.folds, settings.silence.whole_recordings)
         for item in items:
             intake.take(item)
         fnames = intake.complete(settings.max_lost_share)
@@ -83,10 +87,14 @@ def build(
         spoken = synthetic.add(writer, settings.synthetic, seed, speak)
         splits = np.concatenate([splits, np.full(spoken, "synthetic")])
         folds = np.concatenate([folds, np.full(spoken, NEVER_JUDGED)])
-        description = writer.finish(splits, folds, source=source, seed=seed, commands=settings.commands)
+        learnt_from = words[(splits == "train")[: len(words)]].dropna()
+        never = unheard.deal(learnt_from, settings.commands, settings.unheard_words, settings.folds, seed)
+        description = writer.finish(
+            splits, folds, source=source, seed=seed, commands=settings.commands, unheard=never if any(never) else None
+        )
     vocabulary = Vocabulary(settings.commands, tuple(description["words"]))
     for fold in range(settings.folds):
-        learnt = set(words[((splits == "train") & (folds != fold))[: len(words)]])
+        learnt = set(words[((splits == "train") & (folds != fold))[: len(words)]]) - set(never[fold])
         _refuse_labels_without_clips({vocabulary.label_of(word, "commands") for word in learnt}, fold, settings)
     in_order(answers, fnames, vocabulary).to_csv(folder / "answers.csv", index=False)
     pandas.DataFrame({"fname": fnames}).to_csv(folder / "sample.csv", index=False)

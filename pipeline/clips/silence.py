@@ -24,6 +24,9 @@ class Silence(Settings):
     clips are zeros; of the others `mixture_share` are two noises at once. Each noise is brought to a level (RMS, in dB
     of full scale) drawn evenly from the range. Not to a gain: the archive's recordings are about -48 dB, while the
     silence of the mini-competition's test set has its middle at -32 dB and nine tenths between -68 and -11 dB.
+
+    A recording of noise is cut into a stretch for each fold, so that judging nets have heard its like. With
+    `whole_recordings` each recording belongs to one fold: recall of silence is then that of noises never heard.
     """
 
     train: Amount = 1.0
@@ -32,6 +35,7 @@ class Silence(Settings):
     mixture_share: Share = 0.3
     min_level_db: Annotated[float, Field(ge=-200)] = -65.0
     max_level_db: Annotated[float, Field(le=0)] = -10.0
+    whole_recordings: bool = False
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -72,6 +72,17 @@ def graph_of(classifier: NeuralClassifier) -> Graph:
     )
 
 
+def step_graph_of(module: Any) -> Graph:
+    """Return a streaming net (`models._streaming.StreamingStep`) as a graph: samples and state in, state out.
+
+    The state's outputs follow the probabilities in the order of its inputs, called new_<input>.
+    """
+    state = module.state
+    shapes: dict[str, Any] = dict.fromkeys((INPUT, *state))
+    examples = (torch.zeros(1, module.step_samples), *state.values())
+    return traced(module, examples, shapes, [OUTPUT, *(f"new_{name}" for name in state)])
+
+
 def traced(module: nn.Module, examples: tuple[Tensor, ...], shapes: dict[str, Any], outputs: list[str]) -> Graph:
     """Return `module` as a graph; `shapes` names its inputs in order and says which of their dimensions are free."""
     # Traced as for a prediction in single precision: on the CPU, without dropout.

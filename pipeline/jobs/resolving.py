@@ -5,8 +5,8 @@ from typing import Any
 from pipeline import code, params, runs, sections
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 
-# What a run says that its training does not depend on: predict does, or only the table of compare.
-LATER = ("looks", "reported")
+# What a run says that its training does not depend on.
+LATER = ("engine", "looks", *runs.SAID_OF_A_RUN)
 
 
 def resolved(tree: dict[str, Any]) -> dict[str, Any]:
@@ -14,8 +14,8 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
 
     A run's digest is of all that its training depends on, `like` and the section `train` filled in. As long entries in
     dvc.lock once a fold, 33 runs of five folds would keep each `dvc repro` reading for seconds. What changes nothing
-    (`reported`, comments, a value given that is the shared one) is not in it. Raises PipelineError for what can be told
-    to be wrong without loading models; stage check tells the rest.
+    (`reported`, `search`, comments, a value given that is the shared one) is not in it. Raises PipelineError for what
+    can be told to be wrong without loading models; stage check tells the rest.
     """
     result: dict[str, Any] = {"seed": params.seed(tree), "folds": params.folds(tree)}
     result |= {section: params.mapping(tree, section) for section in params.sections() if section not in result}
@@ -25,7 +25,8 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     models = {name: runs.models_of(tree, name) for name in runs.names(tree)}
     result["models"] = models
     result["tasks"] = {name: task.model_dump() for name, task in runs.tasks(tree).items()}
-    result["looks"] = {name: runs.entry(tree, name).get("looks") for name in models}
+    for key in ("looks", "engine"):
+        result[key] = {name: runs.entry(tree, name).get(key) for name in models}
     result["runs"] = {name: _run(tree, name) for name in runs.teachers(tree)}
     result["students"] = {
         name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}

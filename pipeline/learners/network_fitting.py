@@ -8,7 +8,8 @@ from transformers import EarlyStoppingCallback, ProgressCallback
 
 from pipeline.examples.training_data import TrainingData
 from pipeline.learners.batches import Collator, EpochSampler, Positions
-from pipeline.learners.callbacks import Curves, Progress, StepSeeds
+from pipeline.learners.callbacks import Curves, Progress, StepSeeds, Watched
+from pipeline.learners.classifier import Watch
 from pipeline.learners.losses import Loss
 from pipeline.learners.resuming import checkpoints_in, drop_broken_checkpoints, early_end
 from pipeline.learners.trainer import ClassifierTrainer, arguments_of
@@ -27,6 +28,7 @@ def fitted(
     multi_label: bool,
     front_end: nn.Module,
     feature_augment: nn.Module | None,
+    watch: Watch | None = None,
 ) -> Any:
     """Return `model` with the weights that `NeuralClassifier.fit` promises, and raise what it raises."""
     sampler = EpochSampler(data)
@@ -51,6 +53,8 @@ def fitted(
     )
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(Progress())
+    if watch is not None:
+        trainer.add_callback(Watched(watch))
     if settings.patience is not None:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=settings.patience))
     if arguments.process_index == 0:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.examples.training_data import TrainingData, as_float
+from pipeline.learners.classifier import Watch
 from pipeline.learners.losses import logits_of, loss_named, probabilities_of
 from pipeline.learners.training import Training, precision_of
 
@@ -22,6 +23,7 @@ class NeuralClassifier:
     hidden states [clips, layers, hidden]) into the network's input, on its device; `feature_augment(features, targets)`
     follows it while training (SpecAugment). The network returns logits [clips, labels], or an object that has them.
     With `multi_label`, a clip may have several labels: probabilities are independent, mean average precision judges.
+    `watch` may be set before `fit`, to see the epochs' figures and to end the training by raising.
 
     Raises PipelineError for a loss that does not fit.
     """
@@ -42,6 +44,7 @@ class NeuralClassifier:
         self.feature_augment = feature_augment
         self.multi_label = multi_label
         self.loss = loss_named(training.loss, multi_label)
+        self.watch: Watch | None = None
 
     def fit(self, data: TrainingData, work: Path, live: Path) -> None:
         """Train, and keep the weights of the epoch that does best on the validation clips, as `data.judged` has them.
@@ -68,6 +71,7 @@ class NeuralClassifier:
             multi_label=self.multi_label,
             front_end=self.front_end,
             feature_augment=self.feature_augment,
+            watch=self.watch,
         )
 
     @torch.inference_mode()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForAudioClassification, PreTrainedModel, Trainer, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
-from pipeline.errors import PipelineError
+from pipeline.errors import DivergedError, PipelineError
 from pipeline.learners import epochs
 from pipeline.learners.averaging import WeightAverage
 from pipeline.learners.batches import EpochSampler
@@ -175,7 +175,7 @@ class ClassifierTrainer(Trainer):
         """Record the probabilities of the validation clips after this epoch, and return the figure that judges it."""
         logits = prediction.predictions
         if not np.isfinite(logits).all():
-            raise PipelineError(self._diverged())
+            raise DivergedError(self._diverged())
         values = probabilities_of(self.loss, torch.from_numpy(logits).float(), self.multi_label).numpy()
         if self.is_world_process_zero() and self.settings.keep == "best":
             epochs.record(self.work, round(self.state.epoch or 0), values)

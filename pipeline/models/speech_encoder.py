@@ -1,4 +1,4 @@
-"""Any audio classifier of transformers: HuBERT, WavLM, data2vec-audio, Wav2Vec2-BERT, Whisper and others.
+"""Any audio classifier of transformers: HuBERT, WavLM, data2vec-audio, Wav2Vec2-BERT, UniSpeech-SAT, Whisper, others.
 
 The architecture is the checkpoint's; which features it takes, its feature extractor tells.
 """

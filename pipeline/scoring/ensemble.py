@@ -167,7 +167,7 @@ def choose(settings: Ensemble, evidence: Evidence, blocks: NDArray[np.int64]) ->
     tried = _methods(settings, evidence.exclusive, len(evidence.tables))
     if settings.weights != "best" or len(tried) < 2:
         return _chosen(settings, evidence, {})
-    own = {method: np.full(len(evidence.truth), -1) for method in tried}
+    own: dict[str, NDArray[np.int64]] = {method: np.full(len(evidence.truth), -1) for method in tried}
     judges = np.zeros(len(blocks), bool)
     judges[evidence.known] = True
     for block in np.unique(blocks[judges]).tolist():
@@ -223,7 +223,9 @@ def _compared(
     def over(name: str, other: str) -> Gain:
         return paired.gain(evidence.truth, decided[name], decided[other], evidence.speakers, labels, evidence.shares)
 
-    compared = {method: Compared(figures[method], None if method == MEAN else over(method, MEAN)) for method in methods}
+    compared: dict[str, Compared] = {
+        method: Compared(figures[method], None if method == MEAN else over(method, MEAN)) for method in methods
+    }
     if len(runs) < 2:
         return compared, None
     best = max(runs, key=figures.__getitem__)

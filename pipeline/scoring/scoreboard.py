@@ -64,10 +64,11 @@ def score(predicted: Mapping[str, str], answers: pandas.DataFrame) -> Score:
 
 def table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return one line a run, best private score first. Parts that no run was judged on have no column."""
-    parts = [part for part in ("private", "public", "holdout", "estimate") if any(s[part] for s in scores.values())]
-    made = Table("run", *parts)
+    named = ("private", "public", "holdout", "estimate", "unheard_recall")
+    parts = [part for part in named if any(score.get(part) for score in scores.values())]
+    made = Table("run", *(part.replace("_", " ") for part in parts))
     for run, score in sorted(scores.items(), key=lambda item: -(item[1]["private"] or item[1]["estimate"])):
-        made.add_row(run, *(five(score[part]) or "-" for part in parts))
+        made.add_row(run, *(five(score.get(part)) or "-" for part in parts))
     return made
 
 

@@ -34,6 +34,8 @@ def main(layout: Layout) -> None:
         estimate, holdout = (part and part.get("prior_accuracy", part.get("map")) for part in judged)
         scores[run] = {"public": None, "private": None, "estimate": estimate, "n_public": 0, "n_private": 0}
         scores[run]["holdout"] = holdout
+        if (recall := figures["estimate"].get("unheard_recall")) is not None:
+            scores[run]["unheard_recall"] = recall
         if not Task(target=figures["target"], presence=figures["presence"]).is_submitted:
             continue
         predicted = submission.check(path, sample, labels)

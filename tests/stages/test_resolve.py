@@ -83,6 +83,10 @@ TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
             lambda tree: tree["runs"]["net"].update(looks=[{"shift_ms": 50}]),
             {"check", "predict@net", "predict@same", "predict_student@pupil"},
         ),
+        (
+            lambda tree: tree["runs"]["same"].update(engine="onnx"),
+            {"check", "predict@same"},
+        ),
         (lambda tree: tree["runs"]["net"].update(training={"epochs": 2}), set()),  # as all have
         (lambda tree: tree["runs"].update(same={"model": "linear"}), set()),
         (lambda tree: tree.update(submit={}, vote={}), set()),
