@@ -52,9 +52,9 @@ def _training(run: str, fold: int, clock: Path, epochs: int | None) -> dict[str,
     still = since > STILL_S
     left = None
     if epochs and done and logs and not still:
-        # At the end of the last epoch; the one that goes on has taken some seconds already.
-        then = max(1e-3, seconds - max(0.0, time.time() - logs[-1].stat().st_mtime))
-        left = max(0.0, then / done * epochs - seconds)
+        # What it took until the end of the last epoch; the one that goes on has taken some seconds already.
+        then = max(1e-3, seconds - max(0.0, clock.stat().st_mtime - logs[-1].stat().st_mtime))
+        left = max(0.0, then / done * epochs - seconds - since)
     return {
         "run": run,
         "fold": fold,
