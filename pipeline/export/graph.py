@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.errors import PipelineError
 from pipeline.export.description import INPUT, OUTPUT
+from pipeline.features.extracted import Extracted
 from pipeline.learners.classifier import Classifier
 from pipeline.learners.losses import logits_of, probabilities_of
 from pipeline.learners.neural_classifier import NeuralClassifier
@@ -56,6 +57,8 @@ def network_of(classifier: Classifier, run: str, inputs: str) -> NeuralClassifie
     reason = reasons.get(inputs)
     if reason is None and not isinstance(classifier, NeuralClassifier):
         reason = f"it is made of several parts or of no network ({type(classifier).__name__})"
+    if reason is None and isinstance(classifier, NeuralClassifier) and isinstance(classifier.front_end, Extracted):
+        reason = "transformers' feature extractor computes what it hears, outside of torch"
     if reason is not None:
         raise PipelineError(
             f"The run '{run}' cannot become one ONNX file: {reason}.\n"

@@ -1,8 +1,9 @@
 """The features of a checkpoint's own extractor, for those that compute more than a normalised waveform."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from transformers import SequenceFeatureExtractor
 
 
 class Extracted(nn.Module):
@@ -12,7 +13,7 @@ class Extracted(nn.Module):
     the processor, clip by clip, whatever the device of the waveforms.
     """
 
-    def __init__(self, extractor: SequenceFeatureExtractor) -> None:
+    def __init__(self, extractor: Any) -> None:  # a SequenceFeatureExtractor, whose annotations lead nowhere
         super().__init__()
         self.extractor = extractor
 

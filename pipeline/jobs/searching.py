@@ -13,6 +13,7 @@ import numpy as np
 from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import DivergedError, PipelineError
+from pipeline.examples.augmentation import Augmentation
 from pipeline.examples.from_corpus import judged_labels
 from pipeline.examples.target import target_of
 from pipeline.files import read_json, write_json
@@ -128,8 +129,9 @@ def ranges_of(tree: dict[str, Any], name: str) -> Ranges:
     where = f"{runs.where_of(tree, name)}.search"
     ranges: Ranges = {}
     for key, says in (runs.entry(tree, name).get("search") or {}).items():
-        kind = Choices if isinstance(says, dict) and "choices" in says else Range
-        ranges[key] = params.validate(says, kind, f"{where}, {key}")
+        is_choice = isinstance(says, dict) and "choices" in says
+        place = f"{where}, {key}"
+        ranges[key] = params.validate(says, Choices, place) if is_choice else params.validate(says, Range, place)
         for end in ranges[key].ends:
             try:
                 _read(changed(tree, name, {key: end}), name)
@@ -141,7 +143,8 @@ def ranges_of(tree: dict[str, Any], name: str) -> Ranges:
 def changed(tree: dict[str, Any], name: str, values: dict[str, Value]) -> dict[str, Any]:
     """Return the parameters with `values` in a run's entry. Raises PipelineError for a place that is not there."""
     section = runs.where_of(tree, name).split(".")[0]
-    entry = with_values(runs.own(tree, name), runs.entry(tree, name), values)
+    merged = {"augmentation": Augmentation().model_dump(), **runs.entry(tree, name)}
+    entry = with_values(runs.own(tree, name), merged, values)
     return {**tree, section: {**tree[section], name: entry}}
 
 

@@ -17,7 +17,6 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
     SeamlessM4TFeatureExtractor,
-    SequenceFeatureExtractor,
     Wav2Vec2FeatureExtractor,
 )
 
@@ -25,6 +24,7 @@ from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples
 from pipeline.features.extracted import Extracted
+from pipeline.features.mel_kernels import start_as_mel
 from pipeline.features.normalise import UnitVariance
 from pipeline.files import read_json
 from pipeline.learners import checkpoints
@@ -34,6 +34,7 @@ from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "check", "restore"]
 
+FIRST_CONVOLUTION = ".feature_extractor.conv_layers.0.conv.weight"
 LAYER_DROP = ("layerdrop", "encoder_layerdrop")  # the share of layers that training skips, by architecture
 
 
@@ -42,7 +43,8 @@ class Params(Settings):
 
     `config` and `extractor` hold keys of the architecture's configuration and of its feature extractor, which override
     the checkpoint's. `layer_weighting` reads a learnt mixture of all layers in place of the last (Peters et al. 2018);
-    no layer is then dropped at random while training.
+    no layer is then dropped at random while training. `mel_start` lets the first convolution over the waveform, of a
+    net without a checkpoint, start as a mel filter bank.
     Whisper's encoder takes 30 seconds at a time; for clips of one second, set `extractor: {chunk_length: 1}` and
     `config: {max_source_positions: 50}`.
     """
@@ -52,6 +54,7 @@ class Params(Settings):
     architecture: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     extractor: dict[str, Any] = Field(default_factory=dict)
+    mel_start: bool = False
     layer_weighting: bool = False
     freeze_feature_encoder: bool = False
 
@@ -62,6 +65,8 @@ class Params(Settings):
                 "set either checkpoint, or architecture (such as hubert) for a net from config alone; found "
                 + ("neither" if self.checkpoint is None else "both")
             )
+        if self.mel_start and self.checkpoint is not None:
+            raise ValueError("mel_start is of nets from config alone; the checkpoint's convolutions have learnt theirs")
         if self.layer_weighting and any(self.config.get(key) for key in LAYER_DROP):
             raise ValueError("layer_weighting needs all layers in each step: take layerdrop out of config")
         return self
@@ -70,7 +75,7 @@ class Params(Settings):
 def check(params: Params, store: Path) -> None:
     _, config, extractor = _configure(params, ["yes", "no"], store)
     with torch.device("meta"):
-        _freeze(MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING[type(config)](config), params)
+        _prepare(_class_of(config)(config), params)
     _front_end(extractor)
 
 
@@ -78,9 +83,9 @@ def build(
     params: Params, training: Training, labels: list[str], examples: Examples, store: Path
 ) -> TransformerClassifier:
     folder, config, extractor = _configure(params, labels, store)
-    kind = MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING[type(config)]
+    kind = _class_of(config)
     model = kind(config) if folder is None else checkpoints.load(kind, folder, config)[0]
-    _freeze(model, params)
+    _prepare(model, params)
     return TransformerClassifier(model, _front_end(extractor), extractor, training, multi_label=examples.multi_label)
 
 
@@ -90,12 +95,13 @@ def restore(folder: Path, training: Training) -> TransformerClassifier:
     return TransformerClassifier(model, _front_end(extractor), extractor, training)
 
 
-def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | None, Any, SequenceFeatureExtractor]:
+def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | None, Any, Any]:
     """Return the checkpoint's folder, if one is asked for, the configuration and the feature extractor."""
-    folder = None
+    folder, architecture = None, params.architecture or ""
     if params.checkpoint is not None:
         folder = checkpoints.resolve(params.checkpoint, params.revision, store)
-    kind = _model_class(params.architecture if folder is None else read_json(folder / checkpoints.CONFIG)["model_type"])
+        architecture = str(read_json(folder / checkpoints.CONFIG).get("model_type"))
+    kind = _model_class(architecture)
     extractor = _extractor(params, folder, kind)
     clip = _front_end(extractor)(torch.zeros(1, CLIP_SAMPLES))
     values = dict(params.config)
@@ -104,6 +110,10 @@ def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | N
         known = kind.config_class().to_dict()
         values |= {"use_weighted_layer_sum": True, **{key: 0.0 for key in LAYER_DROP if key in known}}
     return folder, checkpoints.configure(kind, values, folder, labels, lambda _: tuple(clip.shape[1:])), extractor
+
+
+def _class_of(config: Any) -> Any:
+    return MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING[type(config)]
 
 
 def _model_class(architecture: str) -> Any:
@@ -119,7 +129,7 @@ def _model_class(architecture: str) -> Any:
     return MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING[CONFIG_MAPPING[architecture]]
 
 
-def _extractor(params: Params, folder: Path | None, model: Any) -> SequenceFeatureExtractor:
+def _extractor(params: Params, folder: Path | None, model: Any) -> Any:
     """Return the checkpoint's or the architecture's feature extractor, with `params.extractor` over its values.
 
     Raises PipelineError for an unknown key, or clips of another sample rate.
@@ -127,7 +137,7 @@ def _extractor(params: Params, folder: Path | None, model: Any) -> SequenceFeatu
     if folder is not None:
         extractor = AutoFeatureExtractor.from_pretrained(folder)
     else:
-        kind = FEATURE_EXTRACTOR_MAPPING[model.config_class]
+        kind: Any = FEATURE_EXTRACTOR_MAPPING[model.config_class]
         if kind.model_input_names[0] != model.main_input_name:
             kind = SeamlessM4TFeatureExtractor  # wav2vec2-bert's; the table (transformers 5.23) has another
         extractor = kind(**({"do_normalize": True} if kind is Wav2Vec2FeatureExtractor else {}))
@@ -147,18 +157,29 @@ def _extractor(params: Params, folder: Path | None, model: Any) -> SequenceFeatu
     return extractor
 
 
-def _freeze(model: Any, params: Params) -> None:
-    if not params.freeze_feature_encoder:
+def _prepare(model: Any, params: Params) -> None:
+    """Let the convolutions over the waveform start as `params` says, and freeze them if it does.
+
+    Raises PipelineError if the architecture has none.
+    """
+    if not (params.mel_start or params.freeze_feature_encoder):
         return
     if not hasattr(model, "freeze_feature_encoder"):
         raise PipelineError(
-            f"{type(model).__name__} has no convolutions over the waveform that could be frozen.\n"
-            "Take `freeze_feature_encoder` out of the run's parameters in params.yaml."
+            f"{type(model).__name__} has no convolutions over the waveform.\n"
+            "Take `mel_start` and `freeze_feature_encoder` out of the run's parameters in params.yaml."
         )
-    model.freeze_feature_encoder()
+    if params.mel_start:
+        (first,) = (weight for name, weight in model.named_parameters() if name.endswith(FIRST_CONVOLUTION))
+        try:
+            start_as_mel(first)
+        except ValueError as error:
+            raise PipelineError(f"{error}.\nChange `config` in the run's parameters in params.yaml.") from None
+    if params.freeze_feature_encoder:
+        model.freeze_feature_encoder()
 
 
-def _front_end(extractor: SequenceFeatureExtractor) -> nn.Module:
+def _front_end(extractor: Any) -> nn.Module:
     """Return what makes a clip the model's input: the extractor, or its like for whole batches, if it only scales."""
     if not isinstance(extractor, Wav2Vec2FeatureExtractor):
         return Extracted(extractor)

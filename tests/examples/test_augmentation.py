@@ -20,7 +20,7 @@ SHIFT = {"min_shift": -0.05, "max_shift": 0.05, "shift_unit": "seconds", "rollov
 # They need a package that is not among the requirements, a function, or files of the user's; or they are slow to start.
 NOT_HERE = {"Limiter", "LoudnessNormalization", "Mp3Compression", "RoomSimulator", "Lambda"}
 OF_FILES = {"AddBackgroundNoise", "AddShortNoises", "ApplyImpulseResponse"}
-SLOW = {"AirAbsorption", "Trim"}
+SLOW = {"AirAbsorption", "Resample", "Trim"}  # they load numba, or compile with it, for 20 s
 ARGUMENTS: dict[str, dict[str, Any]] = {"AdjustDuration": {"duration_seconds": 0.5}}
 
 

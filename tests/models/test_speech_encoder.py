@@ -23,6 +23,7 @@ from transformers import (
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples, TrainingData, unaugmented
 from pipeline.features.extracted import Extracted
+from pipeline.features.mel_kernels import mel_kernels
 from pipeline.features.normalise import UnitVariance
 from pipeline.learners.training import Training
 from pipeline.models import speech_encoder
@@ -156,6 +157,16 @@ def test_frozen_convolutions_do_not_learn(tmp_path):
     assert frozen
 
 
+@pytest.mark.parametrize("architecture", ["hubert", "wavlm", "data2vec-audio", "unispeech-sat", "sew-d"])
+def test_a_mel_start_is_where_the_first_convolution_starts(architecture, tmp_path):
+    params = {"architecture": architecture, "config": FAMILIES[architecture], "mel_start": True}
+    speech_encoder.check(speech_encoder.Params(**params), tmp_path)
+    first = dict(build(tmp_path, **params).model.base_model.named_parameters())[
+        "feature_extractor.conv_layers.0.conv.weight"
+    ]
+    assert np.array_equal(first.detach().numpy()[:, 0], mel_kernels(16, 40))
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -167,7 +178,7 @@ def test_frozen_convolutions_do_not_learn(tmp_path):
         ({"architecture": "hubert", "extractor": {"sampling_rate": 8000}}, "hears 8000 Hz; clips have 16000 Hz"),
         (
             {"architecture": "wav2vec2-bert", "config": FAMILIES["wav2vec2-bert"], "freeze_feature_encoder": True},
-            "has no convolutions over the waveform that could be frozen",
+            "has no convolutions over the waveform",
         ),
     ],
 )
@@ -180,6 +191,7 @@ def test_check_finds_out_what_cannot_be_built(params, message, tmp_path):
     "bad",
     [
         *({}, {"checkpoint": "a", "architecture": "hubert"}, {"checkpont": "a"}),
+        {"checkpoint": "a", "mel_start": True},
         {"architecture": "hubert", "layer_weighting": True, "config": {"layerdrop": 0.1}},
     ],
 )

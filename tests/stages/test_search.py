@@ -151,6 +151,8 @@ def test_the_best_is_like_the_run_and_says_what_differs():
     assert list(pasteable(again, "net", {"parameters.hidden": 5})["runs"]) == ["net-tuned-2"]
     louder = pasteable(TREE, "net", {"augmentation.Gain.p": 1.0})["runs"]["net-tuned"]["augmentation"]
     assert louder == [{"Gain": {"min_gain_db": -6, "max_gain_db": 0, "p": 1.0}}]
+    default = pasteable({"runs": {"net": {"model": "linear"}}}, "net", {"augmentation.AddNoise.p": 0.25})
+    assert default["runs"]["net-tuned"]["augmentation"][2]["AddNoise"]["p"] == 0.25
     assert changed(TREE, "net", {"parameters.hidden": 5})["runs"]["plain"] is TREE["runs"]["plain"]
 
 
