@@ -11,6 +11,16 @@ class Layout:
     root: Path = Path()
 
     @property
+    def origin(self) -> Path:
+        """The folder that relative paths in params.yaml start from, of files that DVC does not watch.
+
+        It is `root`, but for experiments in a copy (`dvc exp run --temp`, `--queue`), which DVC makes under .dvc: the
+        project that they are of.
+        """
+        inside = next((path for path in self.root.resolve().parents if path.match(".dvc/tmp/exps")), None)
+        return self.root if inside is None else inside.parents[2]
+
+    @property
     def params(self) -> Path:
         return self.root / "params.yaml"
 
@@ -25,7 +35,7 @@ class Layout:
     @property
     def checkpoints(self) -> Path:
         """Published checkpoints that were fetched; no stage's output, since they are fetched once for all runs."""
-        return self.root / "data" / "checkpoints"
+        return self.origin / "data" / "checkpoints"
 
     @property
     def manifest(self) -> Path:

@@ -12,7 +12,7 @@ from pipeline.clips import silence, synthetic, unheard
 from pipeline.clips.answers import in_order
 from pipeline.clips.corpus import CorpusWriter
 from pipeline.clips.intake import Intake, Quarantined
-from pipeline.clips.labels import COMMANDS, SILENCE, SILENCE_WORD, UNKNOWN, Vocabulary, check_commands
+from pipeline.clips.labels import COMMANDS, SILENCE, SILENCE_WORD, UNKNOWN, Label, Vocabulary, check_commands
 from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.clips.silence import Silence
@@ -29,13 +29,14 @@ class Prepare(Settings):
     else a clip is one second of the recording (`waveform.fit`). `folds`: speakers are dealt into so many parts, each of
     which judges the nets that learn from the others; 1 is a single split. `without` names labels of the submission
     (`unknown`, `silence`) that no training clip is meant to have.
-
     `unheard_words` is the share of the words that are no command which the nets of each fold never learn, other words
     in each fold; then metrics.json has the recall of `unknown` on words that nobody heard. It costs the nets these
     words, so it is 0 unless that is to be measured.
+    `max_lost_share` of the test clips (a broken number of clips counts as one more) may be missing from the archive,
+    unreadable, or unknown to the sample submission: more, and it is probably the wrong archive.
     """
 
-    commands: tuple[str, ...] = COMMANDS
+    commands: tuple[Label, ...] = COMMANDS
     segments: bool = False
     folds: int = Field(1, ge=1, le=100)
     splits: Method = "auto"
@@ -44,6 +45,7 @@ class Prepare(Settings):
     synthetic: Synthetic = Synthetic()
     unheard_words: float = Field(0.0, ge=0, le=0.5)
     without: tuple[Literal["unknown", "silence"], ...] = ()
+    max_lost_share: float = Field(0.02, ge=0, le=1)
 
     @field_validator("commands")
     @classmethod
@@ -66,14 +68,15 @@ def build(
     """Write the corpus, quarantine.csv, sample.csv and answers.csv; return corpus.json's content and the quarantine.
 
     `sample` names the test clips in the order of the submission, `answers` are columns fname, label, usage; None where
-    there are none; `speak` makes what settings.synthetic asks for. Raises PipelineError if there is no training clip,
-    no noise to make silence from, nothing to learn a label from, or the clips cannot be split as asked.
+    there are none; `speak` makes what settings.synthetic asks for. Raises PipelineError if too many test clips are
+    lost, there is no training clip, no noise to make silence from, nothing to learn a label from, or the clips cannot
+    be split as asked.
     """
     with CorpusWriter(folder) as writer:
         intake = Intake(writer, sample, settings.segments, settings.folds, settings.silence.whole_recordings)
         for item in items:
             intake.take(item)
-        fnames = intake.complete()
+        fnames = intake.complete(settings.max_lost_share)
         writer.end_noise()
         rows = writer.rows
         if not (rows["part"] == "train").any():

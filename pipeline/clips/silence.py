@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated, Self
 
 import numpy as np
-from audiomentations import Clip, Compose, Gain
 from pydantic import Field, model_validator
 
 from pipeline.clips.noise import Noise
@@ -53,6 +52,9 @@ def make(
     Everything is drawn from `generator`; audiomentations, which would draw from the global `random`, is given ranges
     of a single value. Raises ValueError if `noises` is empty.
     """
+    # Here, since it takes a second to load, for which what only reads the settings should not wait.
+    from audiomentations import Clip, Compose, Gain
+
     if not noises:
         raise ValueError("no noise to make silence from")
     for _ in range(count):

@@ -15,9 +15,8 @@ from pipeline.errors import PipelineError
 from pipeline.export.description import INPUT, OUTPUT
 from pipeline.features.extracted import Extracted
 from pipeline.learners.classifier import Classifier
-from pipeline.learners.losses import probabilities_of
+from pipeline.learners.losses import logits_of, probabilities_of
 from pipeline.learners.neural_classifier import NeuralClassifier
-from pipeline.learners.trainer import logits_of
 
 OPSET = 20  # the first whose DFT takes its axis as an input, as torch writes it
 SCOPES = "pkg.torch.onnx.name_scopes"  # where torch notes the module that a node comes from

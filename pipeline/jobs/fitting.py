@@ -22,7 +22,7 @@ from pipeline.features.hidden_states import HiddenStates
 from pipeline.files import replacing_folder, write_json
 from pipeline.jobs.recipes import Reader, Recipe, Run, build, input_kind, reader_of, recipes_of
 from pipeline.learners import epochs
-from pipeline.learners.callbacks import Watch
+from pipeline.learners.classifier import Watch
 from pipeline.learners.clock import Clock
 from pipeline.learners.detector import groups_of
 from pipeline.learners.neural_classifier import NeuralClassifier

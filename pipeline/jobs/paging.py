@@ -6,6 +6,7 @@ from typing import Any
 from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
+from pipeline.errors import PipelineError
 from pipeline.examples.augmentation import Augmentation
 from pipeline.examples.rebalancing import Rebalancing
 from pipeline.examples.target import target_of
@@ -35,19 +36,9 @@ def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
     settings = params.section(tree, "report", Report)
     rows, lacking = rows_of(layout, tree)
     corpus = Corpus.open(layout.prepare) if (layout.prepare / "corpus.json").exists() else None
-    told: dict[str, Any] = {
-        "source": corpus.description["source"] if corpus else params.mapping(tree, "download").get("source", ""),
-        "caption": competition_report.caption_of(corpus) if corpus else "",
-        "lacking": lacking,
-        "audio": settings.audio,
-        "provenance": provenance(layout, tree, rows, corpus),
-        "changes": changes.changes(ledger.read(layout.ledger)),
-        "groups": groups(layout, rows),
-        "runs": {},
-        "lead": None,
-    }
     if corpus is None:
-        return {**told, "clips": [], "media": {}, "errors": None, "data": None}
+        return bare(layout, tree, [], runs.names(tree))
+    told = bare(layout, tree, rows, lacking, corpus)
     book = ClipBook(corpus, settings.clips, settings.audio)
     evidences = {row.run: _evidence(layout, tree, corpus, row.run) for row in rows}
     lead = leader(tree, rows)
@@ -63,7 +54,37 @@ def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
         if evidence is not None and evidence.decided is not None and len(evidence.labels) <= cells.LARGEST:
             cells.carry_errors(evidence, book, together)
     told["runs"] = {row.run: run_page.detail(layout, tree, corpus, row, evidences[row.run], book) for row in rows}
-    return {"errors": None, **told, "clips": book.entries, "media": book.media}
+    return {**told, "clips": book.entries, "media": book.media}
+
+
+def told_or_trouble(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
+    """Return `content`; while stages write, what they left may not fit together: then a bare page that says so."""
+    try:
+        return content(layout, tree)
+    except PipelineError as error:
+        return {**bare(layout, tree, [], runs.names(tree)), "trouble": str(error)}
+
+
+def bare(
+    layout: Layout, tree: dict[str, Any], rows: list[Row], lacking: list[str], corpus: Corpus | None = None
+) -> dict[str, Any]:
+    """Return the page's content without what the corpus and the judged clips tell."""
+    return {
+        "source": corpus.description["source"] if corpus else params.mapping(tree, "download").get("source", ""),
+        "caption": competition_report.caption_of(corpus) if corpus else "",
+        "trouble": "",
+        "lacking": lacking,
+        "audio": params.section(tree, "report", Report).audio,
+        "provenance": provenance(layout, tree, rows, corpus),
+        "changes": changes.changes(ledger.read(layout.ledger)),
+        "groups": groups(layout, rows),
+        "runs": {},
+        "lead": None,
+        "clips": [],
+        "media": {},
+        "errors": None,
+        "data": None,
+    }
 
 
 def leader(tree: dict[str, Any], rows: list[Row]) -> Row | None:
@@ -81,7 +102,10 @@ def groups(layout: Layout, rows: list[Row]) -> list[dict[str, Any]]:
     for row in sorted(rows, key=lambda row: -row.estimate.value):
         score = scores.get(row.run, {})
         line = {name: getattr(row, name) for name in Row.__dataclass_fields__}
-        line |= {"estimate": vars(row.estimate), "test": vars(row.test) if row.test else None}
+        line |= {"estimate": vars(row.estimate)}
+        line |= {
+            name: vars(of) if of else None for name, of in (("test", row.test), ("unheard_recall", row.unheard_recall))
+        }
         line |= {part: score.get(part) for part in ("private", "public")}
         found.setdefault((row.question, row.judge), []).append(line)
     return [

@@ -1,10 +1,8 @@
 """params.yaml as each stage sees it: what `dvc repro` watches in its place."""
 
-from pathlib import Path
 from typing import Any
 
 from pipeline import code, params, runs, sections
-from pipeline.layout import Layout
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 
 # What a run says that its training does not depend on.
@@ -49,19 +47,6 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def unlisted(layout: Layout, tree: dict[str, Any]) -> list[Path]:
-    """Return the folders of trainings and probabilities whose run or fold is listed no more, sorted."""
-    folds = {str(fold) for fold in params.folds(tree)}
-    gone: list[Path] = []
-    for is_student, listed in ((False, runs.teachers(tree)), (True, runs.students(tree))):
-        paths = layout.run("", is_student)
-        for folder in (paths.trained, paths.probabilities, *([layout.second / "pseudo_label"] if is_student else [])):
-            gone += [path for path in _folders(folder) if path.name not in listed]
-        for run in listed:
-            gone += [path for path in _folders(layout.run(run, is_student).trained) if path.name not in folds]
-    return sorted(gone)
-
-
 def _run(tree: dict[str, Any], name: str) -> str:
     """Return the digest of what a training depends on: the run's entry, the code of stage train and of its models."""
     entry = {key: value for key, value in runs.entry(tree, name).items() if key not in LATER}
@@ -73,7 +58,3 @@ def _digest(stage: str, also: list[str]) -> str:
     """Return the digest of a stage's code; what a typing error names is left out: stage check tells of it."""
     there = {name for name in also if (code.ROOT / f"{name.replace('.', '/')}.py").exists()}
     return code.digest([f"stages.{stage}", *there])
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*") if path.is_dir()]

@@ -36,7 +36,7 @@ class Election:
     members: Mapping[str, OutOfFold]
     truth: NDArray[Any]  # of the clips of the first member's table
     commands: tuple[str, ...] | None
-    prior: Prior
+    asked_prior: Prior
     labels: list[str]  # of the submission
 
     @classmethod
@@ -75,8 +75,8 @@ class Election:
         """
         if self.commands is None:
             return None
-        if self.prior != priors.ESTIMATED:
-            return decision.shares_of(self.prior, self.labels)
+        if self.asked_prior != priors.ESTIMATED:
+            return decision.shares_of(self.asked_prior, self.labels)
         return self.estimated(truth, resamples=0).shares
 
     def estimated(self, truth: NDArray[Any], resamples: int = prior.RESAMPLES) -> EstimatedPrior:

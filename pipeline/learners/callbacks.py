@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,8 @@ from dvclive import Live
 from transformers import ProgressCallback, TrainerCallback
 
 from pipeline.learners.batches import EpochSampler
+from pipeline.learners.classifier import Watch
 from pipeline.learners.judging import BALANCED_ACCURACY, MEAN_AVERAGE_PRECISION
-
-# Is told each epoch (from 1) and its figure; what it raises ends the training.
-Watch = Callable[[int, float], None]
 
 JUDGES = (BALANCED_ACCURACY, MEAN_AVERAGE_PRECISION)
 # The Trainer's names in its log, and ours.

@@ -9,15 +9,11 @@ from typing import Any
 import torch
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError, safe_open
-from transformers import (
-    AutoFeatureExtractor,
-    AutoModelForAudioClassification,
-    PreTrainedModel,
-)
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from pipeline.errors import PipelineError
 from pipeline.files import alone, read_json, replacing_folder, restored
+from pipeline.learners.resuming import is_whole
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -98,7 +94,7 @@ def place(checkpoint: str, revision: str | None, store: Path) -> Path:
 
 
 def configure(
-    model: type[PreTrainedModel],
+    model: type[Any],  # a PreTrainedModel, whose module takes three seconds to load
     values: dict[str, Any],
     folder: Path | None,
     labels: list[str],
@@ -154,15 +150,6 @@ def load(model: Any, folder: Path, config: Any) -> tuple[Any, Any]:
             f"of its size, such as {lacking[0]}.\nChange `checkpoint` or `config` of the run in params.yaml."
         )
     return loaded, AutoFeatureExtractor.from_pretrained(folder)
-
-
-def is_whole(weights: Path) -> bool:
-    """Return whether a safetensors file is there and has all the bytes that its header promises."""
-    try:
-        with safe_open(weights, "pt"):
-            return True
-    except (OSError, SafetensorError):
-        return False
 
 
 def _fetch(checkpoint: str, revision: str | None, stored: Path, form: Form) -> None:

@@ -7,14 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from transformers import EarlyStoppingCallback, FeatureExtractionMixin, ProgressCallback
 
 from pipeline.examples.training_data import TrainingData, as_float
-from pipeline.learners.batches import Collator, EpochSampler, Positions
-from pipeline.learners.callbacks import Curves, Progress, StepSeeds, Watch, Watched
-from pipeline.learners.losses import loss_named, probabilities_of
-from pipeline.learners.resuming import checkpoints_in, drop_broken_checkpoints, early_end
-from pipeline.learners.trainer import ClassifierTrainer, arguments_of, logits_of
+from pipeline.learners.classifier import Watch
+from pipeline.learners.losses import logits_of, loss_named, probabilities_of
 from pipeline.learners.training import Training, precision_of
 
 MULTI_LABEL = "multi_label_classification"  # transformers' name for it
@@ -61,47 +57,22 @@ class NeuralClassifier:
         then the checkpoint of the best epoch so far is in `work`.
         """
         self._require_fitting(data)
-        settings = self.training
-        sampler = EpochSampler(data)
-        arguments = arguments_of(settings, work, data.seed, self.multi_label)
-        self.front_end.to(arguments.device)
-        trainer = ClassifierTrainer(
-            model=self.model,
-            args=arguments,
-            train_dataset=Positions(len(data.train.rows)),
-            eval_dataset=Positions(len(data.validation.rows)),
-            data_collator=Collator(data),
-            callbacks=[StepSeeds(data.seed, sampler), Curves(live)],
-            work=work,
-            settings=settings,
+        # Here, since the Trainer takes seconds to load, for which nothing that only predicts should wait.
+        from pipeline.learners.network_fitting import fitted
+
+        self.model = fitted(
+            self.model,
+            data,
+            work,
+            live,
+            settings=self.training,
             loss=self.loss,
             labels=len(self.labels),
             multi_label=self.multi_label,
-            judged=data.judged,
             front_end=self.front_end,
             feature_augment=self.feature_augment,
-            sampler=sampler,
+            watch=self.watch,
         )
-        trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(Progress())
-        if self.watch is not None:
-            trainer.add_callback(Watched(self.watch))
-        if settings.patience is not None:
-            trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=settings.patience))
-        if arguments.process_index == 0:
-            drop_broken_checkpoints(work)
-        trainer.accelerator.wait_for_everyone()
-        last = next(reversed(checkpoints_in(work)), None)
-        if last is not None and (ended := early_end(last)) is not None:
-            arguments.num_train_epochs = ended
-        try:
-            trainer.train(resume_from_checkpoint=None if last is None else str(last))
-        finally:
-            trainer.end_loader_processes()
-        trainer.keep_average()
-        self.model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-        # The caller deletes `work`, from which a slower process may still be loading the best weights.
-        trainer.accelerator.wait_for_everyone()
 
     @torch.inference_mode()
     def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
@@ -144,7 +115,7 @@ class TransformerClassifier(NeuralClassifier):
         self,
         model: Any,  # a PreTrainedModel with a classification head; transformers' own annotations lead nowhere
         front_end: nn.Module,
-        extractor: FeatureExtractionMixin,
+        extractor: Any,  # a FeatureExtractionMixin
         training: Training,
         feature_augment: nn.Module | None = None,
         multi_label: bool | None = None,

@@ -24,7 +24,7 @@ from pipeline.learners.judging import (
     mean_average_precision,
     summed_into,
 )
-from pipeline.learners.losses import Loss, loss_of, probabilities_of
+from pipeline.learners.losses import Loss, logits_of, loss_of, probabilities_of
 from pipeline.learners.mixing import mixed
 from pipeline.learners.parameter_groups import parameter_groups
 from pipeline.learners.resuming import WEIGHTS
@@ -229,9 +229,3 @@ class ClassifierTrainer(Trainer):
         else:
             saved = load_file(Path(checkpoint) / WEIGHTS)
         self.model.load_state_dict(saved)
-
-
-def logits_of(outputs: Any) -> Tensor:
-    """Return what a network gave, be it bare or in one of transformers' objects."""
-    logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs.logits
-    return logits

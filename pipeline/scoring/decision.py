@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pipeline.clips.labels import SILENCE, UNKNOWN
+from pipeline.clips.labels import SILENCE, UNKNOWN, Label
 from pipeline.errors import PipelineError
 from pipeline.scoring import thresholds
 from pipeline.scoring.probabilities import Probabilities
@@ -33,7 +33,7 @@ def _check_sum(prior: Any) -> Any:
 
 
 Prior = Annotated[
-    Literal["uniform", "estimated"] | dict[str, Share],
+    Literal["uniform", "estimated"] | dict[Label, Share],
     BeforeValidator(_refuse_truth_values),
     AfterValidator(_check_sum),
 ]

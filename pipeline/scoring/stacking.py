@@ -7,7 +7,6 @@ thousand clips over-fit; this one has 22.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from pipeline.scoring.temperature import logs
 
@@ -24,6 +23,8 @@ def fit(
     deviation: float = DEVIATION,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the weights of the runs, [runs], and the biases of the labels, [labels], that make the truth likeliest."""
+    from scipy.optimize import minimize  # here, since it takes half a second that few stages need
+
     runs, clips, labels = values.shape
     log = logs(values)
     log -= log.mean(axis=2, keepdims=True)

@@ -60,7 +60,7 @@ def pitches(samples):
 
 def made(folder, items, seed=0, sample=None, answers=None, speak=None, **section):
     folder.mkdir(exist_ok=True)
-    settings = Prepare(**{"commands": COMMANDS, "splits": "grouped", **section})
+    settings = Prepare(**{"commands": COMMANDS, "splits": "grouped", "max_lost_share": 0.5, **section})
     build(folder, items, sample, answers, settings, "demo", seed, speak)
     return Corpus.open(folder)
 

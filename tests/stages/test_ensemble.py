@@ -23,7 +23,7 @@ def test_the_vote_is_decided_and_written_like_a_run(judged_project, capsys):
     metrics = read_json(folder / "metrics.json")
     assert set(metrics["weights"]) == {"ast", "words"}
     assert metrics["weights"] == metrics["vote"]["weights"]
-    assert list(metrics["vote"]["tried"]) == ["equal", "accuracy", "greedy", "stacking"]
+    assert list(metrics["vote"]["tried"]) == ["equal", "accuracy", "greedy", "stacking", "best"]
     assert metrics["vote"]["against_best_run"]["run"] == "ast"
     assert "against the best single run, ast" in capsys.readouterr().out
     assert metrics["holdout"]["clips"] == 4 * 13

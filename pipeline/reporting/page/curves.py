@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 # The folder's name of a curve, and the chart that it is drawn in.
-CHARTS = {"loss": "loss", "balanced_accuracy": "score", "mean_average_precision": "score", "learning_rate": "rate"}
+CHARTS = {"loss": "loss", "balanced_accuracy": "score", "map": "score", "learning_rate": "rate"}
 
 
 def read(lives: Mapping[int, Path]) -> dict[str, list[dict[str, Any]]]:
