@@ -11,6 +11,16 @@ class Layout:
     root: Path = Path()
 
     @property
+    def origin(self) -> Path:
+        """The folder that relative paths in params.yaml start from, of files that DVC does not watch.
+
+        It is `root`, but for experiments in a copy (`dvc exp run --temp`, `--queue`), which DVC makes under .dvc: the
+        project that they are of.
+        """
+        inside = next((path for path in self.root.resolve().parents if path.match(".dvc/tmp/exps")), None)
+        return self.root if inside is None else inside.parents[2]
+
+    @property
     def params(self) -> Path:
         return self.root / "params.yaml"
 
@@ -25,7 +35,7 @@ class Layout:
     @property
     def checkpoints(self) -> Path:
         """Published checkpoints that were fetched; no stage's output, since they are fetched once for all runs."""
-        return self.root / "data" / "checkpoints"
+        return self.origin / "data" / "checkpoints"
 
     @property
     def manifest(self) -> Path:
@@ -65,6 +75,14 @@ class Layout:
         """What is sent to Kaggle and comes back: bundle, dataset, output."""
         return self.artifacts / "kernel"
 
+    def export(self, run: str) -> Path:
+        """A run's ONNX files and report.json."""
+        return self.artifacts / "export" / run
+
+    def listening(self, run: str) -> Path:
+        """What `listen --measure` found: measure.json, curve.png."""
+        return self.artifacts / "listen" / run
+
     @property
     def comparison(self) -> Path:
         """Folder with table.md and table.csv: all runs side by side."""
@@ -88,6 +106,10 @@ class Layout:
         """Where a run's training and probabilities lie."""
         round_ = self.second if is_student else self.artifacts
         return RunPaths(round_ / "train" / name, self.artifacts / "work" / name, round_ / "predict" / name)
+
+    def search(self, run: str) -> Path:
+        """The store of a run's searches, a folder a trial, trials.csv and best.yaml; no stage of the graph's."""
+        return self.artifacts / "search" / run
 
     @property
     def submissions(self) -> Path:

@@ -47,7 +47,7 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
 
     Without a list, the runs that answer the competition's question vote; where there is none, those that answer the
     first run's. Raises PipelineError if the section names a run that is not listed, runs that answer different
-    questions, or no weight above 0.
+    questions, or no weight above 0, or a vote that tags cannot have.
     """
     settings = params.section(tree, section, Ensemble)
     listed = teachers(tree) if section == "vote" else names(tree)
@@ -61,6 +61,8 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
     asked = {name: task_of(tree, name) for name in listed}
     named = settings.runs or [name for name, task in asked.items() if task.is_submitted] or list(asked)
     task = asked[named[0]]
+    if not task.exclusive:
+        settings.refuse_tags(section)
     members = settings.members([name for name, other in asked.items() if other.question == task.question])
     if weights and not any(weights.get(name) for name in members):
         raise PipelineError(

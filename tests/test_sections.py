@@ -28,7 +28,7 @@ def test_a_list_says_who_votes_and_on_what():
     settings, named, task = sections.voters({**TREE, "ensemble": {"runs": ["who", "listener"]}}, "ensemble")
     assert named == ["who", "listener"]
     assert task == Task(target="speaker")
-    assert settings.weights == "accuracy"
+    assert settings.weights == "best"
     assert members("vote", vote={"runs": ["net"], "weights": {"net": 1}}) == ["net"]
 
 
@@ -56,6 +56,14 @@ def test_where_nobody_answers_it_those_vote_who_answer_the_first_run_s():
 def test_a_vote_that_cannot_be_is_told(section, values, message):
     with pytest.raises(PipelineError, match=message):
         members(section, **{section: values})
+
+
+@pytest.mark.parametrize("values", [{"weights": "greedy"}, {"weights": "stacking"}, {"temperature": True}])
+def test_tags_can_only_be_averaged(values):
+    listed = {"sounds": {"target": "tags"}, "more": {"target": "tags"}}
+    assert members("ensemble", runs=listed, students={}, ensemble={"weights": "best"}) == ["sounds", "more"]
+    with pytest.raises(PipelineError, match=r"section ensemble.*needs labels that exclude each other"):
+        members("ensemble", runs=listed, students={}, ensemble=values)
 
 
 def test_a_rule_is_that_of_the_section_or_the_run_s_own():

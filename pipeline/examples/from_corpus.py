@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples import pseudo_labels
 from pipeline.examples.augmentation import Augmentation, Augmenter
 from pipeline.examples.pseudo_labels import PseudoLabels
-from pipeline.examples.rebalancing import Rebalancing, balanced_epoch_indices, epoch_indices
+from pipeline.examples.rebalancing import Rebalancing, balanced_epoch_indices, epoch_indices, next_stretch
 from pipeline.examples.target import Target
 from pipeline.examples.task import Task
 from pipeline.examples.training_data import Examples, TrainingData, unaugmented
@@ -73,27 +73,52 @@ def training_data_of(
             return balanced_epoch_indices(train.targets, rebalancing, epoch, seed)
         return np.arange(len(train.rows))
 
-    def of_both(epoch: int) -> NDArray[np.int64]:
-        assert soft is not None
-        drawn = of_archive(epoch)
-        added = pseudo_labels.epoch_indices(len(soft.rows), len(drawn), soft.settings, epoch, seed)
-        return np.concatenate([drawn, len(train.rows) + added])
+    spoken = _synthetic_rows(corpus, fold, target, rebalancing)
 
-    both = train
+    def of_all(epoch: int) -> NDArray[np.int64]:
+        """Clips of the source first, then synthetic ones, then those of the test set."""
+        drawn = [of_archive(epoch)]
+        real, start = len(drawn[0]), len(train.rows)
+        if len(spoken):
+            wanted = round(rebalancing.synthetic * real)
+            drawn.append(start + next_stretch(len(spoken), wanted, epoch, [seed, 32]))
+            start += len(spoken)
+        if soft is not None:
+            drawn.append(start + pseudo_labels.epoch_indices(len(soft.rows), real, soft.settings, epoch, seed))
+        return np.concatenate(drawn)
+
+    rows, targets = np.concatenate([train.rows, spoken]), np.concatenate([train.targets, target.values[spoken]])
     if soft is not None:
-        certain = np.eye(len(target.labels), dtype=np.float32)[train.targets]
-        rows, targets = np.concatenate([train.rows, soft.rows]), np.concatenate([certain, soft.values])
-        both = Examples(read, rows, targets, layers=layers, exclusive=True)
+        certain = np.eye(len(target.labels), dtype=np.float32)[targets]
+        rows, targets = np.concatenate([rows, soft.rows]), np.concatenate([certain, soft.values])
     is_audio = read == corpus.samples and corpus.dtype == np.int16
     noises = [noise.samples for noise in corpus.training_noises(fold)] if is_audio else []
     return TrainingData(
-        train=both,
+        train=Examples(read, rows, targets, layers=layers, exclusive=target.exclusive),
         validation=validation,
-        epoch_indices=of_archive if soft is None else of_both,
+        epoch_indices=of_all,
         augment=Augmenter(augmentation, noises) if is_audio else unaugmented,
         seed=seed,
         judged=judged_labels(corpus, target.labels) if task.is_submitted else None,
     )
+
+
+def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Rebalancing) -> NDArray[np.int64]:
+    """Return the rows of synthetic clips whose target is known, none where an epoch shall hold none.
+
+    Raises PipelineError if an epoch shall hold some and there are none.
+    """
+    rows = corpus.synthetic_rows(fold)
+    rows = rows[target.known[rows]]
+    if not rebalancing.synthetic:
+        return rows[:0]
+    if len(rows) == 0:
+        raise PipelineError(
+            f"The corpus in {corpus.folder} has no synthetic clips, and a run's rebalancing.synthetic is "
+            f"{rebalancing.synthetic:g}.\n"
+            "Set prepare.synthetic in params.yaml, or the run's rebalancing.synthetic to 0."
+        )
+    return rows
 
 
 def judged_labels(corpus: Corpus, labels: list[str]) -> NDArray[np.int64]:

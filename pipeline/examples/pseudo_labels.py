@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.errors import PipelineError
+from pipeline.examples.rebalancing import next_stretch
 from pipeline.files import replacing
 from pipeline.settings import Settings
 
@@ -52,13 +53,12 @@ def learnt(values: NDArray[np.float32], settings: PseudoLabels) -> NDArray[np.fl
 def epoch_indices(clips: int, real: int, settings: PseudoLabels, epoch: int, seed: int) -> NDArray[np.int64]:
     """Return which of `clips` pseudo-labelled clips an epoch with `real` training clips holds, ascending.
 
-    Each epoch takes the next stretch of the shuffled clips, so that none comes back before the others had their turn.
+    None comes back before the others had their turn (`rebalancing.next_stretch`).
     """
     if settings.share == "all" or clips == 0:
         return np.arange(clips)
-    wanted = min(round(float(settings.share) * real), clips)
-    shuffled = np.random.default_rng([seed, 31]).permutation(clips)  # another stream than the training clips' draw
-    return np.sort(shuffled[np.arange(epoch * wanted, (epoch + 1) * wanted) % clips])
+    # Of another stream than the training clips' draw.
+    return next_stretch(clips, round(float(settings.share) * real), epoch, [seed, 31])
 
 
 def write(path: Path, clips: list[str], labels: list[str], values: NDArray[np.float32]) -> None:

@@ -16,12 +16,14 @@ class Rebalancing(Settings):
     `redraw` takes other clips each epoch, so that all are seen in the end; otherwise one draw serves every epoch.
     `even` is for runs with a `presence`: as many clips of the more frequent answer as there are of the other.
     `share` learns from a part of the clips alone, the same part of each word, drawn once.
+    `synthetic` is how many synthetic clips (prepare.synthetic) an epoch holds for each clip of the source in it.
     """
 
     share: float = Field(1.0, gt=0, le=1)
     unknown: Annotated[float, Field(ge=0)] | Literal["all"] = 1.0
     redraw: bool = True
     even: bool = False
+    synthetic: float = Field(0.0, ge=0)
 
 
 def epoch_indices(labels: np.ndarray, words: np.ndarray, settings: Rebalancing, epoch: int, seed: int) -> np.ndarray:
@@ -82,6 +84,16 @@ def _even_quotas(sizes: np.ndarray, wanted: int, generator: np.random.Generator)
         quotas[open_words] += given
         left -= int(given.sum())
     return quotas
+
+
+def next_stretch(clips: int, wanted: int, epoch: int, seed: int | list[int]) -> np.ndarray:
+    """Return which of `clips` an epoch holds, int [at most wanted], ascending.
+
+    Each epoch takes the next stretch of the shuffled clips, so that none comes back before the others had their turn.
+    """
+    wanted = min(wanted, clips)
+    shuffled = np.random.default_rng(seed).permutation(clips)
+    return np.sort(shuffled[np.arange(epoch * wanted, (epoch + 1) * wanted) % max(1, clips)])
 
 
 def oversample(targets: np.ndarray, generator: np.random.Generator) -> np.ndarray:

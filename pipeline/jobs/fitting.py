@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
@@ -21,8 +22,10 @@ from pipeline.features.hidden_states import HiddenStates
 from pipeline.files import replacing_folder, write_json
 from pipeline.jobs.recipes import Reader, Recipe, Run, build, input_kind, reader_of, recipes_of
 from pipeline.learners import epochs
+from pipeline.learners.classifier import Watch
 from pipeline.learners.clock import Clock
 from pipeline.learners.detector import groups_of
+from pipeline.learners.neural_classifier import NeuralClassifier
 
 PACKAGES = ("torch", "transformers", "audiomentations")
 
@@ -47,10 +50,12 @@ def fit(
     checkpoints: Path,
     to: Publication,
     soft: SoftLabels | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Train `run`, an entry of params.yaml called `where`, for one fold of the corpus; publish it.
 
-    `encoded` holds hidden states, `checkpoints` published ones. Raises PipelineError as `stages.train`.
+    `encoded` holds hidden states, `checkpoints` published ones. `watch` sees the figure of each epoch, if it is one
+    network that learns. Raises PipelineError as `stages.train`.
     """
     if not 0 <= fold < corpus.folds:
         raise PipelineError(
@@ -65,6 +70,8 @@ def fit(
     if len(recipes) > 1:
         groups_of(target.labels)  # refuses what a detector cannot tell
     read = reader_of(encoded, corpus, run.model)
+    if read != corpus.samples or corpus.dtype != np.int16:
+        _refuse_looks(run, where)
     data = training_data_of(corpus, fold, run, target, read, run.augmentation, run.rebalancing, seed, soft)
     about = _about(run, where, recipes, target, corpus, fold, seed, read, soft)
     # Named by all that shapes the weights, so that a changed parameter never resumes from the old one's checkpoint.
@@ -79,6 +86,8 @@ def fit(
         torch.manual_seed(seed)
         with Clock(work / "seconds.json") as clock:
             classifier = build(recipes, target.labels, data.train, checkpoints)
+            if isinstance(classifier, NeuralClassifier):
+                classifier.watch = watch
             classifier.fit(data, work, work / "live")
         if not first:
             return
@@ -91,6 +100,14 @@ def fit(
             shutil.copytree(work / "live", folder, dirs_exist_ok=True)
         write_json(to.timing, {"seconds": clock.seconds, "clips": len(data.train.rows)})
         _delete(work)
+
+
+def _refuse_looks(run: Run, where: str) -> None:
+    if not all(look.is_bare for look in run.looks):
+        raise PipelineError(
+            f"params.yaml, section {where}: `looks` move clips of samples, and the model '{run.model}' is given none "
+            "here. Delete `looks`."
+        )
 
 
 def _about(

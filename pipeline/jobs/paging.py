@@ -102,7 +102,10 @@ def groups(layout: Layout, rows: list[Row]) -> list[dict[str, Any]]:
     for row in sorted(rows, key=lambda row: -row.estimate.value):
         score = scores.get(row.run, {})
         line = {name: getattr(row, name) for name in Row.__dataclass_fields__}
-        line |= {"estimate": vars(row.estimate), "test": vars(row.test) if row.test else None}
+        line |= {"estimate": vars(row.estimate)}
+        line |= {
+            name: vars(of) if of else None for name, of in (("test", row.test), ("unheard_recall", row.unheard_recall))
+        }
         line |= {part: score.get(part) for part in ("private", "public")}
         found.setdefault((row.question, row.judge), []).append(line)
     return [

@@ -1,7 +1,7 @@
 """A run's probabilities of every clip that is judged or submitted, fold by fold; memory stays flat."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.clips.corpus import Corpus
+from pipeline.examples.looks import Look
 from pipeline.jobs.recipes import Reader
 from pipeline.learners.classifier import Classifier, Composite
 from pipeline.scoring import probabilities
@@ -27,8 +28,11 @@ class Predictor:
     Use it as a context manager: the out-of-fold table takes its place at the end, when all folds are in it.
     """
 
-    def __init__(self, folder: Path, corpus: Corpus, run: str, labels: list[str], exclusive: bool) -> None:
+    def __init__(
+        self, folder: Path, corpus: Corpus, run: str, labels: list[str], exclusive: bool, looks: Sequence[Look]
+    ) -> None:
         self.folder = folder
+        self._looks = looks
         self.seconds, self.clips = 0.0, 0
         self._corpus = corpus
         self._names = names_of(corpus)
@@ -66,7 +70,7 @@ class Predictor:
         start = time.monotonic()
         with tqdm(total=len(rows), desc=f"{self._about[1]} {what}", unit="clip") as progress:
             for chunk in _chunks(rows, self._names):
-                for table, values in zip(tables, _values(classifier, read(chunk)), strict=True):
+                for table, values in zip(tables, _seen(classifier, read(chunk), self._looks), strict=True):
                     table.append(*by_recording(self._names[chunk], values))
                 progress.update(len(chunk))
         self.clips, self.seconds = self.clips + len(rows), self.seconds + time.monotonic() - start
@@ -101,6 +105,14 @@ def by_recording(names: NDArray[Any], values: NDArray[np.float32]) -> tuple[list
 
 def _parts(classifier: Classifier) -> list[str]:
     return classifier.parts if isinstance(classifier, Composite) else []
+
+
+def _seen(classifier: Classifier, inputs: NDArray[Any], looks: Sequence[Look]) -> list[NDArray[np.float32]]:
+    """Return the mean over the looks of what `_values` returns."""
+    first, *others = [_values(classifier, look.at(inputs)) for look in looks]
+    if not others:
+        return first
+    return [np.mean(same, axis=0, dtype=np.float32) for same in zip(first, *others, strict=True)]
 
 
 def _values(classifier: Classifier, inputs: NDArray[Any]) -> list[NDArray[np.float32]]:

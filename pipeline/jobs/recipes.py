@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from pipeline import models, params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.augmentation import Augmentation
+from pipeline.examples.looks import Look
 from pipeline.examples.pseudo_labels import PseudoLabels
 from pipeline.examples.rebalancing import Rebalancing
 from pipeline.examples.task import Task
@@ -37,8 +38,12 @@ class Detector(Settings):
 class Run(Task):
     """One entry of `runs` or `students`; the section `train` holds what all share, an entry overrides it key by key.
 
-    `reported` is what the system's authors tell of it, for the table of `compare`; it changes nothing.
-    `pseudo_labels` is for students alone.
+    `reported` is what the system's authors tell of it, for the table of `compare`; `search` are the ranges that
+    `python -m pipeline search` draws from (pipeline.jobs.searching). Both change nothing.
+    `pseudo_labels` is for students alone. `seed` is added to the project's, so that a run `like` another is another
+    draw of it. `looks` are what stage predict takes the mean of, `engine` is what computes them there: torch, or the
+    run as one ONNX graph in onnxruntime; they change no training. `processes` share each batch of a network's training:
+    "auto" is one for each GPU.
     """
 
     model: str
@@ -48,7 +53,12 @@ class Run(Task):
     rebalancing: Rebalancing = Rebalancing()
     detector: Detector | None = None
     pseudo_labels: PseudoLabels | None = None
+    seed: int = Field(0, ge=0)
+    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    looks: tuple[Look, ...] = Field((Look(),), min_length=1)
+    engine: Literal["torch", "onnx"] = "torch"
     reported: str | float = ""
+    search: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,11 @@ def recipes_of(run: Run, where: str) -> list[Recipe]:
             "Change `detector.model` of the run in params.yaml."
         )
     return recipes
+
+
+def learns_in_batches(run: Run) -> bool:
+    """Whether several processes can share the run's training: a network's, not an estimator's or a vote's of probes."""
+    return "batch_size" in models.find(run.model).Training.model_fields
 
 
 def build(recipes: list[Recipe], labels: list[str], examples: Examples, store: Path) -> Classifier:

@@ -58,7 +58,7 @@ def detail(
         told |= {"counts": counts.tolist(), "cells": cells.cells(evidence, book)}
     told["confusions"] = confusions(evidence)
     if "rule" in figures:
-        told |= {"rule": figures["rule"], "thresholds": _thresholds(tree, corpus, row.run, evidence, figures)}
+        told |= {"rule": figures["rule"], "thresholds": _thresholds(tree, corpus, evidence, figures)}
     return told
 
 
@@ -117,11 +117,8 @@ def _folds(layout: Layout, tree: dict[str, Any], run: str) -> list[dict[str, Any
     return found
 
 
-def _thresholds(
-    tree: dict[str, Any], corpus: Corpus, run: str, evidence: Evidence, figures: dict[str, Any]
-) -> dict[str, Any]:
-    rule = sections.decide(tree).for_run(run)
-    shares = decision.shares_of(rule.prior, evidence.labels)
+def _thresholds(tree: dict[str, Any], corpus: Corpus, evidence: Evidence, figures: dict[str, Any]) -> dict[str, Any]:
+    shares = decision.shares_of(figures["prior"], evidence.labels)  # what was estimated, where that was asked for
     chosen = figures["thresholds"] if figures["rule"] == "tuned" else {}
     rng = np.random.default_rng(params.seed(tree))
     return threshold_curves.curves(evidence, corpus.vocabulary.commands, shares, chosen, rng)

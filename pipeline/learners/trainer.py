@@ -1,6 +1,7 @@
 """The Hugging Face Trainer, made deterministic, resumable, and the same in one process or several."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 from transformers import AutoModelForAudioClassification, PreTrainedModel, Trainer, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
-from pipeline.errors import PipelineError
+from pipeline.errors import DivergedError, PipelineError
 from pipeline.learners import epochs
+from pipeline.learners.averaging import WeightAverage
 from pipeline.learners.batches import EpochSampler
 from pipeline.learners.evaluation import BalancedAccuracy
 from pipeline.learners.judging import (
@@ -22,7 +24,9 @@ from pipeline.learners.judging import (
     mean_average_precision,
     summed_into,
 )
-from pipeline.learners.losses import Loss, loss_of, probabilities_of
+from pipeline.learners.losses import Loss, logits_of, loss_of, probabilities_of
+from pipeline.learners.mixing import mixed
+from pipeline.learners.parameter_groups import parameter_groups
 from pipeline.learners.resuming import WEIGHTS
 from pipeline.learners.training import OPTIMIZERS, Training, precision_of
 
@@ -50,7 +54,7 @@ def arguments_of(settings: Training, work: Path, seed: int, multi_label: bool = 
         save_strategy="epoch",
         logging_strategy="epoch",
         save_total_limit=2,  # of 1, the Trainer keeps only the best at its end, and a kill then would cost epochs
-        load_best_model_at_end=True,
+        load_best_model_at_end=settings.keep == "best",
         metric_for_best_model=MEAN_AVERAGE_PRECISION if multi_label else BALANCED_ACCURACY,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,  # early stopping's count survives a kill
@@ -114,6 +118,18 @@ class ClassifierTrainer(Trainer):
         self.model: Any
         # Our loss is a mean over the batch; the Trainer must not divide it once more.
         self.model_accepts_loss_kwargs = False
+        self.average = WeightAverage(self.model, settings.average_decay) if settings.average_decay else None
+        if self.average is not None:
+            self.add_callback(self.average)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None and self.settings.layer_decay < 1:
+            net, settings = self.model if model is None else model, self.settings
+            kind, options = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(self.args, net)
+            decayed = set(self.get_decay_parameter_names(net))
+            groups = parameter_groups(net, decayed, options["lr"], self.args.weight_decay, settings.layer_decay)
+            self.optimizer = kind(groups, **options)
+        return super().create_optimizer(model)
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, *_: Any, **__: Any) -> Any:
         logits = logits_of(model(inputs["input_values"]))
@@ -121,6 +137,11 @@ class ClassifierTrainer(Trainer):
         loss = loss_of(self.loss, logits.float(), inputs["targets"], smoothing)
         # The Trainer takes all but the first of a tuple for predictions.
         return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
+
+    def keep_average(self) -> None:
+        """Give the model what was kept of the averaged weights, where there are any."""
+        if self.average is not None:
+            self.average.publish()
 
     def end_loader_processes(self) -> None:
         """End the processes of `training.workers`, if there are any.
@@ -138,14 +159,14 @@ class ClassifierTrainer(Trainer):
         heard, targets = inputs["input_values"], inputs["labels"]
         if not targets.is_floating_point():
             targets = nn.functional.one_hot(targets, self.labels).float()  # [clips, labels]
-        if self.model.training and self.settings.mixup_alpha > 0:
-            # Mixup (Zhang et al. 2018), on waveforms: two clips are heard at once, and both count.
-            share = float(np.random.beta(self.settings.mixup_alpha, self.settings.mixup_alpha))
-            partner = torch.randperm(len(targets)).to(targets.device)
-            heard = share * heard + (1 - share) * heard[partner]
-            targets = share * targets + (1 - share) * targets[partner]
+        settings = self.settings
+        if self.model.training and settings.mix == "samples":
+            heard, targets = mixed(heard, targets, settings.mixup_alpha, 0.0)
         with torch.no_grad():
             features = self.front_end(heard)
+            if self.model.training:
+                mixup_alpha = settings.mixup_alpha if settings.mix == "features" else 0.0
+                features, targets = mixed(features, targets, mixup_alpha, settings.cutmix_alpha)
             if self.feature_augment is not None and self.model.training:
                 features = self.feature_augment(features, targets)
         return {"input_values": features, "labels": inputs["labels"], "targets": targets}
@@ -154,9 +175,9 @@ class ClassifierTrainer(Trainer):
         """Record the probabilities of the validation clips after this epoch, and return the figure that judges it."""
         logits = prediction.predictions
         if not np.isfinite(logits).all():
-            raise PipelineError(self._diverged())
+            raise DivergedError(self._diverged())
         values = probabilities_of(self.loss, torch.from_numpy(logits).float(), self.multi_label).numpy()
-        if self.is_world_process_zero():
+        if self.is_world_process_zero() and self.settings.keep == "best":
             epochs.record(self.work, round(self.state.epoch or 0), values)
         if self.multi_label:
             return {MEAN_AVERAGE_PRECISION: mean_average_precision(values, prediction.label_ids)}
@@ -176,11 +197,26 @@ class ClassifierTrainer(Trainer):
             + "Lower `training.learning_rate` of the run in params.yaml."
         )
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Judge the averaged weights, where there are any."""
+        with self.average.in_place() if self.average is not None else nullcontext():
+            return super().evaluate(*args, **kwargs)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.average is not None and self.args.should_save:
+            self.average.save(Path(output_dir or str(self.args.output_dir)))
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         self._restore(resume_from_checkpoint)
+        if self.average is not None:
+            self.average.load(Path(resume_from_checkpoint))
 
     def _load_best_model(self) -> None:
-        self._restore(str(self.state.best_model_checkpoint))
+        if self.average is None:
+            self._restore(str(self.state.best_model_checkpoint))
+        else:
+            self.average.load(Path(str(self.state.best_model_checkpoint)))
 
     def _restore(self, checkpoint: str) -> None:
         """Load weights through `from_pretrained`.
@@ -193,9 +229,3 @@ class ClassifierTrainer(Trainer):
         else:
             saved = load_file(Path(checkpoint) / WEIGHTS)
         self.model.load_state_dict(saved)
-
-
-def logits_of(outputs: Any) -> Tensor:
-    """Return what a network gave, be it bare or in one of transformers' objects."""
-    logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs.logits
-    return logits

@@ -10,12 +10,12 @@ import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.clips.labels import SILENCE
+from pipeline.clips.labels import SILENCE, composed
 from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
 from pipeline.examples.task import WORD
-from pipeline.learners.classifier import Classifier
 from pipeline.listening import windows
+from pipeline.listening.ear import Ear
 from pipeline.listening.gate import Envelope
 
 SPEECH = "speech"
@@ -35,7 +35,7 @@ def columns_of(about: dict[str, Any], keep: str) -> list[int]:
             f"The run '{about['run']}' was trained on {about['inputs']} and cannot hear audio.\n"
             "Name another with --run, trained on a source that has audio."
         )
-    labels = about["labels"]
+    labels, keep = about["labels"], composed(keep)
     if keep == SPEECH and keep not in labels and about["target"] == WORD and SILENCE in labels:
         return [column for column, label in enumerate(labels) if label != SILENCE]
     names = keep.split(",") if keep not in labels else [keep]
@@ -48,17 +48,14 @@ def columns_of(about: dict[str, Any], keep: str) -> list[int]:
     return [labels.index(name) for name in dict.fromkeys(names)]
 
 
-def heard(
-    file: soundfile.SoundFile, classifier: Classifier, columns: list[int], hop_ms: int
-) -> Iterator[NDArray[np.float32]]:
-    """Yield the probabilities, float32 [windows], that any of the labels is there."""
-    hop_samples = round(hop_ms / 1000 * SAMPLE_RATE_HZ)
+def heard(file: soundfile.SoundFile, ear: Ear, columns: list[int]) -> Iterator[NDArray[np.float32]]:
+    """Yield the probabilities, float32 [steps], that any of the labels is there; step 0 is of the first sample."""
     with tqdm(total=round(file.frames / file.samplerate), desc="listening", unit=" s", file=sys.stderr) as progress:
-        for batch in windows.windows(file, hop_samples):
-            values = classifier.predict_proba(batch)[:, columns]
+        for block in windows.blocks(file):
+            values = ear.hear(block)[:, columns]
             # Labels that a clip may have side by side do not add up: the surest counts.
-            yield values.max(axis=1) if classifier.multi_label else values.sum(axis=1)
-            progress.update(round(len(batch) * hop_ms / 1000))
+            yield values.max(axis=1) if ear.multi_label else values.sum(axis=1)
+            progress.update(round(len(values) * ear.hop_samples / SAMPLE_RATE_HZ))
 
 
 def write_gated(file: soundfile.SoundFile, target: Path, envelope: Envelope) -> None:

@@ -1,5 +1,6 @@
-"""A recording of any length heard in overlapping windows of one second at 16 kHz; memory stays flat."""
+"""Sound of any rate, channels and length as overlapping seconds at 16 kHz; memory stays flat."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
 
 BLOCK_FRAMES = 1 << 16
-BATCH_WINDOWS = 256  # 8 MB
-_RATES_HZ = range(1_000, 768_001)
+RATES_HZ = range(1_000, 768_001)
+# Window k has its middle at sample k x hop: half a second of silence before, and a sample less after, so that the last
+# middle is a sample of the recording.
+BEFORE = np.zeros(CLIP_SAMPLES // 2, np.int16)
+AFTER = np.zeros(CLIP_SAMPLES // 2 - 1, np.int16)
 
 
 def open_audio(path: Path) -> soundfile.SoundFile:
@@ -27,37 +31,19 @@ def open_audio(path: Path) -> soundfile.SoundFile:
         raise PipelineError(
             f"{path} is no audio that can be read: {reason.strip()}\nConvert it to WAV first."
         ) from None
-    if file.samplerate not in _RATES_HZ or file.frames == 0:
+    if file.samplerate not in RATES_HZ or file.frames == 0:
         raise PipelineError(f"{path} has {file.frames} samples at {file.samplerate} Hz: nothing can be heard in it.")
     return file
 
 
-def windows(file: soundfile.SoundFile, hop_samples: int) -> Iterator[NDArray[np.int16]]:
-    """Yield int16 [windows, 16000] of the whole file, channels averaged, resampled by soxr (HQ).
+def blocks(file: soundfile.SoundFile) -> Iterator[NDArray[np.int16]]:
+    """Yield the whole file, int16 [samples] at 16 kHz, silence of half a second before and after it.
 
-    Window k has its middle at sample k x `hop_samples` of the resampled recording, from its first sample to its last;
-    beyond them is silence.
+    Raises PipelineError if it is damaged, or holds values that are not finite.
     """
-    held = np.zeros(CLIP_SAMPLES // 2, np.int16)
-    batch = (BATCH_WINDOWS - 1) * hop_samples + CLIP_SAMPLES
-    for samples in _resampled(file):
-        held = np.concatenate([held, samples])
-        while len(held) >= batch:
-            yield _cut(held[:batch], hop_samples)
-            held = held[BATCH_WINDOWS * hop_samples :]
-    # Half a window of silence, and a sample less: the last middle is a sample of the recording.
-    held = np.concatenate([held, np.zeros(CLIP_SAMPLES // 2 - 1, np.int16)])
-    if len(held) >= CLIP_SAMPLES:
-        yield _cut(held, hop_samples)
-
-
-def _cut(samples: NDArray[np.int16], hop_samples: int) -> NDArray[np.int16]:
-    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(samples, CLIP_SAMPLES)[::hop_samples])
-
-
-def _resampled(file: soundfile.SoundFile) -> Iterator[NDArray[np.int16]]:
     file.seek(0)
-    stream = soxr.ResampleStream(file.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+    resampler = Resampler(file.samplerate)
+    yield BEFORE
     is_last = False
     while not is_last:
         try:
@@ -67,7 +53,49 @@ def _resampled(file: soundfile.SoundFile) -> Iterator[NDArray[np.int16]]:
         is_last = len(block) < BLOCK_FRAMES
         if not np.isfinite(block).all():
             raise PipelineError(f"{file.name} holds values that are not finite. Write it anew.")
+        yield resampler.push(block, is_last)
+    yield AFTER
+
+
+def windows(file: soundfile.SoundFile, hop_samples: int) -> Iterator[NDArray[np.int16]]:
+    """Yield int16 [windows, 16000] of the whole file.
+
+    Window k has its middle at sample k x `hop_samples` of the resampled recording, from its first sample to its last;
+    beyond them is silence.
+    """
+    sliding = SlidingWindows(hop_samples)
+    return itertools.filterfalse(lambda found: len(found) == 0, map(sliding.push, blocks(file)))
+
+
+class Resampler:
+    """Blocks of any rate and channels, as they come -> int16 [samples] at 16 kHz: channels averaged, soxr (HQ)."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._stream = None
+        if rate_hz != SAMPLE_RATE_HZ:
+            self._stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+
+    def push(self, block: NDArray[np.float32], is_last: bool = False) -> NDArray[np.int16]:
+        """Return what `block` [frames, channels], in -1..1, adds; some of it is held back until the last."""
         mono = block.mean(axis=1)
-        if file.samplerate != SAMPLE_RATE_HZ:
-            mono = stream.resample_chunk(mono, last=is_last)
-        yield np.clip(np.rint(mono * 32_768), -32_768, 32_767).astype(np.int16)
+        if self._stream is not None:
+            mono = self._stream.resample_chunk(mono, last=is_last)
+        return np.clip(np.rint(mono * 32_768), -32_768, 32_767).astype(np.int16)
+
+
+class SlidingWindows:
+    """Samples as they come -> overlapping seconds, a new one each `hop_samples` (at most a second)."""
+
+    def __init__(self, hop_samples: int) -> None:
+        self.hop_samples = hop_samples
+        self._held = np.empty(0, np.int16)
+
+    def push(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Return int16 [windows, 16000], the seconds that `samples` complete; none if they complete none."""
+        held = np.concatenate([self._held, samples])
+        if len(held) < CLIP_SAMPLES:
+            self._held = held
+            return np.empty((0, CLIP_SAMPLES), np.int16)
+        cut = np.lib.stride_tricks.sliding_window_view(held, CLIP_SAMPLES)[:: self.hop_samples]
+        self._held = held[len(cut) * self.hop_samples :].copy()
+        return np.ascontiguousarray(cut)

@@ -19,13 +19,14 @@ def _nothing_is_needed(params: Any, store: Path) -> None:
 
 @dataclass(frozen=True)
 class Model:
-    """What each module in this package offers; the last three need not be there.
+    """What each module in this package offers; those with a default need not be there.
 
     - `Params`, `Training`: the run's `parameters` and `training`.
     - `build(params, training, labels, examples, store)`: an unfitted classifier.
     - `restore(folder, training)`: the classifier that `save` wrote.
     - `check(params, store)`: raises PipelineError if something that building needs is not there (a checkpoint).
     - `SOFT_LABELS`: whether it learns from a share of each label a clip, as students do.
+    - `streaming(classifier, step_samples)`: a module of one step of a net that hears on and on (`models._streaming`).
     - `INPUTS`: what it takes of the clips: samples, embeddings, hidden_states (of stage encode).
     """
 
@@ -35,6 +36,7 @@ class Model:
     restore: Callable[[Path, Any], Classifier]
     check: Callable[[Any, Path], None] = _nothing_is_needed
     SOFT_LABELS: bool = True
+    streaming: Callable[[Any, int], Any] | None = None
     INPUTS: tuple[str, ...] = ("samples",)
 
 

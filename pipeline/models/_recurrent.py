@@ -1,10 +1,10 @@
 """Recurrent nets over the frames of a spectrogram: what the models `lstm` and `gru` share."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pipeline.clips.waveform import CLIP_SAMPLES
@@ -28,6 +28,9 @@ class RecurrentParams(Settings):
     `channels` of the convolutions over time and frequency that come before the recurrent layers; each halves the bins,
     the first (5 x 5, the others 3 x 3) the frames too, so that a word spoken a little higher or later looks alike.
     `pooling` over time: last state, mean and maximum, or attention.
+    `streaming` makes a net that can hear on and on, each frame computed once (`pipeline export --streaming`): its
+    convolutions look back only, it reads in one direction, and half of the batches it learns begin in the middle of
+    sound, so that what it says of a second does not depend on what came before.
     """
 
     spectrogram: Literal["log", "amplitude"] = "log"
@@ -38,7 +41,30 @@ class RecurrentParams(Settings):
     bidirectional: bool = True
     pooling: Pooling = "mean_max"
     dropout: float = Field(0.3, ge=0, lt=1)
+    streaming: bool = False
     spec_augment: SpecAugmentParams = SpecAugmentParams(frequency_width=6, time_width=12)
+
+    @model_validator(mode="after")
+    def _streamable(self) -> Self:
+        if self.streaming and (self.bidirectional or self.spectrogram != "log"):
+            raise ValueError("streaming needs bidirectional: false and the spectrogram log: it cannot read backwards")
+        return self
+
+
+class CausalConv2d(nn.Conv2d):
+    """A convolution over [clips, channels, frames, bins] that sees no later frame; zeros stand before the first."""
+
+    @property
+    def before(self) -> int:
+        """How many earlier frames it sees."""
+        return self.kernel_size[0] - 1
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return super().forward(nn.functional.pad(maps, (0, 0, self.before, 0)))
+
+    def valid(self, maps: Tensor) -> Tensor:
+        """Return the same of maps that begin with the `before` frames before their first."""
+        return super().forward(maps)
 
 
 class RecurrentNet(nn.Module):
@@ -46,12 +72,15 @@ class RecurrentNet(nn.Module):
 
     def __init__(self, cell: Cell, params: RecurrentParams, labels: int) -> None:
         super().__init__()
+        self.streaming = params.streaming
+        kind = CausalConv2d if params.streaming else nn.Conv2d
         convolutions: list[nn.Module] = []
         taken, bins = 1, params.num_mel_bins
         for channels in params.channels:
             kernel, stride = (5, (2, 2)) if not convolutions else (3, (1, 2))
+            padding = (0 if params.streaming else kernel // 2, kernel // 2)
             convolutions += [
-                nn.Conv2d(taken, channels, kernel, stride, padding=kernel // 2, bias=False),
+                kind(taken, channels, kernel, stride, padding, bias=False),
                 nn.BatchNorm2d(channels),
                 nn.ReLU(),
             ]
@@ -71,8 +100,14 @@ class RecurrentNet(nn.Module):
         self.head = nn.Linear(width * (2 if params.pooling == "mean_max" else 1), labels)
 
     def forward(self, features: Tensor) -> Tensor:
+        earlier = 0
+        if self.streaming and self.training and torch.rand(()) < 0.5:
+            earlier = features.shape[1] // 4 * 2  # even, as the first convolution halves the frames
+            features = torch.cat([features.roll(1, dims=0)[:, -earlier:], features], dim=1)
         maps = self.convolutions(features[:, None])  # [clips, channels, frames, bins]
         states, _ = self.recurrent(self.dropout(maps.transpose(1, 2).flatten(2)))
+        if earlier:
+            states = states[:, earlier * states.shape[1] // features.shape[1] :]
         logits: Tensor = self.head(self.dropout(self.pool(states)))
         return logits
 

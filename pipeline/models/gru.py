@@ -7,8 +7,9 @@ from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
 from pipeline.models import _recurrent as recurrent
 from pipeline.models._recurrent import RecurrentParams as Params
+from pipeline.models._streaming import streaming
 
-__all__ = ["Params", "Training", "build", "restore"]
+__all__ = ["Params", "Training", "build", "restore", "streaming"]
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:

@@ -14,7 +14,7 @@ from pipeline.examples.target import target_of
 from pipeline.examples.task import Task
 from pipeline.files import write_json
 from pipeline.reporting import confusion
-from pipeline.scoring import decision, nested, submission, truth
+from pipeline.scoring import decision, nested, submission, truth, unheard
 from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.judged import judged_by
 from pipeline.scoring.nested import Decide, OutOfFold
@@ -83,7 +83,12 @@ def publish(
         "selected": final.decide(table),
     }
     judged = {name: metrics.judge(wanted, of, out_of_fold.speakers, labels, shares) for name, of in decided.items()}
-    estimate = {**judged["estimate"], "argmax_prior_accuracy": judged["argmax"]["prior_accuracy"]}
+    rows = truth.rows_of(corpus, "out_of_fold", table)
+    estimate = {
+        **judged["estimate"],
+        "argmax_prior_accuracy": judged["argmax"]["prior_accuracy"],
+        **unheard.describe(corpus, rows, wanted, decided["estimate"], out_of_fold.speakers),
+    }
     held_out = None
     if holdout is not None and holdout.clips:
         speakers = truth.speakers_of(corpus, truth.rows_of(corpus, "holdout", holdout))

@@ -10,7 +10,6 @@ import wave
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import numpy as np
 import py7zr
 from py7zr.helpers import ArchiveTimestamp
 from pydantic import Field
-from tqdm import tqdm
 
 from pipeline.clips.labels import COMMANDS, SILENCE, UNKNOWN
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
@@ -29,6 +27,7 @@ from pipeline.sources import SourceFile
 from pipeline.sources.archives import answers, catalogue, read, sample
 from pipeline.synthesis import acoustics, backgrounds
 from pipeline.synthesis.espeak import Utterance, speak
+from pipeline.synthesis.speech import Noise, coloured, recorded
 from pipeline.synthesis.voices import Voice, draw_voices
 
 __all__ = ["Params", "answers", "fetch", "read", "sample"]
@@ -50,7 +49,6 @@ UNSEEN_WORDS = (
 UNSEEN_SHARE = 0.6
 PUBLIC_SHARE = 0.3
 DIGITAL_SILENCE_SHARE = 0.1
-_BATCH_CLIPS = 64
 
 
 class Params(Settings):
@@ -124,7 +122,7 @@ def _make(params: Params, seed: int) -> list[Path]:
     with _archive(params.folder / "train.7z") as add:
         for name, recording in noises.items():
             add(f"train/audio/_background_noise_/{name}", _wav(recording))
-        for clip, pcm in _recorded(clips, acoustics.TRAINING, _coloured, train_rng, "training clips"):
+        for clip, pcm in _recorded(clips, acoustics.TRAINING, coloured, train_rng, "training clips"):
             add(f"train/audio/{clip.name}", _wav(pcm))
         held_out = {voice.speaker for voice in validating}
         listed = sorted(clip.name for clip in clips if clip.voice.speaker in held_out)
@@ -177,22 +175,10 @@ def _test_clips(params: Params, voices: list[Voice], rng: np.random.Generator) -
 
 
 def _recorded(
-    clips: list[_Clip],
-    scene: acoustics.Scene,
-    noise: Callable[[int, np.random.Generator], np.ndarray],
-    rng: np.random.Generator,
-    what: str,
+    clips: list[_Clip], scene: acoustics.Scene, noise: Noise, rng: np.random.Generator, what: str
 ) -> Iterator[tuple[_Clip, np.ndarray]]:
-    """Yield each clip with its int16 samples; espeak-ng speaks ahead in its own process."""
-    utterances = [clip.voice.say(clip.word, rng) for clip in clips]
-    spoken = zip(clips, speak(utterances, int(rng.integers(2**31))), strict=True)
-    with tqdm(total=len(clips), desc=f"Speaking {what}", unit="clip") as progress:
-        while batch := list(islice(spoken, _BATCH_CLIPS)):
-            conditions = acoustics.draw(len(batch), scene, noise, rng)
-            recordings = acoustics.record([word for _, word in batch], conditions)
-            for (clip, _), recording in zip(batch, recordings, strict=True):
-                yield clip, recording
-            progress.update(len(batch))
+    """Yield each clip with its int16 samples."""
+    yield from zip(clips, recorded([(clip.voice, clip.word) for clip in clips], scene, noise, rng, what), strict=True)
 
 
 def _background(params: Params, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -201,16 +187,12 @@ def _background(params: Params, rng: np.random.Generator) -> dict[str, np.ndarra
     return backgrounds.record_backgrounds(spoken, params.background_seconds, rng)
 
 
-def _coloured(clips: int, rng: np.random.Generator) -> np.ndarray:
-    return acoustics.coloured_noise(rng.uniform(0, 2, size=clips), CLIP_SAMPLES, rng)
-
-
-def _heard_over(recordings: list[np.ndarray]) -> Callable[[int, np.random.Generator], np.ndarray]:
+def _heard_over(recordings: list[np.ndarray]) -> Noise:
     """Return a noise that is coloured for one half of the clips, a stretch of `recordings` for the other."""
 
     def noise(clips: int, rng: np.random.Generator) -> np.ndarray:
         stretches = backgrounds.stretches(recordings, clips, rng)
-        return np.where(rng.random((clips, 1)) < 0.5, stretches, _coloured(clips, rng))
+        return np.where(rng.random((clips, 1)) < 0.5, stretches, coloured(clips, rng))
 
     return noise
 

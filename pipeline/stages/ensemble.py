@@ -5,6 +5,7 @@ import numpy as np
 from pipeline import params, runs, sections
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery.commit import commit_of
+from pipeline.jobs import priors
 from pipeline.jobs.voting import Election
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report, target_report
@@ -20,24 +21,30 @@ def main(layout: Layout) -> None:
     corpus = Corpus.open(layout.prepare)
     election = Election.read(layout, tree, corpus, "ensemble")
     vote = election.fit()
-    if vote.note:
-        print(vote.note)
+    if report := vote.report():
+        print(report)
     task, folder = election.task, layout.submission(ensemble.NAME)
     about = {
         **task.model_dump(include={"target", "presence"}),
-        "weights": {run: round(weight, 5) for run, weight in vote.weights.items()},
+        "weights": vote.combination.told()["weights"],
+        "vote": vote.told(),
     }
     if set(election.members) & set(runs.students(tree)):
         about["estimate_note"] = competition_report.OF_STUDENTS
-    holdout = election.vote("holdout", vote.weights) if election.has_holdout else None
+    holdout = election.vote("holdout", vote.combination) if election.has_holdout else None
     if not task.is_submitted:
         target_report.publish(folder, corpus, election.target, vote.out_of_fold, holdout, about)
         return
     rule = sections.decide(tree).for_run(ensemble.NAME)
     sample = submission.read_sample(layout.prepare / "sample.csv")
-    test, rng = election.vote("test", vote.weights), np.random.default_rng(params.seed(tree))
+    test, rng = election.vote("test", vote.combination), np.random.default_rng(params.seed(tree))
+    settled = rule
+    if rule.prior == priors.ESTIMATED:
+        found = election.estimated(election.truth)
+        print(found.report())
+        settled, about["prior_estimate"] = priors.with_shares(rule, found), found.told()
     provenance.keep_aside(folder)
-    competition_report.publish(folder, rule, corpus, sample, vote.out_of_fold, test, holdout, rng, about)
+    competition_report.publish(folder, settled, corpus, sample, vote.out_of_fold, test, holdout, rng, about)
     members = {name: runs.entry(tree, name) for name in election.members}
     made = provenance.makers(tree, ensemble.NAME, rule.model_dump(), members)
     provenance.note(folder, commit_of(layout.root), params.digest(made))

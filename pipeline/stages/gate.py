@@ -12,6 +12,7 @@ from pipeline.jobs.recipes import trained
 from pipeline.layout import Layout
 from pipeline.learners.classifier import Classifier
 from pipeline.listening import windows
+from pipeline.listening.ear import SlidingSecond
 from pipeline.listening.gate import Envelope, Gate, openings, share_open
 from pipeline.listening.hearing import columns_of, heard, write_gated
 
@@ -40,7 +41,7 @@ def main(
         raise PipelineError(f"{target} is written in the format of {source}: its name must end in {source.suffix}.")
     with windows.open_audio(source) as file:
         run, columns, classifier = _ear(layout, keep, run)
-        values = np.concatenate(list(heard(file, classifier, columns, hop_ms)))
+        values = np.concatenate(list(heard(file, SlidingSecond(classifier, hop_ms), columns)))
         stretches = openings(values, gate, hop_ms / 1000)
         try:
             with replacing(target) as temporary:

@@ -7,8 +7,9 @@ from pipeline.clips.corpus import Corpus
 from pipeline.examples import pseudo_labels
 from pipeline.examples.from_corpus import SoftLabels
 from pipeline.examples.target import target_of
+from pipeline.jobs import launching
 from pipeline.jobs.fitting import Publication, fit
-from pipeline.jobs.recipes import Run, read_run
+from pipeline.jobs.recipes import Run, learns_in_batches, read_run
 from pipeline.layout import Layout
 
 
@@ -20,12 +21,16 @@ def main(layout: Layout, name: str, fold: int = 0) -> None:
     """
     tree = params.read(layout.params)
     run, is_student = read_run(tree, name), name in runs.students(tree)
+    processes = launching.processes_of(run.processes) if learns_in_batches(run) else 1
+    if processes > 1 and not launching.is_launched():
+        launching.launch(processes, "train", name, str(fold))
+        return
     paths = layout.run(name, is_student)
     corpus = Corpus.open(layout.prepare)
     soft = _soft_labels(layout, corpus, run, name, fold) if is_student else None
     timing = layout.timing(name, f"train-{fold}")
     to = Publication(paths.work(fold), paths.model(fold), paths.live(fold), timing)
-    fit(run, f"runs.{name}", corpus, fold, params.seed(tree), layout.encode, layout.checkpoints, to, soft)
+    fit(run, f"runs.{name}", corpus, fold, params.seed(tree) + run.seed, layout.encode, layout.checkpoints, to, soft)
 
 
 def _soft_labels(layout: Layout, corpus: Corpus, run: Run, name: str, fold: int) -> SoftLabels:

@@ -10,27 +10,26 @@ from pipeline.layout import Layout
 def main(layout: Layout) -> None:
     """Write out_of_fold.parquet and nested/, test.parquet, test/<fold>.parquet and weights.json of the vote.
 
-    What the nets of a fold say of the test clips is weighted by the clips of the other folds, so that a student of
-    this fold learns nothing, not even a weight, from the speakers that judge it; with one fold the weights have seen
-    them, which weights.json says. The finest labels of any member are kept: words, where a member has them.
+    How the nets of a fold vote on the test clips is chosen on the clips of the other folds, so that a student of this
+    fold learns nothing, not even a weight, from the speakers that judge it; with one fold the choice has seen them,
+    which weights.json says. The finest labels of any member are kept: words, where a member has them.
     """
     tree = params.read(layout.params)
     corpus, folds = Corpus.open(layout.prepare), params.folds(tree)
     election = Election.read(layout, tree, corpus, "vote")
     vote = election.fit()
-    if vote.note:
-        print(vote.note)
-    weights, of_folds = vote.weights, {fold: vote.weights for fold in folds}
+    if report := vote.report():
+        print(report)
+    of_folds = {fold: vote.combination for fold in folds}
     if len(folds) > 1:
         fold_of = folds_of(corpus, vote.out_of_fold.table.clips)
-        of_folds = {fold: election.weights_by(fold_of != fold) for fold in folds}
+        of_folds = {fold: election.combination_without(fold_of == fold) for fold in folds}
     with replacing_folder(layout.vote) as folder:
         vote.out_of_fold.write(folder)
         for fold, own in of_folds.items():
             election.finest("test", own, fold).write(folder / "test" / f"{fold}.parquet")
-        election.finest("test", weights).write(folder / "test.parquet")
-        saw = election.settings.weights == "accuracy" and len(folds) == 1
-        write_json(
-            folder / "weights.json",
-            {"weights": weights, "weights_by_fold": of_folds, "weights_saw_the_judged_clips": saw},
-        )
+        election.finest("test", vote.combination).write(folder / "test.parquet")
+        saw = election.settings.is_fitted and len(folds) == 1
+        by_fold = {fold: own.told() for fold, own in of_folds.items()}
+        about = {"by_fold": by_fold, "weights_saw_the_judged_clips": saw}
+        write_json(folder / "weights.json", {**vote.told(), **about})

@@ -20,7 +20,8 @@ PITCHES_HZ = [400, 800, 1200]  # of the noise that judges each fold
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Six clips of each word, two for each of three folds; one more has no accent; then two test clips."""
+    """Six clips of each word, two for each of three folds; one more has no accent; then two test clips, and synthetic
+    ones: three of yes, two of another word."""
     folder = tmp_path_factory.mktemp("corpus")
     folds = []
     with CorpusWriter(folder) as writer:
@@ -33,10 +34,14 @@ def corpus(tmp_path_factory):
         for number in range(2):
             writer.add(np.full(16_000, len(folds), np.int16), clip=f"t{number}", part="test")
             folds.append(NEVER_JUDGED)
+        for number, word in enumerate(["yes"] * 3 + ["_unknown_"] * 2):
+            writer.add(np.full(16_000, len(folds), np.int16), clip=f"s{number}", part="train", word=word)
+            folds.append(NEVER_JUDGED)
         for fold in range(FOLDS):
             tone = 1000 * np.sin(2 * np.pi * PITCHES_HZ[fold] * np.arange(20_000) / 16_000)
             writer.add_noise(Noise(f"tone {fold}", tone.astype(np.int16)), fold)
-        splits = np.where(np.array(folds) >= 0, "train", "test")
+        splits = np.where(np.array(folds) >= 0, "train", "test").astype(object)
+        splits[-5:] = "synthetic"
         writer.finish(splits, np.array(folds), source="demo", seed=1, commands=("yes", "no"))
     return Corpus.open(folder)
 
@@ -103,9 +108,9 @@ def test_the_task_says_whether_labels_exclude_each_other(corpus):
 
 def test_words_are_judged_as_the_submission_s_labels(corpus):
     words = target_of(corpus, Task(vocabulary="words")).labels
-    assert words == ["cat", "cow", "dog", "no", "yes", "silence"]
-    assert judged_labels(corpus, words).tolist() == [2, 2, 2, 1, 0, 3]
-    assert data_of(corpus, task=Task(vocabulary="words")).judged.tolist() == [2, 2, 2, 1, 0, 3]
+    assert words == ["cat", "cow", "dog", "no", "unknown", "yes", "silence"]
+    assert judged_labels(corpus, words).tolist() == [2, 2, 2, 1, 2, 0, 3]
+    assert data_of(corpus, task=Task(vocabulary="words")).judged.tolist() == [2, 2, 2, 1, 2, 0, 3]
     assert data_of(corpus).judged.tolist() == [0, 1, 2, 3]
     assert data_of(corpus, task=Task(target="accent")).judged is None
 
@@ -125,3 +130,45 @@ def test_a_student_learns_from_soft_labels_beside_the_training_clips(corpus):
     none = data_of(corpus, soft=SoftLabels(corpus.select("test"), values, PseudoLabels(share=0.0)))
     assert none.epoch_indices(0).tolist() == list(range(24))
     assert len({soft.digest, SoftLabels(soft.rows[::-1], values, PseudoLabels()).digest}) == 2
+
+
+def test_an_epoch_holds_its_share_of_synthetic_clips_each_in_its_turn(corpus):
+    archive = data_of(corpus)
+    data = data_of(corpus, rebalancing=Rebalancing(unknown="all", synthetic=0.125))
+    assert data.train.rows.tolist() == [*archive.train.rows, *corpus.select("synthetic")]
+    labels = target_of(corpus, Task()).labels
+    assert [labels[target] for target in data.train.targets[-5:]] == ["yes"] * 3 + ["unknown"] * 2
+    drawn = [data.epoch_indices(epoch) for epoch in range(5)]
+    assert all(indices[:24].tolist() == list(range(24)) for indices in drawn)
+    held = [indices[24:].tolist() for indices in drawn]
+    assert all(len(indices) == 3 for indices in held)  # an eighth of 24
+    assert sorted(index for indices in held for index in indices) == sorted([*range(24, 29)] * 3)
+    most = data_of(corpus, rebalancing=Rebalancing(unknown="all", synthetic=9))
+    assert most.epoch_indices(3)[24:].tolist() == list(range(24, 29))
+    assert data.validation.rows.tolist() == archive.validation.rows.tolist()
+
+
+def test_a_student_learns_from_synthetic_clips_too(corpus):
+    soft = SoftLabels(corpus.select("test"), np.full((2, 4), 0.25, np.float32), PseudoLabels())
+    data = data_of(corpus, soft=soft, rebalancing=Rebalancing(unknown="all", synthetic=1))
+    assert data.epoch_indices(0).tolist() == list(range(24 + 5 + 2))
+    assert data.train.rows[-2:].tolist() == corpus.select("test").tolist()
+    assert data.train.targets[24:29].max(axis=1).tolist() == [1.0] * 5
+
+
+def test_synthetic_clips_that_are_not_there_are_missed(corpus):
+    with pytest.raises(PipelineError, match=r"no synthetic clips.*\n?Set prepare\.synthetic"):
+        data_of(corpus, task=Task(target="accent"), rebalancing=Rebalancing(synthetic=0.5))
+
+
+def test_a_word_that_a_fold_shall_not_hear_is_neither_recorded_nor_synthetic_among_what_it_learns(corpus):
+    corpus = Corpus.open(corpus.folder)
+    words = corpus.rows["word"].to_numpy()
+    corpus.unheard_words = [["cat", "_unknown_"], ["dog"], []]
+    learnt = [
+        set(words[data_of(corpus, fold, rebalancing=Rebalancing(unknown="all", synthetic=1)).train.rows])
+        for fold in range(FOLDS)
+    ]
+    assert learnt == [set(WORDS) - {"cat"}, {*WORDS, "_unknown_"} - {"dog"}, {*WORDS, "_unknown_"}]
+    judged = set(words[data_of(corpus, 0).validation.rows])
+    assert "cat" in judged

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.examples.looks import Look
 from pipeline.jobs import prediction
 from pipeline.jobs.prediction import Predictor, average, by_recording
 from pipeline.scoring.probabilities import Probabilities
@@ -50,7 +51,7 @@ class Several(Net):
 
 
 def judged(folder, corpus, net=None):
-    with Predictor(folder, corpus, "run", LABELS, True) as predictor:
+    with Predictor(folder, corpus, "run", LABELS, True, [Look()]) as predictor:
         for fold in (0, 1):
             predictor.judge(net or Net(), lambda rows: rows, corpus.judged_rows(fold), fold)
     return predictor
@@ -82,11 +83,27 @@ def test_each_part_of_a_vote_has_tables_of_its_own(corpus, tmp_path):
     assert one.values[:, 1] == pytest.approx(other.values[:, 0])
 
 
+def test_several_looks_are_averaged(corpus, tmp_path):
+    class Loudness(Net):
+        def predict_proba(self, inputs):
+            yes = inputs[:, 8_000] / 100
+            return np.stack([1 - yes, yes], axis=1).astype(np.float32)
+
+    def read(rows):
+        return np.full((len(rows), 16_000), 10, np.int16)
+
+    looks = [Look(), Look(gain_db=20 * np.log10(2)), Look(shift_ms=-500), Look(shift_ms=500)]
+    with Predictor(tmp_path, corpus, "run", LABELS, True, looks) as predictor:
+        predictor.write(Loudness(), read, corpus.judged_rows(0), "test", 0)
+    table = Probabilities.read(tmp_path / "test" / "0.parquet")
+    assert table.values[:, 1] == pytest.approx([np.mean([0.1, 0.2, 0, 0.1])] * 3)
+
+
 def test_an_error_leaves_no_table(corpus, tmp_path):
     def broken(rows):
         raise ZeroDivisionError
 
-    predictor = Predictor(tmp_path, corpus, "run", LABELS, True)
+    predictor = Predictor(tmp_path, corpus, "run", LABELS, True, [Look()])
     with pytest.raises(ZeroDivisionError), predictor:
         predictor.judge(Net(), broken, corpus.judged_rows(0), 0)
     assert list(tmp_path.glob("*.parquet")) == []

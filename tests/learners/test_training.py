@@ -18,11 +18,22 @@ from pipeline.learners.training import OPTIMIZERS, Training, precision_of
         ("fp32", "cuda", True, "fp32"),
         ("fp16", "cuda", True, "fp16"),
         ("bf16", "cpu", False, "bf16"),
+        ("fastest", "cuda", True, "bf16"),
+        ("fastest", "cuda", False, "fp16"),
     ],
 )
 def test_precision_is_what_the_device_has(wanted, device, bf16, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
     assert precision_of(wanted, torch.device(device)) == expected
+
+
+@pytest.mark.parametrize(
+    ("has", "expected"),
+    [({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16"), ({"avx512_bf16": False}, "fp32"), ({}, "fp32")],
+)
+def test_the_fastest_on_a_processor_is_what_it_has_instructions_for(has, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert precision_of("fastest", torch.device("cpu")) == expected
 
 
 def test_half_precision_without_a_device_for_it_is_refused():

@@ -1,6 +1,9 @@
 """Predicting: the probabilities of the weights that were published, one row a clip, in the corpus's order."""
 
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +109,14 @@ def test_weights_of_other_labels_are_refused(layout):
     with pytest.raises(PipelineError, match=r"labels are not those of run\.json.*dvc repro -f"):
         predict.main(layout, "ast")
     assert not layout.run("ast").probabilities.exists()
+
+
+def test_a_plain_net_predicts_without_what_only_training_needs():
+    """Seconds of each start: the Trainer and all that it loads, augmentation, curves."""
+    code = (
+        "import sys; from pipeline import models; from pipeline.stages import check, predict, prepare;"
+        "models.find('linear'); heavy = {'transformers.trainer', 'transformers.modeling_utils', 'accelerate',"
+        "'datasets', 'evaluate', 'sklearn', 'audiomentations', 'dvclive'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path(predict.__file__).parents[2], check=True)

@@ -1,6 +1,7 @@
 """Training a run of the tiny competition: what it learns from, what it publishes, and that a kill changes nothing."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -97,7 +98,9 @@ def test_killed_before_and_after_a_checkpoint_it_ends_with_the_same_weights(fini
         return [path for path in paths.work(0).iterdir() if path.is_dir() and path != stale]
 
     def checkpoints():
-        return list(paths.work(0).glob("*/checkpoint-*/trainer_state.json"))
+        """Return those that are whole: the state is written last, and a kill may leave half of it."""
+        states = paths.work(0).glob("*/checkpoint-*/trainer_state.json")
+        return [state for state in states if state.read_text().rstrip().endswith("}")]
 
     project.kill_when(project.start(*VERB, "train", run), work)
     assert checkpoints() == []
@@ -158,11 +161,16 @@ def test_two_processes_share_each_epoch(finished, tmp_path):
     (project.root / "pipeline" / "models" / "witness.py").write_text(WITNESS)
     project.configure(
         lambda params: params["runs"].update(
-            witness={**params["runs"]["ast"], "model": "witness", "training": {"epochs": 2, "batch_size": 8}}
+            witness={
+                **params["runs"]["ast"],
+                "model": "witness",
+                "training": {"epochs": 2, "batch_size": 8, "average_decay": 0.5},
+                "processes": 2,
+            }
         )
     )
     data = data_of(Corpus.open(project.layout.prepare), Run(model="ast"))  # the clips are not the model's
-    output = project.run("torchrun", "--nproc_per_node", "2", "-m", "pipeline", "train", "witness")
+    output = project.run(*VERB, "train", "witness")
     assert output.count("epoch   2 ") == 1  # one of them reports
 
     seen = [
@@ -186,6 +194,14 @@ def test_two_processes_share_each_epoch(finished, tmp_path):
     model = AutoModelForAudioClassification.from_pretrained(paths.model(0))
     assert model.config.label2id["silence"] == 11
     assert read_json(paths.live(0) / "metrics.json")["step"] == 2
+
+    project.configure(lambda params: params["runs"]["witness"]["training"].update(batch_size=9))
+    failed, status = project.outcome(*VERB, "train", "witness")
+    assert status == 1
+    assert "A batch of 9 clips cannot be shared evenly by 2 processes." in failed
+    told = r"Process [01] of the 2 that run `train witness 0` ended with -?\d+; what it said stands above\."
+    assert re.search(told, failed), failed
+    assert "Traceback" not in failed
 
 
 @pytest.mark.parametrize("name", ["ast", "wav2vec2"])

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
+from pipeline.jobs import voting
 from pipeline.jobs.voting import folds_of
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
@@ -34,10 +35,11 @@ def test_it_is_stored_like_a_run_with_the_words_that_one_member_has(folded_proje
 
 @pytest.mark.parametrize("fold", [0, 1, 2])
 def test_a_fold_s_labels_are_its_own_nets_vote_weighted_by_the_other_folds_clips(fold, folded_project):
+    folded_project.configure(vote={"weights": "accuracy"})
     vote.main(folded_project.layout)
     told = read_json(folded_project.layout.vote / "weights.json")
     assert told["weights_saw_the_judged_clips"] is False
-    weights = told["weights_by_fold"][str(fold)]
+    weights = told["by_fold"][str(fold)]["weights"]
     voted = Probabilities.read(folded_project.layout.vote / "test" / f"{fold}.parquet")
     commands = folded_project.corpus.vocabulary.commands
     expected = np.zeros((len(voted.clips), len(commands) + 2))
@@ -48,6 +50,7 @@ def test_a_fold_s_labels_are_its_own_nets_vote_weighted_by_the_other_folds_clips
 
 
 def test_the_clips_that_judge_a_fold_change_no_label_that_it_learns(folded_project):
+    folded_project.configure(vote={"weights": "stacking", "temperature": True})
     vote.main(folded_project.layout)
     before = tables(folded_project)
     path = folded_project.probabilities("ast") / "out_of_fold.parquet"
@@ -68,7 +71,7 @@ def test_with_one_fold_its_weights_saw_the_judges_and_it_says_so(judged_project)
     folder = judged_project.layout.vote
     told = read_json(folder / "weights.json")
     assert told["weights_saw_the_judged_clips"] is True
-    assert told["weights_by_fold"] == {"0": told["weights"]}
+    assert told["by_fold"]["0"]["weights"] == told["weights"]
     assert (folder / "test" / "0.parquet").read_bytes() == (folder / "test.parquet").read_bytes()
     judged_project.configure(vote={"weights": "equal"})
     vote.main(judged_project.layout)
@@ -101,3 +104,17 @@ def test_a_fold_that_a_member_did_not_predict_is_refused(folded_project):
     with pytest.raises(PipelineError, match=r"no probabilities in .*words/test/2\.parquet"):
         vote.main(folded_project.layout)
     assert not folded_project.layout.vote.exists()
+
+
+def test_under_an_estimated_prior_the_judges_of_a_fold_have_no_say_either(folded_project, monkeypatch):
+    folded_project.configure(decide={"prior": "estimated"}, vote={"weights": "accuracy"})
+    asked = []
+    estimate = voting.prior.estimate
+    monkeypatch.setattr(voting.prior, "estimate", lambda *args: asked.append(args[1] >= 0) or estimate(*args))
+    vote.main(folded_project.layout)
+    everyone, *without = asked
+    fold_of = folds_of(
+        folded_project.corpus, Probabilities.read(folded_project.probabilities("ast") / "out_of_fold.parquet").clips
+    )
+    assert everyone.all()
+    assert [np.array_equal(known, fold_of != fold) for fold, known in enumerate(without)] == [True] * 3

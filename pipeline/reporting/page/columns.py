@@ -18,6 +18,7 @@ COLUMNS = (
     ("calibration_error", "calibration error", "n", "minor", "Mean gap between probability and truth"),
     ("macro_f1", "macro F1", "n", "rare", "Mean over the labels"),
     ("unknown_recall", "recall of unknown", "n", "rare", "Share of unknown words that were told as such"),
+    ("unheard_recall", "recall of unheard words", "n", "rare", "Of unknown words that were kept from its nets"),
     ("silence_recall", "recall of silence", "n", "rare", "Share of silent clips that were told as such"),
     ("parameters", "parameters", "n", "rare", "Values of its networks"),
     ("train_seconds", "training, s", "n", "minor", "Of all its folds"),
@@ -36,7 +37,7 @@ def with_cells(group: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) 
         filled = {**row, "calibration_error": runs.get(row["run"], {}).get("calibration_error")}
         if row["private"] is not None:
             filled["test"] = None  # told by its parts
-        rows.append({"run": row["run"], "cells": {name: _cell(name, filled[name], scale) for name, *_ in COLUMNS}})
+        rows.append({"run": row["run"], "cells": {name: _cell(name, filled.get(name), scale) for name, *_ in COLUMNS}})
     shown = [column for column in COLUMNS if any(row["cells"][column[0]]["text"] for row in rows)]
     names = ("name", "title", "kind", "minor", "told")
     return {**group, "rows": rows, "columns": [dict(zip(names, column, strict=True)) for column in shown]}
@@ -55,7 +56,7 @@ def _cell(name: str, value: Any, scale: tuple[float, float]) -> dict[str, Any]:
             for key, of in (("low", "low"), ("high", "high"), ("at", "value"))
         }
         return {"text": f"{value['value']:.3f}", "sort": value["value"], "interval": interval, **places}
-    if name == "test":
+    if name in ("test", "unheard_recall"):
         return {"text": f"{value['value']:.3f}", "sort": value["value"]}
     if name in COUNTS:
         return {"text": f"{value:,.0f}", "sort": value}

@@ -1,0 +1,38 @@
+"""Test-time augmentation: a clip is judged by the mean of what a net makes of it, moved, louder or faster."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.clips.waveform import SAMPLE_RATE_HZ
+from pipeline.settings import Settings
+
+
+class Look(Settings):
+    """One way to hear a clip: later by `shift_ms`, louder by `gain_db`, faster by `speed` about its middle."""
+
+    shift_ms: float = Field(0.0, ge=-500, le=500)
+    gain_db: float = Field(0.0, ge=-60, le=60)
+    speed: float = Field(1.0, ge=0.5, le=2)
+
+    @property
+    def is_bare(self) -> bool:
+        return self == Look()
+
+    def at(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """Return int16 [clips, samples] as this look hears them; what is moved out is lost, zeros come in."""
+        if self.is_bare:
+            return samples
+        length = samples.shape[1]
+        middle = length / 2
+        start = middle - self.shift_ms / 1000 * SAMPLE_RATE_HZ
+        places = (np.arange(length) - middle) * self.speed + start
+        before = np.floor(places).astype(np.int64)
+        share = (places - before).astype(np.float32)
+        padded = np.pad(samples, ((0, 0), (1, 1))).astype(np.float32)
+        heard = padded[:, np.clip(before + 1, 0, length + 1)] * (1 - share)
+        heard += padded[:, np.clip(before + 2, 0, length + 1)] * share
+        heard *= 10 ** (self.gain_db / 20)
+        return np.clip(np.rint(heard), -32768, 32767).astype(np.int16)

@@ -1,0 +1,124 @@
+"""Which net listens: an exported file, or else a trained run itself; and what `--measure` finds of it."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import params, runs
+from pipeline.clips.corpus import Corpus
+from pipeline.errors import PipelineError
+from pipeline.examples.target import target_of
+from pipeline.export.description import Description
+from pipeline.export.runtime import OnnxClassifier
+from pipeline.files import read_json, replacing_folder, write_json
+from pipeline.jobs.exporting import weights_of
+from pipeline.jobs.recipes import trained
+from pipeline.layout import Layout
+from pipeline.listening import measuring
+from pipeline.listening.ear import Ear, SlidingSecond, StreamingEar
+from pipeline.listening.measuring import Measured
+from pipeline.listening.scenes import LEVEL_DB
+from pipeline.listening.spotting import Spotting
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What listens: `new_ear` begins to hear anew; `fold` is that of its nets, `engine` what computes them."""
+
+    run: str
+    new_ear: Callable[[], Ear]
+    keywords: list[str]
+    engine: str
+    fold: int
+
+
+def listener_of(layout: Layout, run: str | None, model: Path | None, hop_ms: int) -> Listener:
+    """Return what listens: the exported file `model`; or `run`, without either the first run that can.
+
+    A run's exported file is taken where there is one of the weights that the run has now; it needs no torch. Raises
+    PipelineError if no such run is trained, or it does not take audio.
+    """
+    if model is not None:
+        return _of_file(model, hop_ms)
+    tree = params.read(layout.params)
+    reasons = []
+    for name in [run] if run else runs.names(tree):
+        try:
+            return _of_run(layout, tree, name, hop_ms)
+        except PipelineError as error:
+            reasons.append(str(error))
+    raise PipelineError("\n".join(reasons))
+
+
+def exported_listeners(layout: Layout, hop_ms: int) -> list[Listener]:
+    """Return a listener for each file under artifacts/export. Raises PipelineError if there is none."""
+    files = sorted(layout.export("").glob("*/*.onnx"))
+    if not files:
+        raise PipelineError(f"There is no exported run in {layout.export('')}. Run: python -m pipeline export RUN")
+    return [_of_file(path, hop_ms) for path in files]
+
+
+def _of_file(path: Path, hop_ms: int) -> Listener:
+    classifier = OnnxClassifier(path, threads=1)
+    told = classifier.description
+
+    def new_ear() -> Ear:
+        if told.step_samples:
+            return StreamingEar(classifier.session, told.labels, told.step_samples, classifier.multi_label)
+        return SlidingSecond(classifier, hop_ms)
+
+    engine = f"onnxruntime, {told.precision}{', streaming' * bool(told.step_samples)}"
+    return Listener(told.run, new_ear, told.keywords, engine, told.provenance["fold"])
+
+
+def _of_run(layout: Layout, tree: dict[str, Any], run: str, hop_ms: int) -> Listener:
+    runs.entry(tree, run)  # refuses a run that is not listed
+    folder = layout.run(run, run in runs.students(tree)).model(params.folds(tree)[0])
+    file = layout.export(run) / f"{run}.onnx"
+    if file.is_file():
+        listener = _of_file(file, hop_ms)
+        weights = folder / "model.safetensors"
+        if not weights.is_file() or OnnxClassifier(file).description.weights == weights_of(folder):
+            return listener
+    classifier, about = trained(folder, tree, run)
+    if about["inputs"] != "samples":
+        raise PipelineError(f"The run '{run}' was trained on {about['inputs']} and cannot hear audio.")
+    commands = read_json(layout.prepare / "corpus.json")["commands"] if runs.task_of(tree, run).is_submitted else []
+    told = Description.of_run(about, "", commands=commands)
+    return Listener(run, lambda: SlidingSecond(classifier, hop_ms), told.keywords, "torch", about["fold"])
+
+
+def measured(layout: Layout, listener: Listener, spotting: Spotting, hours: float) -> list[Measured]:
+    """Return how often a listener finds keywords, and hears some where there are none; write both down.
+
+    The words are the clips that judge the run's fold, the noise is what its nets never learnt with. Writes
+    artifacts/listen/<run>/: measure.json and curve.png. Raises PipelineError if there is no such noise or clip.
+    """
+    tree, corpus = params.read(layout.params), Corpus.open(layout.prepare)
+    run, fold = listener.run, listener.fold
+    if run not in runs.names(tree):
+        raise PipelineError(f"params.yaml lists no run '{run}', so it is not known which clips it never learnt from.")
+    target = target_of(corpus, runs.task_of(tree, run))
+    rows = corpus.judged_rows(fold)
+    rows = rows[target.known[rows]]
+    spoken = [(row, target.labels[target.values[row]]) for row in rows]
+    words = [(row, label) for row, label in spoken if label in listener.keywords]
+    if not words:
+        raise PipelineError(f"The corpus in {layout.prepare} has no clip of a keyword that judges fold {fold}.")
+    found = measuring.measure(
+        listener.new_ear,
+        listener.keywords,
+        lambda: ((corpus.samples(np.array([row]))[0], label) for row, label in words),
+        corpus.judging_noises(fold),
+        spotting,
+        hours,
+        params.seed(tree),
+    )
+    about = {"run": run, "engine": listener.engine, "hours": hours, "level_db": LEVEL_DB, **spotting.model_dump()}
+    with replacing_folder(layout.listening(run)) as folder:
+        write_json(folder / "measure.json", {**about, "measured": [asdict(each) for each in found]})
+        measuring.drawn(found, run, hours).savefig(folder / "curve.png", dpi=150)
+    return found

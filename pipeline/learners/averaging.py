@@ -1,0 +1,55 @@
+"""The exponential moving average of a net's weights, which is judged, kept and published in place of the last ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import TrainerCallback
+
+AVERAGE = "average.safetensors"
+
+
+class WeightAverage(TrainerCallback):
+    """Averages weights and statistics of `model` after each step: average = decay * average + (1 - decay) * weights.
+
+    By torch.optim.swa_utils, after Polyak and Juditsky 1992. Each of several processes has the same.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._model = model
+        self._average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._average.update_parameters(self._model)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Give the model the average for as long as the block lasts."""
+        last = {name: value.clone() for name, value in self._model.state_dict().items()}
+        self.publish()
+        try:
+            yield
+        finally:
+            self._model.load_state_dict(last)
+
+    def publish(self) -> None:
+        """Give the model the average."""
+        self._model.load_state_dict(self._average.module.state_dict())
+
+    def save(self, folder: Path) -> None:
+        """Write average.safetensors into a checkpoint."""
+        save_file({name: value.contiguous() for name, value in self._state().items()}, folder / AVERAGE)
+
+    def load(self, folder: Path) -> None:
+        """Take over what `save` wrote."""
+        for name, value in load_file(folder / AVERAGE).items():
+            self._state()[name].copy_(value)
+
+    def _state(self) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return dict(self._average.state_dict())

@@ -1,0 +1,86 @@
+"""The average of the weights: what is judged and published, and that a kill changes nothing of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.learners.averaging import WeightAverage
+from pipeline.learners.network import NetClassifier
+from pipeline.learners.trainer import ClassifierTrainer
+from pipeline.learners.training import Training
+from pipeline.models import resnet
+from tests.tones import DATA, LABELS, TRAIN, VALIDATION
+
+SMALL = resnet.Params(num_mel_bins=16, stem_channels=4, channels=(4, 8), strides=(1, 2))
+
+
+def build(**training) -> NetClassifier:
+    torch.manual_seed(5)
+    settings = Training(**{"epochs": 3, "batch_size": 16, "learning_rate": 0.02, "average_decay": 0.8, **training})
+    return resnet.build(SMALL, settings, LABELS, TRAIN, Path())
+
+
+def weights(classifier: NetClassifier) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in classifier.model.state_dict().items()}
+
+
+def test_each_step_moves_the_average_by_a_share_of_the_way():
+    net = nn.Linear(1, 1)
+    average = WeightAverage(net, 0.9)
+    with torch.no_grad():
+        net.weight.fill_(1.0)
+        average.on_step_end(None, None, None)  # the first is taken over whole
+        net.weight.fill_(2.0)
+        average.on_step_end(None, None, None)
+        with average.in_place():
+            assert net.weight.item() == pytest.approx(1.1)
+        assert net.weight.item() == 2.0
+        average.publish()
+        assert net.weight.item() == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_killed_in_the_last_epoch_it_ends_with_the_same_average(keep, tmp_path, monkeypatch):
+    whole = build(keep=keep)
+    whole.fit(DATA, tmp_path / "work", tmp_path / "live")
+
+    class KilledError(Exception):
+        pass
+
+    def killed(self, *args, **kwargs):
+        if self.state.global_step == 2 * len(TRAIN.rows) // 16 + 1:
+            raise KilledError
+        return step(self, *args, **kwargs)
+
+    step = ClassifierTrainer.training_step
+    with monkeypatch.context() as patch:
+        patch.setattr(ClassifierTrainer, "training_step", killed)
+        with pytest.raises(KilledError):
+            build(keep=keep).fit(DATA, tmp_path / "torn", tmp_path / "again")
+    resumed = build(keep=keep)
+    resumed.fit(DATA, tmp_path / "torn", tmp_path / "again")
+    expected, found = weights(whole), weights(resumed)
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+
+    plain = build(keep=keep, average_decay=0.0)
+    plain.fit(DATA, tmp_path / "plain", tmp_path / "plainly")
+    assert not torch.equal(weights(plain)["head.weight"], expected["head.weight"])
+
+
+def test_what_is_judged_is_what_is_kept(tmp_path):
+    classifier = build(keep="last")
+    classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
+    values = classifier.predict_proba(VALIDATION.read(VALIDATION.rows))
+    loss = -np.log(values[np.arange(len(values)), VALIDATION.targets]).mean()
+    told = (tmp_path / "live" / "plots" / "metrics" / "validation" / "loss.tsv").read_text().split()[-1]
+    assert float(told) == pytest.approx(loss, rel=1e-3)
+    # Nothing was chosen, so there are no epochs to choose among.
+    assert not (tmp_path / "work" / "epochs").exists()
+
+
+def test_patience_needs_the_best_epoch():
+    with pytest.raises(ValueError, match="keep: best"):
+        Training(patience=2, keep="last")

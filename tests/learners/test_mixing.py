@@ -1,0 +1,59 @@
+"""Mixing: which clips are in a mixture, and that the targets say how much of each."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.learners.mixing import mixed
+
+CLIPS, TIME = 8, 20
+# Each clip is its own number throughout, each has a label of its own: both then tell who is in a mixture.
+INPUTS = torch.arange(CLIPS).float()[:, None, None].repeat(1, TIME, 3)
+TARGETS = torch.eye(CLIPS)
+
+
+def seeded(seed: int) -> None:
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mixup_adds_two_clips_and_their_targets_by_the_same_share(seed):
+    seeded(seed)
+    inputs, targets = mixed(INPUTS, TARGETS, 0.5, 0.0)
+    told = targets @ torch.arange(CLIPS).float()
+    assert torch.allclose(inputs, told[:, None, None].expand_as(inputs), atol=1e-5)
+    assert torch.allclose(targets.sum(dim=1), torch.ones(CLIPS))
+    assert (targets > 0).sum() > CLIPS
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cutmix_replaces_a_stretch_of_time_and_the_targets_tell_its_length(seed):
+    seeded(seed)
+    inputs, targets = mixed(INPUTS, TARGETS, 0.0, 1.0)
+    assert (inputs == inputs[:, :, :1]).all()
+    for clip in range(CLIPS):
+        heard = torch.bincount(inputs[clip, :, 0].long(), minlength=CLIPS) / TIME
+        assert torch.allclose(heard, targets[clip], atol=1e-6)
+        other = inputs[clip, :, 0] != clip
+        assert (other[1:] != other[:-1]).sum() <= 2  # one stretch
+    assert torch.equal(INPUTS, torch.arange(CLIPS).float()[:, None, None].repeat(1, TIME, 3))
+
+
+def test_with_both_a_batch_is_mixed_one_way_or_the_other():
+    ways = set()
+    for seed in range(20):
+        seeded(seed)
+        inputs, _ = mixed(INPUTS, TARGETS, 0.5, 1.0)
+        ways.add(bool((inputs == inputs.round()).all()))
+    assert ways == {True, False}
+
+
+def test_without_either_nothing_is_mixed_and_nothing_drawn():
+    seeded(0)
+    inputs, targets = mixed(INPUTS, TARGETS, 0.0, 0.0)
+    assert inputs is INPUTS
+    assert targets is TARGETS
+    drawn = torch.rand(1)
+    seeded(0)
+    assert torch.equal(drawn, torch.rand(1))
