@@ -227,7 +227,7 @@ for (const link of document.querySelectorAll("[data-cell][data-run]")) {
     const [truth, decided] = link.dataset.cell.split(",").map(Number);
     if (made && made.cells) made.cells.show(truth, decided);
     const cell = made && made.row.querySelector(`button[data-cell="${link.dataset.cell}"]`);
-    (cell || button).focus();
-    (cell || button).scrollIntoView({ block: "center" });
+    (cell || button).focus({ preventScroll: true });
+    (cell ? cell.closest(".panels").querySelector(".heard") : button).scrollIntoView({ block: "center" });
   });
 }
