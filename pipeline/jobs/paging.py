@@ -130,6 +130,7 @@ def standing(layout: Layout, rows: list[Row], lead: Row, settings: Report, task:
             intervals.append({"run": row.run, "low": row.estimate.low, "high": row.estimate.high})
     lines = settings.leaderboard if task.is_submitted else {}
     return {
+        "submitted": task.is_submitted,
         "points": points,
         "intervals": intervals,
         "lines": [

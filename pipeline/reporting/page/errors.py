@@ -85,20 +85,20 @@ def passing(evidence: Evidence, corpus: Corpus, book: ClipBook, runs: list[Evide
 
 def speakers(evidence: Evidence, book: ClipBook, runs: list[Evidence]) -> list[dict[str, Any]]:
     """Return the speakers that are understood worst, by what is sure of it: the upper end of the interval."""
-    names = np.asarray(evidence.speakers, dtype=str)
-    found = []
-    for name in np.unique(names):
-        places = np.flatnonzero(names == name)
-        right = int((~evidence.wrong[places]).sum())
-        if len(places) >= LEAST_CLIPS and right < len(places):
+    names, index, clips = np.unique(np.asarray(evidence.speakers, dtype=str), return_inverse=True, return_counts=True)
+    wrong, found = evidence.wrong, []
+    for number in np.flatnonzero(clips >= LEAST_CLIPS).tolist():
+        places = np.flatnonzero(index == number)
+        right = int((~wrong[places]).sum())
+        if right < len(places):
             low, high = metrics.wilson(right / len(places), len(places))
-            found.append((high, name, right, places, low))
+            found.append((high, str(names[number]), right, places, low))
     found.sort(key=lambda each: (each[0], each[1]))
     result = []
     for high, name, right, places, low in found[:SPEAKERS]:
-        missed = places[evidence.wrong[places]]
+        missed = places[wrong[places]]
         result.append(
-            {"speaker": str(name), "right": right, "clips": len(places), "low": low, "high": high}
+            {"speaker": name, "right": right, "clips": len(places), "low": low, "high": high}
             | {"heard": [book.carry(int(evidence.rows[place]), runs) for place in missed[:CLIPS_OF_EACH].tolist()]}
         )
     return result

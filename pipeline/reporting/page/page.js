@@ -97,12 +97,14 @@ function card(number, caption, below = spoken(clips[number])) {
 }
 
 const said = (text) => make("strong", {}, text), taken = (text) => make("em", {}, text);
+// What stands for many words is told by its own.
+const word = (each, label = each.true) => [said(label === "unknown" ? clips[each.clip].said : label), label === "unknown" ? " (unknown)" : ""];
 const captions = {
   worst: (each) => !each.true ? ["heard ", taken(each.decided), `, ${three(each.probability)}; it is not there`]
     : !each.decided ? ["missed ", said(each.true), `, ${three(each.probability)}`]
-      : [said(each.true), " taken for ", taken(each.decided), `, ${three(each.probability)}`],
+      : [...word(each), " taken for ", taken(each.decided), `, ${three(each.probability)}`],
   suspects: (each) => ["called ", said(each.given), ", sounds like ", taken(each.heard)],
-  torn: (each) => [said(each.true), ": ", each.between.map(([label, value]) => `${label} ${three(value)}`).join(" or ")],
+  torn: (each) => [...word(each), ": ", each.between.map(([label, value]) => `${label} ${three(value)}`).join(" or ")],
   examples: (each) => [make("b", {}, each.label)],
   augmented: (each) => [make("b", {}, each.name)],
 };
@@ -124,7 +126,7 @@ for (const place of document.querySelectorAll("[data-lists]")) {
   for (const each of told.errors[kind]) {
     const heard = each.heard.map((number) => {
       const by = clips[number].by[told.errors.run];
-      return card(number, by && !Array.isArray(by[0]) ? [said(by[2]), " taken for ", taken(by[0])] : [clips[number].said]);
+      return card(number, by && !Array.isArray(by[0]) ? [...word({ clip: number }, by[2]), " taken for ", taken(by[0])] : [clips[number].said]);
     });
     place.append(make("div", { class: "entry" }, make("div", {}, entries[kind](each)), make("div", { class: "clips" }, heard)));
   }

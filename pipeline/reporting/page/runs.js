@@ -101,7 +101,9 @@ const key = (name, text) => make("span", { class: `key ${name}` }, text);
 
 function opened(run, row) {
   const heads = row.closest("table").tHead.rows[0].children;
-  const figures = [...row.children].flatMap((cell, place) => (cell.classList.contains("minor") || cell.classList.contains("rare") ? [make("dt", {}, heads[place].textContent), make("dd", {}, cell.textContent)] : []));
+  // What a small screen has no column for.
+  const left = [...row.children].map((cell, place) => [["minor", "rare"].find((kind) => cell.classList.contains(kind)), heads[place].textContent, cell.textContent]);
+  const figures = left.filter(([kind, , text]) => kind && text !== "–").map(([kind, name, text]) => make("div", { class: `if-${kind}` }, make("dt", {}, name), make("dd", {}, text)));
   const panels = [make("dl", { class: "all figures" }, figures)], later = [], chart = (name, data) => {
     const place = make("div", { class: "chart", "data-chart-in": name });
     later.push(() => draw(place, name, data));
@@ -116,7 +118,7 @@ function opened(run, row) {
   if (curves.rate) panels.push(panel("third", "Learning rate", "by epoch", chart("rate", { points: curves.rate })));
   if (run.counts) {
     cells = matrix(run);
-    panels.push(panel("most", "Confusion", "Rows are the truth, columns what was decided. Choose a cell to hear the clips in it.", cells.part));
+    panels.push(panel(run.labels.length < 6 ? "third" : "most", "Confusion", "Rows are the truth, columns what was decided. Choose a cell to hear the clips in it.", cells.part));
   } else if (run.confusions) {
     panels.push(panel("half", "Largest confusions", `Of ${run.labels.length} labels; the whole matrix is in submissions/${run.run}/confusion.csv.`,
       make("table", {}, make("tbody", {}, run.confusions.map((each) => make("tr", {}, make("th", { scope: "row" }, run.labels[each.truth]), make("td", {}, "taken for ", taken(run.labels[each.decided])), make("td", { class: "n" }, `${each.clips} of ${each.of}`)))))));
@@ -225,7 +227,7 @@ for (const link of document.querySelectorAll("[data-cell][data-run]")) {
     const [truth, decided] = link.dataset.cell.split(",").map(Number);
     if (made && made.cells) made.cells.show(truth, decided);
     const cell = made && made.row.querySelector(`button[data-cell="${link.dataset.cell}"]`);
-    (cell || button).focus();
-    (cell || button).scrollIntoView({ block: "center" });
+    (cell || button).focus({ preventScroll: true });
+    (cell ? cell.closest(".panels").querySelector(".heard") : button).scrollIntoView({ block: "center" });
   });
 }

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from pipeline.reporting.page.render import duration, thousands
 
 DRIFT = 0.2  # distance from which it is told
+LEVEL = 0.0005  # less is no difference in three digits
 
 
 def story(told: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -48,6 +49,8 @@ def runs_head(row: Mapping[str, Any], rows: list[dict[str, Any]], count: int) ->
     if not others:
         return f"One run: {row['run']}" if count == 1 else f"{count} runs, each with a question of its own"
     gap = row["estimate"]["value"] - others[0]["estimate"]["value"]
+    if gap < LEVEL:
+        return f"{row['run']} and {others[0]['run']} are level"
     return f"{row['run']} leads, {others[0]['run']} follows {gap:.3f} behind"
 
 
@@ -89,7 +92,7 @@ def brief(told: Mapping[str, Any], lead: str) -> list[dict[str, str]]:
         labels = run["labels"]
         text = (
             f"Its worst confusion: {labels[worst['truth']]} taken for {labels[worst['decided']]}, "
-            f"{worst['clips']} of {worst['of']}. Hear them."
+            f"{worst['clips']} of {worst['of']}.{' Hear them.' if told['media'] else ''}"
         )
         cell = f"{worst['truth']},{worst['decided']}" if run.get("cells") else ""
         items.append({"text": text, "cell": cell, "href": "#runs"})
