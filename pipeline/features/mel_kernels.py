@@ -8,7 +8,8 @@ from torch import nn
 
 def start_as_mel(kernels: nn.Parameter) -> None:
     """Replace a convolution's weights [channels, 1, samples] by `mel_kernels`."""
-    kernels.data = torch.from_numpy(mel_kernels(kernels.shape[0], kernels.shape[2]))[:, None]
+    with torch.no_grad():
+        kernels.copy_(torch.from_numpy(mel_kernels(kernels.shape[0], kernels.shape[2]))[:, None])
 
 
 def mel_kernels(channels: int, kernel_samples: int, sample_rate_hz: int = 16_000) -> NDArray[np.float32]:

@@ -43,8 +43,8 @@ class Params(Settings):
 
     `config` and `extractor` hold keys of the architecture's configuration and of its feature extractor, which override
     the checkpoint's. `layer_weighting` reads a learnt mixture of all layers in place of the last (Peters et al. 2018);
-    no layer is then dropped at random while training. `mel_start` lets the first convolution over the waveform, of a
-    net without a checkpoint, start as a mel filter bank.
+    no layer is then dropped at random while training. `mel_start` lets the first convolution over the waveform start as
+    a mel filter bank, in a net without a checkpoint.
     Whisper's encoder takes 30 seconds at a time; for clips of one second, set `extractor: {chunk_length: 1}` and
     `config: {max_source_positions: 50}`.
     """

@@ -29,9 +29,9 @@ def describe(
     noises = corpus.rows["noise_source"].fillna("").to_numpy()[rows].astype(str)
     is_word, is_noise = _is_unheard(corpus, rows, noises)
     found: dict[str, Any] = {}
-    for name, label, inside, of in (
-        ("unheard", UNKNOWN, is_word, words),
-        ("unheard_noise", SILENCE, is_noise, noises),
+    for name, label, inside, of, kinds in (
+        ("unheard", UNKNOWN, is_word, words, "unheard_words"),
+        ("unheard_noise", SILENCE, is_noise, noises, "unheard_noises"),
     ):
         column = labels.index(label)
         clips = np.flatnonzero(inside & (truth == column))
@@ -43,7 +43,7 @@ def describe(
         recall = float(np.mean(decided[clips] == column))
         low, high = metrics.wilson(recall, sure)
         found |= {f"{name}_recall": recall, f"{name}_recall_low": low, f"{name}_recall_high": high}
-        found |= {f"{name}_clips": len(clips), f"{name}_{'words' if of is words else 'noises'}": len(set(of[clips]))}
+        found |= {f"{name}_clips": len(clips), kinds: len(set(of[clips]))}
     return {key: round(value, 5) for key, value in found.items()}
 
 
