@@ -96,6 +96,10 @@ class NeuralClassifier:
             batches.append(probabilities_of(self.loss, logits.float(), self.multi_label).cpu().numpy())
         return np.concatenate(batches) if batches else np.empty((0, len(self.labels)), np.float32)
 
+    def save(self, folder: Path) -> None:
+        """Write weights (safetensors) and all that `restore` needs into an existing folder."""
+        raise NotImplementedError
+
     def _require_fitting(self, data: TrainingData) -> None:
         """Raise ValueError for data of another task: exclusive or not, and as many labels."""
         if data.train.multi_label is not self.multi_label:

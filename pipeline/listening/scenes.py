@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.clips.noise import Noise
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
+from pipeline.examples.training_data import as_float
 
 LEVEL_DB = -40.0  # of the noise, RMS in dB of full scale: leaves room for speech that is louder by 20 dB
 SEGMENT_S = (1.5, 6.0)  # from one stretch of noise to the next
@@ -40,7 +41,7 @@ def background(noises: Sequence[Noise], rng: np.random.Generator) -> Iterator[ND
         recording = usable[rng.integers(len(usable))]
         length = min(len(recording), round(rng.uniform(*SEGMENT_S) * SAMPLE_RATE_HZ))
         start = rng.integers(len(recording) - length + 1)
-        stretch = recording[start : start + length].astype(np.float32) / FULL_SCALE
+        stretch: NDArray[np.float32] = as_float(recording[start : start + length])
         stretch *= _gain(stretch, LEVEL_DB)
         stretch[:FADE_SAMPLES] = stretch[:FADE_SAMPLES] * rise + tail
         tail = stretch[-FADE_SAMPLES:] * rise[::-1]
@@ -76,7 +77,7 @@ def words_in_noise(
         while len(held) < length:
             held = np.concatenate([held, next(noise)])
         sound, held = held[:length].copy(), held[length:]
-        word = clip.astype(np.float32) / FULL_SCALE
+        word: NDArray[np.float32] = as_float(clip)
         start = int(rng.integers(length - CLIP_SAMPLES + 1))
         sound[start : start + CLIP_SAMPLES] += word * _gain(word, LEVEL_DB + snr_db)
         from_s = (at + start) / SAMPLE_RATE_HZ

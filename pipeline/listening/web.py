@@ -2,7 +2,7 @@
 
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,11 +23,17 @@ SHOWN = 6  # the last words
 class Named(Protocol):
     """What listens: `jobs.listening.Listener`."""
 
-    run: str
-    keywords: list[str]
-    engine: str
+    @property
+    def run(self) -> str: ...
 
-    def new_ear(self) -> Ear: ...
+    @property
+    def keywords(self) -> list[str]: ...
+
+    @property
+    def engine(self) -> str: ...
+
+    @property
+    def new_ear(self) -> Callable[[], Ear]: ...
 
 
 @dataclass

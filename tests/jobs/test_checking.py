@@ -183,7 +183,7 @@ MISTAKES = [
     ({"decide/silence_below": 0.7}, ["decide: silence_below (0.7) is above unknown_below (0.5)"]),
     ({"decide/prior": {"yes": 0.5, "cat": 0.5}}, ["decide.prior: cat is no label of the submission. Labels: yes, no,"]),
     ({"decide/prior": {"yes": 0.5}}, ["section decide", "prior: ", "the shares must sum to 1; they sum to 0.5"]),
-    ({"decide/prior": "flat"}, ["section decide", "prior: ", "'uniform'; found 'flat'"]),
+    ({"decide/prior": "flat"}, ["section decide", "prior: ", "'uniform' or 'estimated'; found 'flat'"]),
     ({"decide/overrides/asd": {"rule": "none"}}, ["decide.overrides: asd is no run. Runs: ast, wav2vec2, ensemble"]),
     ({"decide/overrides/ast": {"rule": "non"}}, ["section decide", "overrides.ast.rule: ", "found 'non'"]),
     (
@@ -195,7 +195,7 @@ MISTAKES = [
         ["decide.overrides.ensemble.prior: dog is no label of the submission"],
     ),
     # vote, ensemble
-    ({"ensemble/weights": "acuracy"}, ["section ensemble", "weights: ", "'accuracy' or 'equal'; found 'acuracy'"]),
+    ({"ensemble/weights": "acuracy"}, ["section ensemble", "weights: ", "'greedy' or 'stacking'; found 'acuracy'"]),
     ({"ensemble/weights": {"ast": 0}}, ["section ensemble: no run that votes has a weight above 0"]),
     ({"ensemble/weights": {"asd": 1}}, ["section ensemble: asd is no run that may vote", "ast, wav2vec2"]),
     ({"ensemble/weights": {"ast": -1}}, ["section ensemble", "weights.ast: ", "found -1"]),
