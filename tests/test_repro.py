@@ -167,7 +167,8 @@ def test_an_experiment_in_a_copy_finds_the_project_s_files_and_may_be_applied(cl
     assert not project.layout.prepare.exists()
     assert (project.root / "data" / "demo" / "train.7z").exists()  # not in the copy, which is gone
     assert "louder" in project.dvc("exp", "show", "--csv")
-    project.dvc("exp", "apply", "louder")
+    # DVC brings what the experiment made, and then complains of the stages that have never run.
+    project.outcome(sys.executable, "-m", "dvc", "exp", "apply", "louder")
     tiny_params["prepare"]["silence"]["train"], tiny_params["seed"] = 2, 8
     assert params.read(project.layout.params) == tiny_params
     counts = Corpus.open(project.layout.prepare).description["counts"]["train"]

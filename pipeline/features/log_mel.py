@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank, window_function
 
+from pipeline.features.filtered_power import FilteredPower
 from pipeline.features.framing import framed
 
 FRAME_SAMPLES = 400  # 25 ms at 16 kHz, Kaldi's default
@@ -67,6 +68,7 @@ class LogMel(nn.Module):
         self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)  # [bins, mels]
         window = torch.from_numpy(window_function(FRAME_SAMPLES, "hann", periodic=False)).float()
         self.register_buffer("window", window, persistent=False)
+        self.exported = FilteredPower(self.filters, FRAME_SAMPLES)
 
     def forward(self, waveforms: Tensor) -> Tensor:
         if waveforms.device.type != "cpu" or torch.compiler.is_exporting():
@@ -79,11 +81,16 @@ class LogMel(nn.Module):
         frames = frames[:, : self.max_length]
         frames = frames - frames.mean(dim=-1, keepdim=True)
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
-        spectrum = torch.fft.rfft(frames.sub_(previous.mul_(PREEMPHASIS)).mul_(self.window), n=FFT_SAMPLES)
-        power = spectrum.real.square() + spectrum.imag.square()
-        log_mel = (power @ self.filters).clamp(min=MEL_FLOOR).log()
+        log_mel = self._power(frames.sub_(previous.mul_(PREEMPHASIS)).mul_(self.window)).clamp(min=MEL_FLOOR).log()
         log_mel = nn.functional.pad(log_mel, (0, 0, 0, self.max_length - log_mel.shape[1]))
         return (log_mel - self.mean) / (2 * self.std)  # twice the deviation, as AST's authors do
+
+    def _power(self, frames: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            power: Tensor = self.exported(frames)
+            return power
+        spectrum = torch.fft.rfft(frames, n=FFT_SAMPLES)
+        return (spectrum.real.square() + spectrum.imag.square()) @ self.filters
 
 
 def enough_for_statistics(rows: np.ndarray) -> np.ndarray:

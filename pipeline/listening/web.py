@@ -132,7 +132,7 @@ def serve(listeners: Sequence[Named], spotting: Spotting, port: int) -> None:
     built = page(listeners, spotting)
     try:
         built.launch(server_name=ADDRESS, server_port=port or None, share=False, quiet=True, prevent_thread_lock=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the port is taken; gradio could not reach its own page
         raise PipelineError(f"The page cannot be opened on {ADDRESS}:{port}: {error} Take another --port.") from None
     print(f"Listening page: {built.local_url} (Ctrl-C ends it)", flush=True)
     built.block_thread()

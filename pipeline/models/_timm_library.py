@@ -1,10 +1,9 @@
 """The library timm, imported with torchvision or without."""
 
-import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -27,16 +26,15 @@ def timm_library() -> Any:
             "The library timm is not installed, and a run with `model: timm` needs it.\n"
             "Install it with: pip install --no-deps -r requirements-timm.txt"
         )
-    if importlib.util.find_spec("torchvision") is None:
-        with _stand_ins():
-            return importlib.import_module("timm")
     try:
-        return importlib.import_module("timm")
+        with _stand_ins() if importlib.util.find_spec("torchvision") is None else nullcontext():
+            import timm
     except (ImportError, RuntimeError) as error:  # torchvision's of a build for another torch
         raise PipelineError(
             f"timm cannot be imported: {type(error).__name__}: {error}\n"
             "If that is torchvision's, remove it (pip uninstall torchvision): it is not needed here."
         ) from None
+    return timm
 
 
 class _Anything(type):

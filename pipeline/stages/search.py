@@ -19,6 +19,8 @@ def main(layout: Layout, name: str, trials: int, all_folds: bool) -> None:
     tree = params.read(layout.params)
     search = Search(layout, tree, name, all_folds)
     study = search.open()
+    if not study.starts_from_the_run:
+        print("The run's own values are not all in its ranges, so no trial has them.")
     while True:
         with study.next(trials) as trial:
             if trial is None:

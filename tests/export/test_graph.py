@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from transformers import WhisperFeatureExtractor
 
 from pipeline.errors import PipelineError
 from pipeline.export.description import Description
 from pipeline.export.graph import network_of
 from pipeline.export.runtime import OnnxClassifier, session_of
+from pipeline.features.extracted import Extracted
 from pipeline.features.framing import framed
 from pipeline.learners.estimator import EstimatorClassifier
+from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.training import Training
 
 
 @pytest.mark.parametrize(
@@ -23,6 +28,14 @@ from pipeline.learners.estimator import EstimatorClassifier
 def test_what_is_no_network_over_audio_is_refused(inputs, reason):
     with pytest.raises(PipelineError, match=rf"(?s)The run 'forest' cannot become one ONNX file: .*{reason}.*such as"):
         network_of(EstimatorClassifier(None, ["a", "b"]), "forest", inputs)
+
+
+def test_a_net_that_hears_by_transformers_own_extractor_is_refused():
+    net = NetClassifier(
+        nn.Identity(), About(["a", "b"], False, {}), Extracted(WhisperFeatureExtractor(chunk_length=1)), Training()
+    )
+    with pytest.raises(PipelineError, match="feature extractor computes what it hears"):
+        network_of(net, "whisper", "samples")
 
 
 def test_a_file_that_is_not_ours_is_refused(tmp_path):

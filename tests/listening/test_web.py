@@ -83,6 +83,11 @@ def chromium(tmp_path):
 def test_chromium_speaks_into_the_page(served, chromium):
     chromium.get(served)
     wait = WebDriverWait(chromium, 120)
-    wait.until(lambda page: page.find_elements(By.XPATH, "//button[contains(., 'Record')]"))[0].click()
+
+    def record(page):
+        buttons = page.find_elements(By.XPATH, "//button[contains(., 'Record')]")
+        return next((button for button in buttons if button.is_displayed()), None)
+
+    wait.until(record).click()
     words = ("coarse (a test)", "fine (a test)", "low at", "high at")
     wait.until(lambda page: all(word in page.find_element(By.TAG_NAME, "body").text for word in words))

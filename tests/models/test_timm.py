@@ -172,11 +172,12 @@ def test_without_torchvision_nothing_is_left_of_what_stood_in_for_it():
     assert timm.timm_library() is library
 
 
-def test_a_torchvision_of_another_torch_is_told(monkeypatch):
-    monkeypatch.delitem(sys.modules, "timm", raising=False)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+def test_a_torchvision_of_another_torch_is_told(tmp_path, monkeypatch):
     told = "operator torchvision::nms does not exist"  # as torchvision 0.28 of PyPI says beside a torch without CUDA
-    monkeypatch.setattr(importlib, "import_module", lambda name: exec("raise RuntimeError(told)", {"told": told}))
+    (tmp_path / "timm.py").write_text(f"raise RuntimeError({told!r})")
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     with pytest.raises(PipelineError, match=rf"{told}\nIf that is torchvision's, remove it"):
         timm.timm_library()
 
