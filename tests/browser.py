@@ -16,6 +16,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
     *("--autoplay-policy=no-user-gesture-required", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 )
+PATIENCE_S = 180  # a machine may be busy with trainings
 BROWSERS, DRIVERS = ("chromium", "chromium-browser", "google-chrome"), ("chromedriver", "chromium.chromedriver")
 
 
@@ -32,6 +33,7 @@ class Browser:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(found[1]))
+        self.driver.set_script_timeout(PATIENCE_S)
 
     def open(self, page: Path | str, width: int = 1200, scheme: str = "light") -> None:
         """Load a file or an address, and wait until its charts are drawn."""
@@ -57,8 +59,8 @@ class Browser:
         self.ask("document.querySelector(arguments[0]).click()", selector)
 
     def wait(self, script: str) -> None:
-        """Wait five seconds at most until a script returns something true."""
-        end = time.monotonic() + 5
+        """Wait until a script returns something true."""
+        end = time.monotonic() + PATIENCE_S
         while not self.ask(script):
             assert time.monotonic() < end, script
             time.sleep(0.02)
@@ -69,11 +71,12 @@ class Browser:
     def cdp(self, command: str, values: dict[str, Any]) -> Any:
         return self.driver.execute_cdp_cmd(command, values)
 
-    def findings(self) -> list[str]:
-        """Return what axe-core finds that is serious or critical."""
+    def findings(self, rules: str = "") -> list[str]:
+        """Return what axe-core finds that is serious or critical, by all rules or a single one."""
         self.ask((files(axe_core_python) / "axe.min.js").read_text(encoding="utf-8"))
-        script = "const done = arguments[0]; axe.run().then((found) => done(found.violations))"
-        found = self.driver.execute_async_script(script)
+        options = {"resultTypes": ["violations"], **({"runOnly": [rules]} if rules else {})}
+        script = "const done = arguments[1]; axe.run(arguments[0]).then((found) => done(found.violations))"
+        found = self.driver.execute_async_script(script, options)
         return [
             f"{each['id']}: {node['html'][:200]}"
             for each in found

@@ -45,6 +45,7 @@ def made_hostile(project: JudgedProject) -> None:
     with pyarrow.ipc.new_stream(str(folder / "audio.arrow"), pyarrow.schema([("samples", clips.type)])) as stream:
         for start in range(0, len(rows), 1000):
             stream.write_batch(pyarrow.record_batch([clips[start : start + 1000]], names=["samples"]))
+    project.configure(report={"clips": 40})
     project.configure(runs={**project.params["runs"], "ast": {"model": "ast", "reported": f"private 0.85727 {SCRIPT}"}})
     for run in project.params["runs"]:
         path = project.probabilities(run) / "out_of_fold.parquet"
@@ -229,11 +230,12 @@ def test_a_player_plays(browser):
     browser.wait("return !playing")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(scheme, browser, project):
+@pytest.mark.parametrize(("scheme", "rules"), [("light", ""), ("dark", "color-contrast")])
+def test_axe_finds_nothing_serious(scheme, rules, browser, project):
+    """In the dark only the colours differ."""
     browser.open(project.layout.report, scheme=scheme)
     browser.click("[data-cell].wrong")
-    assert browser.findings() == []
+    assert browser.findings(rules) == []
 
 
 @pytest.mark.parametrize("width", [400, 900, 1600])
