@@ -95,7 +95,7 @@ def traced(module: nn.Module, examples: tuple[Tensor, ...], shapes: dict[str, An
             examples,
             input_names=list(shapes),
             output_names=outputs,
-            dynamic_shapes=tuple(shapes.values()),
+            dynamic_shapes=tuple(shapes.values()) if any(shapes.values()) else None,
             dynamo=True,
             opset_version=OPSET,
             verbose=False,
