@@ -1,5 +1,6 @@
 """From a source's recordings to rows of the corpus; whatever is not taken as it came gets a line that says so."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,16 +23,30 @@ class Quarantined:
 
 
 class Intake:
-    """Decodes recordings into `writer`; collects the archive's split lists and the quarantine.
+    """Decodes the recordings of `source` into `writer`; collects the archive's split lists and the quarantine.
 
     A training clip that cannot be read is excluded. A test clip is never lost: it becomes digital silence, marked as
     not readable, and so does one that the sample submission names (`sample`, in its order) but the archive lacks.
     With `segments`, a training recording is cut into clips of one second, one after the other, that inherit its labels.
+    With `extra`, clips of other sources follow (`pipeline.clips.extra`), which are refused where they are ones again.
     Raises PipelineError if `sample` names a clip twice.
     """
 
-    def __init__(self, writer: CorpusWriter, sample: list[str] | None, segments: bool = False, folds: int = 1) -> None:
+    def __init__(
+        self,
+        writer: CorpusWriter,
+        sample: list[str] | None,
+        segments: bool = False,
+        folds: int = 1,
+        source: str | None = None,
+        extra: bool = False,
+    ) -> None:
         self._writer = writer
+        self._source = self._own = source
+        self._digests: set[bytes] | None = set() if extra else None  # of the samples of all clips so far
+        self._own_noises = 0
+        self.clips = 0  # written so far
+        self.holds_embeddings = False
         self._segments = segments
         self._folds = folds
         self._sample = sample
@@ -51,7 +66,7 @@ class Intake:
         if isinstance(item, SplitList):
             self.lists.append(item)
         elif isinstance(item, Rejected):
-            self.quarantine.append(Quarantined(item.part, item.name, "excluded", item.reason))
+            self.exclude(item, item.reason)
         elif item.name in self._seen[item.part]:
             self._note(item, "excluded", "a second file of this name")
         elif item.part == "test" and self._expected is not None and item.name not in self._expected:
@@ -63,6 +78,7 @@ class Intake:
             self._add(item, item.embedding)
         else:
             self._seen[item.part].add(item.name)
+            before = self.clips
             try:
                 decoded = waveform.decode(item.data)
             except waveform.UnreadableAudio as error:
@@ -78,7 +94,7 @@ class Intake:
                 samples, cut = waveform.fit(decoded.samples)
                 self._add(item, samples)
                 notes = [decoded.note, cut]
-            if any(notes):
+            if any(notes) and (item.is_noise or self.clips > before):
                 self._note(item, "converted", "; ".join(note for note in notes if note))
 
     def complete(self) -> list[str]:
@@ -89,6 +105,14 @@ class Intake:
             if name not in self._seen["test"]:
                 self._refuse(Recording("test", name, b""), "in the sample submission, but not in the archive")
         return self._sample
+
+    def begin(self, source: str) -> None:
+        """From here on, recordings are those of another source."""
+        self._source = source
+
+    def exclude(self, item: Recording | Rejected, reason: str) -> None:
+        """Say in the quarantine why a recording was left out."""
+        self.quarantine.append(Quarantined(item.part, item.name, "excluded", reason))
 
     def _refuse(self, item: Recording, reason: str) -> None:
         if item.part == "test":
@@ -103,10 +127,19 @@ class Intake:
         clip: str | None = None,
     ) -> None:
         known = item.part == "train"
+        if self._digests is not None:
+            digest = hashlib.blake2b(samples.tobytes(), digest_size=16).digest()
+            if self._source != self._own and digest in self._digests:
+                self._note(item, "excluded", "the same samples as another clip")
+                return
+            self._digests.add(digest)
+        self.clips += 1
+        self.holds_embeddings = item.embedding is not None
         self._writer.add(
             samples,
             clip=clip or item.name,
             part=item.part,
+            source=self._source,
             split=item.split if known else None,
             word=item.word if known else None,
             speaker=item.speaker if known else None,
@@ -125,6 +158,11 @@ class Intake:
 
     def _add_noise(self, item: Recording, samples: np.ndarray) -> None:
         recording = noise.Noise(item.name, samples)
+        if self._source == self._own:
+            self._own_noises += 1
+        elif self._own_noises:
+            self._writer.add_noise(recording, noise.NEVER_JUDGED)
+            return
         if item.split is not None and self._folds == 1:
             self._writer.add_noise(recording, noise.NEVER_JUDGED if item.split == "train" else 0)
             return

@@ -49,7 +49,7 @@ def decode(data: bytes) -> Decoded:
             samples = np.frombuffer(data, dtype="<i2", count=held // 2, offset=start).astype(np.int16, copy=False)
             return Decoded(_not_empty(samples), "; ".join(notes) or None)
 
-    frames, rate_hz = _read_any(data)  # [frames, channels]
+    frames, rate_hz, is_opus = _read_any(data)  # [frames, channels]
     channels = frames.shape[1]
     if not np.isfinite(frames).all():
         raise UnreadableAudio("holds values that are not finite")
@@ -58,7 +58,8 @@ def decode(data: bytes) -> Decoded:
         changes.append("mixed")
     if rate_hz != SAMPLE_RATE_HZ:
         changes.append("resampled")
-    if changes:
+    # Opus is decoded at 48 kHz whatever was recorded: that is no news of a clip.
+    if changes and not (is_opus and channels == 1):
         notes.append(f"{channels} channel{'s'[: channels > 1]} at {rate_hz} Hz, {' and '.join(changes)}")
     too_loud = int((np.abs(frames) > 1).any(axis=1).sum())
     if too_loud:
@@ -109,8 +110,8 @@ def _locate_wav(data: bytes) -> tuple[tuple[int, int, int, int], int, int, int] 
     return None
 
 
-def _read_any(data: bytes) -> tuple[np.ndarray, int]:
-    """Return float64 [frames, channels] and the rate in Hz, through libsndfile."""
+def _read_any(data: bytes) -> tuple[np.ndarray, int, bool]:
+    """Return float64 [frames, channels], the rate in Hz, and whether it is Opus, through libsndfile."""
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             rate_hz = file.samplerate
@@ -122,7 +123,7 @@ def _read_any(data: bytes) -> tuple[np.ndarray, int]:
                 blocks.append(block)
                 if len(blocks) * _BLOCK_FRAMES > _LONGEST_S * rate_hz:
                     raise UnreadableAudio(f"longer than {_LONGEST_S} s")
-            return np.concatenate([np.empty((0, file.channels)), *blocks]), rate_hz
+            return np.concatenate([np.empty((0, file.channels)), *blocks]), rate_hz, file.subtype == "OPUS"
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
         reason = getattr(error, "error_string", None) or str(error)
         raise UnreadableAudio(f"not decodable: {reason.strip()}") from None
