@@ -41,7 +41,7 @@ class Run(Task):
     `reported` is what the system's authors tell of it, for the table of `compare`; it changes nothing.
     `pseudo_labels` is for students alone. `seed` is added to the project's, so that a run `like` another is another
     draw of it. `looks` are what stage predict takes the mean of; they change no training. `processes` share each batch
-    of a network's training: "auto" is one for each GPU.
+    of a network's training, and the clips of stage predict: "auto" is one for each GPU.
     """
 
     model: str
