@@ -5,7 +5,6 @@ Stages are imported when called: torch and transformers take seconds, which `--h
 
 import ast
 import errno
-import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -15,8 +14,10 @@ from typing import Annotated, Literal
 import typer
 from typer.models import CommandInfo
 
+from pipeline import modules, sound_verbs
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout
+from pipeline.sound_verbs import RunName
 
 # Read when torch is loaded. Threads that wait at a barrier sleep instead of spinning: on a machine with anything else
 # to do, two spinning threads trained at a third to a tenth of the speed of two sleeping ones.
@@ -26,11 +27,12 @@ STAGES = Path(__file__).parent / "stages"
 # The order of --help.
 FLOW = (
     *("resolve", "check", "download", "prepare", "encode", "encoder_digest", "train", "predict", "vote"),
-    *("pseudo_label", "decide", "ensemble", "score", "compare"),
+    *("pseudo_label", "decide", "ensemble", "score", "report", "watch", "compare", "search"),
 )
 PARTS_OF_OTHERS = {"access", "kernel"}  # `kaggle check` and the verbs of `kernel`
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file may not be so big"}
+FORBIDDEN = {errno.EACCES: "no permission", errno.EPERM: "not permitted", errno.EROFS: "the file system is read-only"}
 
 app = typer.Typer(
     help="From a speech competition's archives to scored submissions. `dvc repro` runs the stages in order; "
@@ -40,11 +42,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RunName = Annotated[str, typer.Argument(help="A run's name, as listed under 'runs' in params.yaml.", metavar="RUN")]
-
 
 def _stage(name: str, *arguments: object) -> None:
-    importlib.import_module(f"pipeline.stages.{name}").main(Layout(), *arguments)
+    # torchrun starts each of its processes with this: of all stages, only a training shares its work out to them.
+    if name != "train" and os.environ.get("RANK", "0") != "0":
+        return
+    modules.stage(name).main(Layout(), *arguments)
 
 
 @app.command()
@@ -61,6 +64,16 @@ def predict(run: RunName) -> None:
     _stage("predict", run)
 
 
+@app.command()
+def search(
+    run: RunName,
+    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls included.", min=1)] = 20,
+    all_folds: Annotated[bool, typer.Option("--all-folds", help="On all of `folds`, not on the first alone.")] = False,
+) -> None:
+    """Try values from the ranges that a run names under `search`; resumes after a kill."""
+    _stage("search", run, trials, all_folds)
+
+
 @app.command("pseudo_label")
 def pseudo_label(run: RunName) -> None:
     """Turn the teachers' vote on the test clips into soft labels for a student."""
@@ -74,74 +87,6 @@ def decide(run: RunName) -> None:
 
 
 @app.command()
-def gate(
-    source: Annotated[Path, typer.Argument(help="A recording.", metavar="IN.WAV")],
-    target: Annotated[Path, typer.Argument(help="Where to write it, gated.", metavar="OUT.WAV")],
-    keep: Annotated[str, typer.Option(help="A label of the run, or several: yes,no. Of words, speech is any.")],
-    run: Annotated[str | None, typer.Option(help="By default the first trained run that knows the label.")] = None,
-    threshold: Annotated[float, typer.Option(help="Probability that opens it.", min=0.001, max=1)] = 0.5,
-    attack_ms: Annotated[float, typer.Option(help="From closed to open.", min=0)] = 10,
-    hold_ms: Annotated[float, typer.Option(help="Still open after the last that was heard.", min=0)] = 200,
-    release_ms: Annotated[float, typer.Option(help="From open to closed.", min=0)] = 150,
-    range_db: Annotated[float, typer.Option(help="Gain when closed.", max=0)] = -60,
-    lookahead_ms: Annotated[float, typer.Option(help="Open this long before the first.", min=0)] = 200,
-    hop_ms: Annotated[int, typer.Option(help="From one second heard to the next.", min=10, max=1000)] = 100,
-) -> None:
-    """Keep what a trained run hears in a recording, and turn down the rest."""
-    from pipeline.listening.gate import Gate
-
-    settings = Gate(
-        threshold=threshold,
-        attack_ms=attack_ms,
-        hold_ms=hold_ms,
-        release_ms=release_ms,
-        range_db=range_db,
-        lookahead_ms=lookahead_ms,
-    )
-    _stage("gate", source, target, keep, run, settings, hop_ms)
-
-
-@app.command()
-def export(
-    run: RunName,
-    int8: Annotated[bool, typer.Option("--int8", help="A second file with weights of 8 bits.")] = False,
-    fold: Annotated[int | None, typer.Option(help="By default the first that is trained.", min=0)] = None,
-) -> None:
-    """Write a trained run as one ONNX file for small devices, and measure it."""
-    _stage("export", run, int8, fold)
-
-
-@app.command()
-def listen(
-    file: Annotated[
-        Path | None, typer.Argument(help="A recording; without one, the microphone.", metavar="[FILE.WAV]")
-    ] = None,
-    device: Annotated[int | None, typer.Option(help="The microphone's number; by default the system's own.")] = None,
-    run: Annotated[str | None, typer.Option(help="By default the first run that can hear.")] = None,
-    model: Annotated[Path | None, typer.Option(help="An exported file in place of a run.", metavar="FILE.onnx")] = None,
-    threshold: Annotated[float, typer.Option(help="Probability that makes a word.", min=0.001, max=1)] = 0.7,
-    smoothing_ms: Annotated[float, typer.Option(help="The probability is averaged over this.", min=0)] = 300,
-    refractory_ms: Annotated[float, typer.Option(help="After a word, none for so long.", min=0)] = 1000,
-    hop_ms: Annotated[int, typer.Option(help="From one second heard to the next.", min=10, max=1000)] = 100,
-    measure: Annotated[bool, typer.Option("--measure", help="Count words found and false alarms in noise.")] = False,
-    hours: Annotated[float, typer.Option(help="Of noise, with --measure.", min=0.01)] = 1,
-    web: Annotated[bool, typer.Option("--web", help="A page on 127.0.0.1 with all exported runs.")] = False,
-    port: Annotated[int, typer.Option(help="Of the page.", min=0, max=65535)] = 7860,
-) -> None:
-    """Say what a run hears in a recording or through the microphone."""
-    from pipeline.listening.spotting import Spotting
-
-    spotting = Spotting(threshold=threshold, smoothing_ms=smoothing_ms, refractory_ms=refractory_ms)
-    stage = importlib.import_module("pipeline.stages.listen")
-    if web:
-        stage.serve(Layout(), spotting, hop_ms, port)
-    elif measure:
-        stage.measure(Layout(), run, model, spotting, hop_ms, hours)
-    else:
-        stage.main(Layout(), file, device, run, model, spotting, hop_ms)
-
-
-@app.command()
 def compare(
     into: Annotated[Path | None, typer.Option(help="A file to put the table into, between its marks.")] = None,
 ) -> None:
@@ -150,13 +95,37 @@ def compare(
 
 
 @app.command()
+def prune(remove: Annotated[bool, typer.Option("--remove", help="Delete it.")] = False) -> None:
+    """List what runs left that are listed no more: unfinished trainings, times, files under a local score."""
+    _stage("prune", remove)
+
+
+@app.command()
+def report(
+    then_open: Annotated[bool, typer.Option("--open", help="Then show it in the browser.")] = False,
+) -> None:
+    """Write one page to look at and to listen to: report/index.html, complete in one file."""
+    _stage("report", then_open)
+
+
+@app.command()
+def watch(
+    port: Annotated[int, typer.Option(help="Of this machine alone; 0 takes a free one.", min=0, max=65535)] = 8765,
+    then_open: Annotated[bool, typer.Option("--open", help="Then show it in the browser.")] = False,
+) -> None:
+    """Show the same page while training goes on, on 127.0.0.1: curves, time left, the machine's load."""
+    _stage("watch", port, then_open)
+
+
+@app.command()
 def bench(
     archives: Annotated[Path | None, typer.Option(help="A folder with train.7z and test.7z.")] = None,
     rounds: Annotated[int, typer.Option(help="How often each pair is timed.", min=1)] = 3,
     quick: Annotated[bool, typer.Option("--quick", help="Try it out on a tiny demo.")] = False,
+    spotter: Annotated[Path | None, typer.Option(help="Another's keyword spotter to time.", metavar="F.onnx")] = None,
 ) -> None:
     """Measure the pipeline against its peers and limits on this machine, in one table."""
-    _stage("bench", archives, rounds, quick)
+    _stage("bench", archives, rounds, quick, spotter)
 
 
 @app.command()
@@ -218,7 +187,7 @@ app.add_typer(kernel, name="kernel")
 
 
 def _kernel(verb: str, *arguments: object) -> None:
-    getattr(importlib.import_module("pipeline.stages.kernel"), verb)(Layout(), *arguments)
+    getattr(modules.stage("kernel"), verb)(Layout(), *arguments)
 
 
 @kernel.command("build")
@@ -255,6 +224,9 @@ def kernel_status(
 def kernel_pull() -> None:
     """Fetch its output, and its submission to submissions/kernel."""
     _kernel("pull")
+
+
+app.registered_commands += sound_verbs.app.registered_commands
 
 
 def _add_other_stages() -> None:
@@ -295,6 +267,10 @@ def main() -> None:
 
         sys.exit(f"error: {masked(str(error))}")
     except OSError as error:
+        if error.errno in FORBIDDEN:
+            sys.exit(
+                f"error: {FORBIDDEN[error.errno].capitalize()}: {error.filename or error}\nAllow it, and run it again."
+            )
         if error.errno not in FULL:
             raise
         sys.exit(

@@ -34,10 +34,10 @@ def closure(names: Iterable[str]) -> list[str]:
 
 
 def digest(names: Iterable[str]) -> str:
-    """Return the SHA-256 of the source of all modules that `names` run."""
+    """Return the SHA-256 of the source of all modules that `names` run, and of the data files in their packages."""
     digest = hashlib.sha256()
     for name in closure(names):
-        digest.update(f"{name}\n".encode() + _source(name))
+        digest.update(f"{name}\n".encode() + _source(name) + _data(name))
     return digest.hexdigest()
 
 
@@ -49,6 +49,25 @@ def _path(name: str) -> Path:
 @cache
 def _source(name: str) -> bytes:
     return _path(name).read_bytes()
+
+
+@cache
+def _data(name: str) -> bytes:
+    """Return the names and bytes of the files that lie in a package and are no code, such as templates."""
+    path = _path(name)
+    files = _beside(path.parent) if path.name == "__init__.py" else []
+    return b"".join(each.name.encode() + each.read_bytes() for each in files)
+
+
+def _beside(folder: Path) -> list[Path]:
+    """Return the files of a package that are no code, sorted, those of its folders that are no packages included."""
+    found: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and path.name != "__pycache__" and not (path / "__init__.py").exists():
+            found += _beside(path)
+        elif path.is_file() and path.suffix not in (".py", ".pyc") and not path.name.startswith("."):
+            found.append(path)
+    return found
 
 
 @cache

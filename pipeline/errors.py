@@ -6,3 +6,7 @@ class PipelineError(Exception):
 
     The verbs print it without a traceback and exit with status 1.
     """
+
+
+class DivergedError(PipelineError):
+    """A training whose network gives values that are no numbers."""

@@ -11,6 +11,16 @@ class Layout:
     root: Path = Path()
 
     @property
+    def origin(self) -> Path:
+        """The folder that relative paths in params.yaml start from, of files that DVC does not watch.
+
+        It is `root`, but for experiments in a copy (`dvc exp run --temp`, `--queue`), which DVC makes under .dvc: the
+        project that they are of.
+        """
+        inside = next((path for path in self.root.resolve().parents if path.match(".dvc/tmp/exps")), None)
+        return self.root if inside is None else inside.parents[2]
+
+    @property
     def params(self) -> Path:
         return self.root / "params.yaml"
 
@@ -25,7 +35,7 @@ class Layout:
     @property
     def checkpoints(self) -> Path:
         """Published checkpoints that were fetched; no stage's output, since they are fetched once for all runs."""
-        return self.root / "data" / "checkpoints"
+        return self.origin / "data" / "checkpoints"
 
     @property
     def manifest(self) -> Path:
@@ -97,12 +107,16 @@ class Layout:
         round_ = self.second if is_student else self.artifacts
         return RunPaths(round_ / "train" / name, self.artifacts / "work" / name, round_ / "predict" / name)
 
+    def search(self, run: str) -> Path:
+        """The store of a run's searches, a folder a trial, trials.csv and best.yaml; no stage of the graph's."""
+        return self.artifacts / "search" / run
+
     @property
     def submissions(self) -> Path:
         return self.root / "submissions"
 
     def submission(self, run: str) -> Path:
-        """Folder with submission.csv, metrics.json, confusion.csv, confusion.png."""
+        """Folder with submission.csv, metrics.json, confusion.csv, confusion.png, judged.parquet."""
         return self.submissions / run
 
     @property
@@ -117,6 +131,11 @@ class Layout:
     @property
     def scores(self) -> Path:
         return self.artifacts / "score" / "scores.json"
+
+    @property
+    def report(self) -> Path:
+        """The page: one file, complete without a network."""
+        return self.root / "report" / "index.html"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,11 @@ def names(package: ModuleType) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
 
 
+def stage(name: str) -> ModuleType:
+    """Return the module of a stage, imported now: what it needs takes seconds, which other verbs need not wait for."""
+    return importlib.import_module(f"pipeline.stages.{name}")
+
+
 def offered(package: ModuleType, name: str, kind: type[Kind]) -> Kind:
     """Return what the module `name` offers of the fields of `kind`, a dataclass; its defaults fill in the rest.
 

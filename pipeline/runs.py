@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
 
 RESERVED = ("ensemble", "kernel")  # folders in submissions/ that are no run's
+SAID_OF_A_RUN = ("reported", "search")  # keys of an entry that change nothing in it
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 

@@ -62,7 +62,7 @@ def test_the_closure_covers_what_is_really_imported():
 
 
 def test_the_closure_sees_all_ways_of_importing():
-    """Relative imports are not used, and a module is imported by a name that is only known later in two places."""
+    """Relative imports are not used, and a module is imported by a name that is only known later in one place."""
     by_name = set()
     for path in PACKAGE.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def test_the_closure_sees_all_ways_of_importing():
             assert not (isinstance(node, ast.ImportFrom) and (node.level or node.names[0].name == "*")), path
         if "import_module" in text or "__import__" in text:
             by_name.add(path.relative_to(PACKAGE).as_posix())
-    assert by_name == {"modules.py", "__main__.py"}
+    assert by_name == {"modules.py"}
     # What the package's own file says is in no digest: nothing.
     assert len(ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body) == 1
 
@@ -102,6 +102,7 @@ def edited(tmp_path, monkeypatch):
 
     def now():
         code._source.cache_clear()
+        code._data.cache_clear()
         code._imported.cache_clear()
         return flat(resolved(TREE))
 
@@ -117,6 +118,7 @@ def edited(tmp_path, monkeypatch):
 
     yield edited
     code._source.cache_clear()
+    code._data.cache_clear()
     code._imported.cache_clear()
 
 
@@ -130,9 +132,10 @@ TRAININGS = {"runs.net", "runs.with-detector", "runs.probe", "students.pupil.tra
 PREDICTIONS = {f"code_of_predict.{name}" for name in ("net", "with-detector", "probe", "pupil")}
 # All that a stage of the graph depends on: params of dvc.yaml.
 BESIDE_THE_GRAPH = {
-    f"code.{verb}" for verb in ("access", "bench", "compare", "gate", "kernel", "resolve", "submissions")
+    f"code.{verb}"
+    for verb in ("access", "bench", "compare", "export", "gate", "kernel", "listen", "prune", "resolve", "search")
 }
-BESIDE_THE_GRAPH |= {"code.submit", "code.validate"}
+BESIDE_THE_GRAPH |= {"code.submissions", "code.submit", "code.validate", "code.watch"}
 # Watched by the digests of runs and code_of_predict, with the models; these two stand for no stage of the graph.
 BESIDE_THE_GRAPH |= {"code.train", "code.predict"}
 
@@ -145,6 +148,13 @@ def watched(keys):
 def test_a_report_concerns_no_training(edited, file):
     assert not watched(edited(file)) & TRAININGS
     assert "code.decide" in edited(file)
+
+
+@pytest.mark.parametrize(
+    "file", ["reporting/page/errors.py", "reporting/page/page.css", "reporting/page/charts/loss.json"]
+)
+def test_the_page_concerns_no_other_stage(edited, file):
+    assert watched(edited(file)) == {"code.report"}
 
 
 def test_the_trainer_concerns_networks_and_no_probe_decision_or_corpus(edited):

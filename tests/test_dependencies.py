@@ -30,6 +30,7 @@ STEPS = [
     *(("train_student", "train", ("pupil", 0)), ("train_student", "train", ("pupil", 1))),
     *(("predict_student", "predict", ("pupil",)), ("decide", "decide", ("net",))),
     *(("decide_student", "decide", ("pupil",)), ("ensemble", "ensemble", ()), ("score", "score", ())),
+    ("report", "report", ()),
 ]
 # `check` reads all; it starts over for what only it can tell before long work, since the stages after it tell the rest.
 # `resolve` reads all, and depends on the whole file.

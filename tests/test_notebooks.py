@@ -54,14 +54,6 @@ def test_the_data_can_be_heard_and_seen(executed):
     assert "speakers" in text
 
 
-def test_the_results_show_the_table_the_matrices_the_errors_and_the_thresholds(executed):
-    kinds, text = executed("02-results")
-    assert kinds.count("image/png") >= 3 + 1
-    assert "text/markdown" in kinds
-    assert "best threshold" in text
-    assert "predicted" in text
-
-
 def test_a_transformer_is_summed_up_drawn_and_tried_on_a_clip(executed):
     kinds, text = executed("03-transformers")
     assert kinds.count("image/png") >= 4

@@ -11,6 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pipeline import params
+from pipeline.clips.corpus import Corpus
 from pipeline.files import sha256_of
 
 VERB = (sys.executable, "-m", "pipeline")
@@ -116,9 +118,6 @@ def test_each_change_runs_what_it_concerns_and_nothing_else(finished, tmp_path):
     for run in [*RUNS, "ensemble"]:
         assert json.loads((project.layout.submission(run) / "metrics.json").read_text())["rule"] == "none"
     assert len(ledger(project)) == 6
-    appended(code / "scoring" / "decision.py", "# a comment\n")
-    assert stages_run(project.run(*REPRO)) == ["resolve", "check", "vote", *judged]
-
     # The same weights come out, but DVC cannot know; what they say is the same, so nothing is decided anew.
     appended(code / "models" / "ast.py", "# a comment\n")
     ran = stages_run(project.run(*REPRO))
@@ -148,12 +147,31 @@ def test_an_added_run_is_trained_alone_and_continues_when_dvc_is_killed(finished
     assert again.keys() == ast.keys()
     assert all(torch.equal(again[name], ast[name]) for name in ast)
 
-    # What the removed run left is gone but for its submission, at which nobody looks.
+    # What the removed run left is gone.
+    assert not layout.submission("wav2vec2").exists()
     assert not layout.run("wav2vec2").trained.exists()
     assert not layout.run("wav2vec2").probabilities.exists()
     assert set(json.loads((layout.submission("ensemble") / "metrics.json").read_text())["weights"]) == {"again", "ast"}
     assert set(json.loads(layout.scores.read_text())) == {"again", "ast", "ensemble"}
     assert stages_run(project.run(*REPRO)) == []
+
+
+def test_an_experiment_in_a_copy_finds_the_project_s_files_and_may_be_applied(clone, tiny_params, tmp_path):
+    """DVC makes the copy somewhere below .dvc, and writes params.yaml anew, without our quotes."""
+    tiny_params["runs"] = {"net": {"model": "linear", "parameters": {"frames": 10}}}
+    tiny_params["prepare"] |= {"commands": ["yes", "no", "on", "off"], "silence": {"train": 1}}
+    project = clone(tmp_path / "project", tiny_params)
+    change = ("-S", "prepare.silence.train=2", "-S", "seed=8")
+    project.dvc("exp", "run", "--temp", "--name", "louder", *change, "prepare")
+    assert project.params == tiny_params
+    assert not project.layout.prepare.exists()
+    assert (project.root / "data" / "demo" / "train.7z").exists()  # not in the copy, which is gone
+    assert "louder" in project.dvc("exp", "show", "--csv")
+    project.dvc("exp", "apply", "louder")
+    tiny_params["prepare"]["silence"]["train"], tiny_params["seed"] = 2, 8
+    assert params.read(project.layout.params) == tiny_params
+    counts = Corpus.open(project.layout.prepare).description["counts"]["train"]
+    assert counts["silence"] == 2 * counts["yes"]
 
 
 def test_an_encoder_concerns_the_probes_and_no_other_run(finished, publish, tmp_path):

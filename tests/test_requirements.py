@@ -12,8 +12,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"pipeline", "tests"}
-# Imported where it is there: a test compares our reading of TFRecords with its own.
-OPTIONAL = {"tensorflow"}
+# Imported where they are there: a test compares our reading of TFRecords with tensorflow's own; a microphone and a page
+# to listen with (requirements-web.txt).
+OPTIONAL = {"tensorflow", "sounddevice", "gradio"}
 NOT_IMPORTED = {
     "accelerate": "transformers' Trainer imports it",
     "dvc": "a command: dvc repro",
@@ -21,6 +22,7 @@ NOT_IMPORTED = {
     "ipykernel": "runs the cells of a notebook",
     "mypy": "a command",
     "nbclient": "runs notebooks in a process of its own, from a script in a test",
+    "onnxscript": "torch.onnx imports it",
     "pytest-xdist": "pytest's option -n",
     "ruff": "a command",
     "xgboost": "xgboost-cpu, where there is no wheel of that",

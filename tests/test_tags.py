@@ -1,6 +1,8 @@
 """Several labels a clip, from FSD50K's files to figures: check, prepare in segments, train, predict, decide, vote."""
 
 import csv
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from pipeline.clips.corpus import Corpus
 from pipeline.files import read_json
 from pipeline.layout import Layout
 from pipeline.scoring.probabilities import Probabilities
-from pipeline.stages import check, decide, download, ensemble, predict, prepare, train
+from pipeline.stages import check, decide, download, ensemble, predict, prepare, report, train
 
 PROFILE = Path(__file__).resolve().parents[1] / "profiles" / "fsd50k.yaml"
 RATE_HZ = 44_100
@@ -113,3 +115,19 @@ def test_a_run_is_judged_by_clip_on_the_mean_of_its_segments(layout, run):
 
 def test_the_runs_are_voted_on(layout):
     assert read_json(layout.submission("ensemble") / "metrics.json")["estimate"]["map"] > 0.8
+
+
+def test_the_page_shows_precisions_by_label_in_place_of_a_matrix_and_errors_to_hear(layout):
+    report.main(layout)
+    page = layout.report.read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="told">(.*?)</script>', page)
+    assert found
+    told = json.loads(found[1])
+    run = told["runs"][told["lead"]]
+    assert [each["label"] for each in run["precisions"]] == SOUNDS
+    assert "counts" not in run
+    assert run["calibration_error"] > 0
+    assert told["errors"]["tags"]
+    assert told["errors"]["worst"]
+    assert told["runs"]["bag-of-codes-256"]["curves"]["score"]
+    assert [row["label"] for row in told["data"]["counts"]["rows"]] == SOUNDS

@@ -2,7 +2,7 @@
 
 import pandas
 
-from pipeline.clips.labels import SILENCE_WORD, UNKNOWN_WORD, Vocabulary
+from pipeline.clips.labels import SILENCE_WORD, UNKNOWN_WORD, Vocabulary, composed
 from pipeline.errors import PipelineError
 
 COLUMNS = ["fname", "label", "usage"]
@@ -15,6 +15,10 @@ def in_order(answers: pandas.DataFrame | None, fnames: list[str], vocabulary: Vo
     """
     if answers is None:
         return pandas.DataFrame(columns=COLUMNS)
+    spelt = {composed(name): name for name in fnames}
+    answers = answers.assign(
+        fname=[spelt.get(composed(name), name) for name in answers["fname"]], label=answers["label"].map(composed)
+    )
     differing = sorted(set(answers["fname"]).symmetric_difference(fnames))
     if differing or len(answers) != len(fnames):
         raise PipelineError(

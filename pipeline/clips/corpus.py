@@ -1,7 +1,6 @@
 """The corpus: every clip decoded once, in a few large files that are mapped into memory.
 
-rows.parquet  one row a clip: clip, source, part, split, fold, word, speaker, readable, noise_source, recording, tags,
-              and the source's own metadata of it (age, accent, ...), a column each
+rows.parquet  one row a clip: the columns of _ROWS_SCHEMA, and one for each metadatum (age, accent, ...) of the source
 audio.arrow   the clips, in the order of the rows: Arrow stream, fixed-size list of 16,000 int16 samples, or of
               seconds x 128 uint8 where the source has embeddings and no audio
 noise.arrow   stretches of the background recordings: name, fold, samples
@@ -22,9 +21,9 @@ import pandas
 import pyarrow
 from pyarrow import parquet
 
-from pipeline.clips.counts import counts_of
+from pipeline.clips.counts import clips_by_label
 from pipeline.clips.labels import Vocabulary
-from pipeline.clips.noise import Noise
+from pipeline.clips.noise import Noise, read_stretches
 from pipeline.clips.recording import Part
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
@@ -142,13 +141,21 @@ class CorpusWriter:
 
     def noises(self, fold: int) -> list[Noise]:
         """Return the stretches that judge a fold; call `end_noise` first."""
-        return [noise for its, noise in _read_noises(self._folder / "noise.arrow") if its == fold]
+        return [noise for its, noise in read_stretches(self._folder / "noise.arrow") if its == fold]
 
     def finish(
-        self, splits: np.ndarray, folds: np.ndarray, *, source: str, seed: int, commands: tuple[str, ...]
+        self,
+        splits: np.ndarray,
+        folds: np.ndarray,
+        *,
+        source: str,
+        seed: int,
+        commands: tuple[str, ...],
+        unheard: list[list[str]] | None = None,
     ) -> dict[str, Any]:
         """Write what is left and return the content of corpus.json; `splits` is str [rows], `folds` int [rows].
 
+        `unheard` lists for each fold the words that its nets never learn.
         Raises PipelineError if a command is among no training clips.
         """
         self._columns["split"] = [str(split) for split in splits]
@@ -161,7 +168,7 @@ class CorpusWriter:
         self._noise.close()
         parquet.write_table(table, self._folder / "rows.parquet")
         self._digest.update(rows.to_csv(index=False).encode())
-        self._digest.update(json.dumps([FORMAT, seed, commands]).encode())
+        self._digest.update(json.dumps([FORMAT, seed, commands, *([unheard] if unheard else [])]).encode())
         description = {
             "format": FORMAT,
             "source": source,
@@ -170,10 +177,11 @@ class CorpusWriter:
             "words": list(vocabulary.words),
             "rows": len(rows),
             "folds": max(1, int(rows["fold"].max()) + 1) if len(rows) else 1,
+            "unheard_words": unheard or [],
             "dtype": str(self._batch.dtype),
             "shape": list(self._batch.shape[1:]),  # of one clip
             "sample_rate_hz": SAMPLE_RATE_HZ,
-            "counts": counts_of(rows, vocabulary, source),
+            "counts": clips_by_label(rows, vocabulary, source),
             "libraries": {name: version(name) for name in _DECODING_LIBRARIES},
             "fingerprint": self._digest.hexdigest(),
         }
@@ -211,6 +219,7 @@ class Corpus:
         self.fingerprint: str = description["fingerprint"]
         self.seed: int = description["seed"]
         self.folds: int = description["folds"]
+        self.unheard_words: list[list[str]] = description.get("unheard_words", [])  # by fold; empty: none anywhere
         self.shape: tuple[int, ...] = tuple(description["shape"])
         self.dtype = np.dtype(description["dtype"])
         with pyarrow.ipc.open_stream(pyarrow.memory_map(str(folder / "audio.arrow"))) as stream:
@@ -248,9 +257,17 @@ class Corpus:
         return np.flatnonzero(self.rows["split"].to_numpy() == split)
 
     def training_rows(self, fold: int) -> np.ndarray:
-        """Return the row numbers, ascending, that the nets of a fold learn from."""
+        """Return the row numbers, ascending, that the nets of a fold learn from; none of a word that they shall not."""
         splits, folds = self.rows["split"].to_numpy(), self.rows["fold"].to_numpy()
-        return np.flatnonzero((splits == "train") & (folds != fold))
+        return np.flatnonzero((splits == "train") & (folds != fold) & ~self.is_unheard(fold))
+
+    def synthetic_rows(self, fold: int) -> np.ndarray:
+        """Return the row numbers, ascending, of the synthetic clips that the nets of a fold may learn from."""
+        return np.flatnonzero((self.rows["split"].to_numpy() == "synthetic") & ~self.is_unheard(fold))
+
+    def is_unheard(self, fold: int) -> np.ndarray:
+        """Return bool [rows]: the clip's word is one that the nets of the fold never learn."""
+        return self.rows["word"].isin(self.unheard_words[fold] if self.unheard_words else []).to_numpy()
 
     def judged_rows(self, fold: int) -> np.ndarray:
         """Return the row numbers, ascending, that judge the nets of a fold. Their speakers are in no training row."""
@@ -267,11 +284,11 @@ class Corpus:
 
     def training_noises(self, fold: int) -> list[Noise]:
         """Return the stretches of background noise that the nets of a fold learn with."""
-        return [noise for its, noise in _read_noises(self.folder / "noise.arrow") if its != fold]
+        return [noise for its, noise in read_stretches(self.folder / "noise.arrow") if its != fold]
 
     def judging_noises(self, fold: int) -> list[Noise]:
         """Return the stretches of background noise that the nets of a fold never learn with."""
-        return [noise for its, noise in _read_noises(self.folder / "noise.arrow") if its == fold]
+        return [noise for its, noise in read_stretches(self.folder / "noise.arrow") if its == fold]
 
     @cached_property
     def dataset(self) -> Any:
@@ -281,14 +298,3 @@ class Corpus:
 
         rows = Dataset(parquet.read_table(self.folder / "rows.parquet"))
         return concatenate_datasets([rows, Dataset.from_file(str(self.folder / "audio.arrow"))], axis=1)
-
-
-def _read_noises(path: Path) -> list[tuple[int, Noise]]:
-    with pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))) as stream:
-        return [
-            (
-                batch["fold"][0].as_py(),
-                Noise(batch["name"][0].as_py(), batch["samples"].flatten().to_numpy(zero_copy_only=True)),
-            )
-            for batch in stream
-        ]

@@ -1,11 +1,11 @@
-"""How many clips a corpus holds of what."""
+"""How many clips a corpus has of what."""
 
 import pandas
 
 from pipeline.clips.labels import Vocabulary
 
 
-def counts_of(rows: pandas.DataFrame, vocabulary: Vocabulary, source: str) -> dict[str, dict[str, int]]:
+def clips_by_label(rows: pandas.DataFrame, vocabulary: Vocabulary, source: str) -> dict[str, dict[str, int]]:
     """Return clips per split and label; the test split has no labels, so it is counted as a whole.
 
     Clips of other sources than `source` are in "train" too; "extra" tells how many each brought.

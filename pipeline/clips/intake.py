@@ -1,15 +1,20 @@
 """From a source's recordings to rows of the corpus; whatever is not taken as it came gets a line that says so."""
 
 import hashlib
-from dataclasses import dataclass
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from pipeline.clips import noise, waveform
 from pipeline.clips.corpus import CorpusWriter
+from pipeline.clips.labels import composed
 from pipeline.clips.recording import Part, Recording, Rejected, SplitList
 from pipeline.errors import PipelineError
+
+_MISSING = "in the sample submission, but not in the archive"
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,11 @@ class Intake:
 
     A training clip that cannot be read is excluded. A test clip is never lost: it becomes digital silence, marked as
     not readable, and so does one that the sample submission names (`sample`, in its order) but the archive lacks.
+    With `whole_noises`, a recording of noise belongs to one fold, else each fold gets a stretch of it.
     With `segments`, a training recording is cut into clips of one second, one after the other, that inherit its labels.
     With `extra`, clips of other sources follow (`pipeline.clips.extra`), which are refused where they are ones again.
-    Raises PipelineError if `sample` names a clip twice.
+    Names and words are compared with their letters composed; test clips keep the names that `sample` gives them.
+    Raises PipelineError if `sample` names a clip twice, or a test clip has a name that no line of a CSV can hold.
     """
 
     def __init__(
@@ -38,6 +45,7 @@ class Intake:
         sample: list[str] | None,
         segments: bool = False,
         folds: int = 1,
+        whole_noises: bool = False,
         source: str | None = None,
         extra: bool = False,
     ) -> None:
@@ -49,13 +57,16 @@ class Intake:
         self.holds_embeddings = False
         self._segments = segments
         self._folds = folds
+        self._whole_noises = whole_noises
         self._sample = sample
-        self._expected = None if sample is None else frozenset(sample)
-        if sample is not None and self._expected is not None and len(self._expected) < len(sample):
-            repeated = sorted({name for name in sample if sample.count(name) > 1})[:5]
+        self._expected = {composed(name): name for name in sample or ()}
+        counts = Counter(map(composed, sample or ()))
+        if repeated := [name for name, count in counts.most_common(5) if count > 1]:
             raise PipelineError(
                 f"The sample submission names clips twice: {', '.join(repeated)}. Mend it, then run again."
             )
+        for name in sample or ():
+            _refuse_unfit(name)
         self._seen: dict[Part, set[str]] = {"train": set(), "test": set()}
         self._short_noises = 0
         self.lists: list[SplitList] = []
@@ -64,12 +75,15 @@ class Intake:
     def take(self, item: Recording | SplitList | Rejected) -> None:
         """Write one recording, or say in the quarantine why it was not."""
         if isinstance(item, SplitList):
-            self.lists.append(item)
-        elif isinstance(item, Rejected):
+            self.lists.append(replace(item, names=frozenset(map(composed, item.names))))
+            return
+        if isinstance(item, Recording):
+            item = self._spelt(item)
+        if isinstance(item, Rejected):
             self.exclude(item, item.reason)
         elif item.name in self._seen[item.part]:
             self._note(item, "excluded", "a second file of this name")
-        elif item.part == "test" and self._expected is not None and item.name not in self._expected:
+        elif item.part == "test" and self._sample is not None and composed(item.name) not in self._expected:
             self._note(item, "excluded", "not in the sample submission")
         elif item.part == "train" and not item.is_noise and item.word is None and item.tags is None:
             self._note(item, "excluded", "a training clip without a word")
@@ -80,7 +94,8 @@ class Intake:
             self._seen[item.part].add(item.name)
             before = self.clips
             try:
-                decoded = waveform.decode(item.data)
+                is_whole = item.is_noise or (self._segments and item.part == "train")
+                decoded = waveform.decode(item.data, waveform.LONGEST_S if is_whole else waveform.LONGEST_CLIP_S)
             except waveform.UnreadableAudio as error:
                 self._refuse(item, str(error))
                 return
@@ -97,14 +112,51 @@ class Intake:
             if any(notes) and (item.is_noise or self.clips > before):
                 self._note(item, "converted", "; ".join(note for note in notes if note))
 
-    def complete(self) -> list[str]:
-        """Add the test clips that the archive lacks; return the names of all test clips in the order to submit them."""
-        if self._sample is None:
-            return sorted(self._seen["test"])
-        for name in self._sample:
+    def complete(self, max_lost_share: float) -> list[str]:
+        """Add the test clips that the archive lacks; return the names of all test clips in the order to submit them.
+
+        Raises PipelineError if none can be used, or more than the share of them is lost (missing, excluded, silenced).
+        """
+        names = sorted(self._seen["test"]) if self._sample is None else self._sample
+        for name in names:
             if name not in self._seen["test"]:
-                self._refuse(Recording("test", name, b""), "in the sample submission, but not in the archive")
-        return self._sample
+                self._refuse(Recording("test", name, b""), _MISSING)
+        self._refuse_losses(len(names), max_lost_share)
+        return names
+
+    def _refuse_losses(self, clips: int, max_lost_share: float) -> None:
+        lost = [line for line in self.quarantine if line.part == "test" and line.action != "converted"]
+        silenced = sum(line.action == "silenced" for line in lost)
+        allowed = math.ceil(max_lost_share * clips)
+        if not clips or (silenced < clips and len(lost) <= allowed):
+            return
+        first = {line.reason: line.clip for line in reversed(lost)}
+        examples = [f"  '{clip}': {reason}" for reason, clip in list(first.items())[::-1][:5]]
+        raise PipelineError(
+            f"Of {clips} test clips, {silenced} cannot be used, and {len(lost) - silenced} other files were left out; "
+            f"{allowed} in all may be (prepare.max_lost_share: {max_lost_share:g}). Such as\n"
+            + "\n".join(examples)
+            + "\nIs this the right test archive, and the sample submission of the same clips (section download)?"
+        )
+
+    def _spelt(self, item: Recording) -> Recording:
+        """Return the recording with names as they are compared: composed, a test clip's as the sample has it."""
+        name = composed(item.name)
+        if item.part == "test":
+            name = self._expected.get(name, name)
+            if self._sample is None:
+                _refuse_unfit(name)
+        texts = (item.word or "", item.speaker or "", *(item.tags or ()), *item.metadata.values())
+        if name == item.name and all(map(str.isascii, texts)):
+            return item
+        return replace(
+            item,
+            name=name,
+            word=item.word and composed(item.word),
+            speaker=item.speaker and composed(item.speaker),
+            tags=item.tags and tuple(map(composed, item.tags)),
+            metadata={key: composed(value) for key, value in item.metadata.items()},
+        )
 
     def begin(self, source: str) -> None:
         """From here on, recordings are those of another source."""
@@ -166,9 +218,18 @@ class Intake:
         if item.split is not None and self._folds == 1:
             self._writer.add_noise(recording, noise.NEVER_JUDGED if item.split == "train" else 0)
             return
-        for fold, stretch in noise.cut(recording, self._short_noises, self._folds):
+        for fold, stretch in noise.cut(recording, self._short_noises, self._folds, self._whole_noises):
             self._writer.add_noise(stretch, fold)
-        self._short_noises += not noise.is_cut(recording, self._folds)
+        self._short_noises += self._whole_noises or not noise.is_cut(recording, self._folds)
 
     def _note(self, item: Recording, action: Literal["excluded", "silenced", "converted"], reason: str) -> None:
         self.quarantine.append(Quarantined(item.part, item.name, action, reason))
+
+
+def _refuse_unfit(name: str) -> None:
+    """Raise PipelineError for a test clip's name of which a line of the submission could not be read back."""
+    if not name or name != name.strip() or any(character in name for character in "\r\n\0"):
+        raise PipelineError(
+            f"The test clip {name!r} cannot be named in a submission: its name is blank, begins or ends with a space, "
+            "or holds a line break.\nRename it, in the sample submission too."
+        )

@@ -1,8 +1,11 @@
 """Words of the corpus and the labels that a model learns."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from pipeline.errors import PipelineError
 
@@ -16,6 +19,15 @@ ABSENT = "other"  # the answer "no" to a yes-or-no question
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 
 Kind = Literal["commands", "words"]
+
+
+def composed(text: str) -> str:
+    """Return a name with its letters composed (Unicode NFC): macOS writes an é as two characters that look like it."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+# A label in params.yaml, spelt as the corpus's are.
+Label = Annotated[str, AfterValidator(composed)]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import pyarrow
 
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 
@@ -30,13 +32,16 @@ def is_cut(noise: Noise, folds: int) -> bool:
     return len(noise.samples) >= parts * CLIP_SAMPLES + (parts - 1) * GAP_SAMPLES + (GAP_SAMPLES if folds == 1 else 0)
 
 
-def cut(noise: Noise, position: int, folds: int = 1) -> list[tuple[int, Noise]]:
+def cut(noise: Noise, position: int, folds: int = 1, whole: bool = False) -> list[tuple[int, Noise]]:
     """Return the stretches of a recording with the fold that each of them judges; they share no sample.
 
     One fold: the first 80 % train (`NEVER_JUDGED`); after a gap of 0.25 s the end judges fold 0, and is a second long
     at least. More folds: as many stretches of the same length, each judges its fold and trains the others. A short
-    recording stays whole: by its `position` among such recordings they go round.
+    recording stays whole: by its `position` among such recordings they go round. So do all, if they shall stay `whole`:
+    then nets are judged on noises that they never heard, and with one fold every fourth recording judges.
     """
+    if whole:
+        return [((0 if position % 4 == 1 else NEVER_JUDGED) if folds == 1 else position % folds, noise)]
     length = len(noise.samples)
     if not is_cut(noise, folds):
         return [(NEVER_JUDGED + position % 2 if folds == 1 else position % folds, noise)]
@@ -52,3 +57,15 @@ def cut(noise: Noise, position: int, folds: int = 1) -> list[tuple[int, Noise]]:
         (fold, Noise(noise.name, noise.samples[start : end - GAP_SAMPLES]))
         for fold, (start, end) in enumerate(pairwise(starts))
     ]
+
+
+def read_stretches(path: Path) -> list[tuple[int, Noise]]:
+    """Return the stretches in a corpus's noise.arrow, each with the fold that it judges; their samples stay on disk."""
+    with pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))) as stream:
+        return [
+            (
+                batch["fold"][0].as_py(),
+                Noise(batch["name"][0].as_py(), batch["samples"].flatten().to_numpy(zero_copy_only=True)),
+            )
+            for batch in stream
+        ]

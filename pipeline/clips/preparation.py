@@ -8,12 +8,12 @@ import numpy as np
 import pandas
 from pydantic import Field, field_validator
 
-from pipeline.clips import extra, silence, synthetic
+from pipeline.clips import extra, silence, synthetic, unheard
 from pipeline.clips.answers import in_order
 from pipeline.clips.corpus import CorpusWriter
 from pipeline.clips.extra import Extra
 from pipeline.clips.intake import Intake, Quarantined
-from pipeline.clips.labels import COMMANDS, SILENCE, SILENCE_WORD, UNKNOWN, Vocabulary, check_commands
+from pipeline.clips.labels import COMMANDS, SILENCE, SILENCE_WORD, UNKNOWN, Label, Vocabulary, check_commands
 from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.clips.silence import Silence
@@ -30,16 +30,23 @@ class Prepare(Settings):
     else a clip is one second of the recording (`waveform.fit`). `folds`: speakers are dealt into so many parts, each of
     which judges the nets that learn from the others; 1 is a single split. `without` names labels of the submission
     (`unknown`, `silence`) that no training clip is meant to have.
+    `unheard_words` is the share of the words that are no command which the nets of each fold never learn, other words
+    in each fold; then metrics.json has the recall of `unknown` on words that nobody heard. It costs the nets these
+    words, so it is 0 unless that is to be measured.
+    `max_lost_share` of the test clips (a broken number of clips counts as one more) may be missing from the archive,
+    unreadable, or unknown to the sample submission: more, and it is probably the wrong archive.
     """
 
-    commands: tuple[str, ...] = COMMANDS
+    commands: tuple[Label, ...] = COMMANDS
     segments: bool = False
     folds: int = Field(1, ge=1, le=100)
     splits: Method = "auto"
     testing_list: TestingList = "train"
     silence: Silence = Silence()
     synthetic: Synthetic = Synthetic()
+    unheard_words: float = Field(0.0, ge=0, le=0.5)
     without: tuple[Literal["unknown", "silence"], ...] = ()
+    max_lost_share: float = Field(0.02, ge=0, le=1)
 
     @field_validator("commands")
     @classmethod
@@ -64,14 +71,15 @@ def build(
 
     `sample` names the test clips in the order of the submission, `answers` are columns fname, label, usage; None where
     there are none. `speak` makes what settings.synthetic asks for; what `extras` bring trains. Raises PipelineError if
-    there is no training clip, no noise to make silence from, nothing to learn a label from, or the clips cannot be
-    split as asked.
+    too many test clips are lost, there is no training clip, no noise to make silence from, nothing to learn a label
+    from, or the clips cannot be split as asked.
     """
     with CorpusWriter(folder) as writer:
-        intake = Intake(writer, sample, settings.segments, settings.folds, source, extra=bool(extras))
+        whole_noises = settings.silence.whole_recordings
+        intake = Intake(writer, sample, settings.segments, settings.folds, whole_noises, source, extra=bool(extras))
         for item in items:
             intake.take(item)
-        fnames = intake.complete()
+        fnames = intake.complete(settings.max_lost_share)
         rows = writer.rows
         if not (rows["part"] == "train").any():
             raise PipelineError(f"The source '{source}' gave no training clip that can be read. See download.")
@@ -82,10 +90,14 @@ def build(
         splits, folds = _with_silence(writer, rows["word"].to_numpy(), splits, folds, settings, seed)
         words = writer.rows["word"]
         splits, folds = _and(splits, folds, synthetic.add(writer, settings.synthetic, seed, speak), "synthetic")
-        description = writer.finish(splits, folds, source=source, seed=seed, commands=settings.commands)
+        learnt_from = words[(splits == "train")[: len(words)]].dropna()
+        never = unheard.deal(learnt_from, settings.commands, settings.unheard_words, settings.folds, seed)
+        description = writer.finish(
+            splits, folds, source=source, seed=seed, commands=settings.commands, unheard=never if any(never) else None
+        )
     vocabulary = Vocabulary(settings.commands, tuple(description["words"]))
     for fold in range(settings.folds):
-        learnt = set(words[((splits == "train") & (folds != fold))[: len(words)]])
+        learnt = set(words[((splits == "train") & (folds != fold))[: len(words)]]) - set(never[fold])
         _refuse_labels_without_clips({vocabulary.label_of(word, "commands") for word in learnt}, fold, settings)
     in_order(answers, fnames, vocabulary).to_csv(folder / "answers.csv", index=False)
     pandas.DataFrame({"fname": fnames}).to_csv(folder / "sample.csv", index=False)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated, Self
 
 import numpy as np
-from audiomentations import Clip, Compose, Gain
 from pydantic import Field, model_validator
 
 from pipeline.clips.noise import Noise
@@ -25,6 +24,9 @@ class Silence(Settings):
     clips are zeros; of the others `mixture_share` are two noises at once. Each noise is brought to a level (RMS, in dB
     of full scale) drawn evenly from the range. Not to a gain: the archive's recordings are about -48 dB, while the
     silence of the mini-competition's test set has its middle at -32 dB and nine tenths between -68 and -11 dB.
+
+    A recording of noise is cut into a stretch for each fold, so that judging nets have heard its like. With
+    `whole_recordings` each recording belongs to one fold: recall of silence is then that of noises never heard.
     """
 
     train: Amount = 1.0
@@ -33,6 +35,7 @@ class Silence(Settings):
     mixture_share: Share = 0.3
     min_level_db: Annotated[float, Field(ge=-200)] = -65.0
     max_level_db: Annotated[float, Field(le=0)] = -10.0
+    whole_recordings: bool = False
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -49,6 +52,9 @@ def make(
     Everything is drawn from `generator`; audiomentations, which would draw from the global `random`, is given ranges
     of a single value. Raises ValueError if `noises` is empty.
     """
+    # Here, since it takes a second to load, for which what only reads the settings should not wait.
+    from audiomentations import Clip, Compose, Gain
+
     if not noises:
         raise ValueError("no noise to make silence from")
     for _ in range(count):

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import pandas
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import SplitList
@@ -39,10 +38,11 @@ def assign(
 
     `rows` has the columns clip, part, split, word, speaker, recording; a split that is already there wins. Methods:
     "lists" takes the archive's lists; "hash" takes `which_set`; "grouped" takes scikit-learn's StratifiedGroupKFold
-    (parts alike in words, speakers kept together); "auto" takes the lists if there are any, else the hash where it
-    makes 5-20 % of the clips validate, else the groups; "random" draws clips, alike in words and speakers, for runs
-    that learn to tell the speakers themselves. A clip without a speaker counts as a speaker of its own. `testing_list`
-    says what becomes of the clips that the method calls testing; "holdout" leaves them out of training and validation.
+    (parts alike in words, speakers kept together); "auto" takes the lists if the one for validation names clips, else
+    the hash where it makes 5-20 % of the clips validate, else the groups; "random" draws clips, alike in words and
+    speakers, for runs that learn to tell the speakers themselves. A clip without a speaker counts as a speaker of its
+    own. `testing_list` says what becomes of the clips that the method calls testing; "holdout" leaves them out of
+    training and validation.
 
     Raises PipelineError if a method cannot be applied, if nothing is left to train or to judge a fold with, if a
     speaker is in two splits or folds, or if clips that are also the test set (`SplitList.is_test_set`) are not held
@@ -101,6 +101,9 @@ def _dealt(rows: pandas.DataFrame, pool: np.ndarray, folds: int, at_random: bool
 
 def _folding(groups: np.ndarray, words: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
     """Return the positions of the clips that each fold holds: groups kept together, folds alike in words."""
+    # Here, since it takes a second to load, and the archive's lists and the hash need it not.
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     # Where each clip is a group of its own both mean the same, and the one for groups takes minutes.
     alone = len(np.unique(groups)) == len(groups)
     folding = (StratifiedKFold if alone else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
@@ -175,7 +178,7 @@ def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, s
     # Segments of one recording stay together.
     clips = (rows["recording"].fillna(rows["clip"]) if "recording" in rows else rows["clip"]).to_numpy()
     rows = rows.assign(clip=clips)
-    has_list = any(given.split == "validation" for given in lists)
+    has_list = any(given.split == "validation" and given.names for given in lists)
     if method == "lists" or (method == "auto" and has_list):
         return _by_lists(clips, lists)
     if method in ("hash", "auto"):

@@ -25,6 +25,7 @@ METADATA = "kernel-metadata.json"
 _SOURCE_LIMIT_BYTES = 1_000_000
 _TITLE_CHARACTERS = (5, 50)
 _DVC_CONFIG = "[core]\n    analytics = false\n    check_update = false\n    no_scm = true\n"
+_PACKED = (".py", ".html", ".css", ".js", ".json")  # code, and what the page is made of
 _TESTS = "# Tests and checks"
 # Sections of params.yaml that the flow does not read.
 _OUTSIDE = ("submit", "kernel", "bench")
@@ -98,7 +99,8 @@ def collect(root: Path, parameters: str) -> dict[str, str]:
     if known := commit.commit_of(root):
         files[commit.FILE] = known + "\n"
     files["requirements.txt"] = flow_requirements(root / "requirements.txt")
-    for path in [root / "dvc.yaml", root / ".dvcignore", *(root / "pipeline").rglob("*.py")]:
+    packed = [path for path in (root / "pipeline").rglob("*") if path.suffix in _PACKED and path.is_file()]
+    for path in [root / "dvc.yaml", root / ".dvcignore", *packed]:
         files[path.relative_to(root).as_posix()] = _read(path)
     return files
 

@@ -29,6 +29,8 @@ SUBMISSION = "submission.csv"
 SAMPLE = "sample.csv"
 CORPUS = "corpus.json"
 
+PAGE = "report.html"
+
 _OF_EACH_RUN = (SUBMISSION, "metrics.json", "confusion.csv", "confusion.png")
 _LINES_OF_A_FAILURE = 30
 _PROGRESS_EVERY_S = 30
@@ -97,7 +99,7 @@ class Session:
     def repro(self) -> None:
         """Run `dvc repro` with its output shown as it comes. Raises PipelineError if it fails."""
         # Older results must not pass for those of a run that fails.
-        for name in (SUBMISSION, SAMPLE, CORPUS, RESULTS, PARAMETERS):
+        for name in (SUBMISSION, SAMPLE, CORPUS, RESULTS, PARAMETERS, PAGE):
             (self.working / name).unlink(missing_ok=True)
         shutil.rmtree(self.working / "runs", ignore_errors=True)
         dvc = [sys.executable, "-m", "dvc", "repro"]
@@ -107,8 +109,8 @@ class Session:
         self._show(dvc, "dvc repro")
 
     def publish(self) -> dict[str, Path]:
-        """Copy the results to the output: submission.csv, params.yaml, runs/<run>/, results.json; return each run's
-        folder there.
+        """Copy the results to the output: submission.csv, report.html, params.yaml, runs/<run>/, results.json; return
+        each run's folder there.
 
         results.json lists each file's SHA-256, so that `kernel pull` knows what must arrive.
         """
@@ -122,6 +124,8 @@ class Session:
         # corpus.json tells the labels of the sample beside which it lies.
         others = [made / "ledger.csv", self.project / "dvc.lock", self.project / "artifacts" / "prepare" / CORPUS]
         files |= {path.name: path for path in others if path.exists()}
+        if (page := self.project / "report" / "index.html").exists():
+            files[PAGE] = page
         sums = {}
         for name, path in files.items():
             target = self.working / name
@@ -131,18 +135,6 @@ class Session:
         write_json(self.working / RESULTS, {"run": self.run, "sha256": sums})
         print(f"{self.working / SUBMISSION} is the submission of '{self.run}'.")
         return {run: self.working / "runs" / run for run in runs}
-
-    def curves(self) -> dict[str, dict[str, list[float]]]:
-        """Return the learning curves of each run's folds, such as "ast-0": values by epoch, by name of the metric."""
-        found: dict[str, dict[str, list[float]]] = {}
-        artifacts = self.project / "artifacts"
-        trained = [*artifacts.glob("train/*/*/live"), *artifacts.glob("second_round/train/*/*/live")]
-        for path in sorted(path for live in trained for path in live.glob("plots/metrics/**/*.tsv")):
-            parts = path.relative_to(artifacts).with_suffix("").parts
-            run, fold, _, _, _, *name = parts[parts.index("train") + 1 :]
-            values = [float(line.split("\t")[-1]) for line in path.read_text().splitlines()[1:]]
-            found.setdefault(f"{run}-{fold}", {})["/".join(name)] = values
-        return found
 
     def _attached(self) -> list[str]:
         return sorted(str(path.relative_to(self.inputs)) for path in self.inputs.glob("*/*"))[:20]

@@ -14,27 +14,35 @@ import random
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Annotated, Any, Self, get_type_hints
 
-import audiomentations
 import numpy as np
-from audiomentations.core.transforms_interface import BaseWaveformTransform
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, RootModel, ValidationError, create_model
 
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
-from pipeline.examples import transforms
-
-TRANSFORMS: dict[str, type[BaseWaveformTransform]] = {
-    name: kind
-    for module in (audiomentations, transforms)
-    for name, kind in vars(module).items()
-    if inspect.isclass(kind) and issubclass(kind, BaseWaveformTransform) and kind is not BaseWaveformTransform
-}
 
 IN_MEMORY = "noises"  # the argument that the Augmenter fills in, in place of params.yaml
 
 Entry = dict[str, dict[str, Any]]
+
+
+@cache
+def known_transforms() -> dict[str, type[Any]]:
+    """Return the classes that an entry may name, by name."""
+    # Here, since audiomentations takes a second to load, for which what does not augment should not wait.
+    import audiomentations
+    from audiomentations.core.transforms_interface import BaseWaveformTransform
+
+    from pipeline.examples import transforms
+
+    return {
+        name: kind
+        for module in (audiomentations, transforms)
+        for name, kind in vars(module).items()
+        if inspect.isclass(kind) and issubclass(kind, BaseWaveformTransform) and kind is not BaseWaveformTransform
+    }
 
 
 def _checked(entry: Any) -> Entry:
@@ -45,10 +53,11 @@ def _checked(entry: Any) -> Entry:
         raise ValueError("an entry is one transform with its arguments, such as Gain: {min_gain_db: -12, p: 0.5}")
     ((name, arguments),) = entry.items()
     arguments = {} if arguments is None else arguments
-    if name not in TRANSFORMS:
-        near = "".join(f" Do you mean {name}?" for name in difflib.get_close_matches(str(name), TRANSFORMS, n=1))
-        raise ValueError(f"'{name}' is no transform of waveforms.{near} There are {', '.join(sorted(TRANSFORMS))}")
-    kind = TRANSFORMS[name]
+    known = known_transforms()
+    if name not in known:
+        near = "".join(f" Do you mean {name}?" for name in difflib.get_close_matches(str(name), known, n=1))
+        raise ValueError(f"'{name}' is no transform of waveforms.{near} There are {', '.join(sorted(known))}")
+    kind = known[name]
     given = _arguments_of(kind)
     takes = f"{name} takes {_listed(given)}"
     if not isinstance(arguments, dict):
@@ -88,6 +97,8 @@ class Augmenter:
     """
 
     def __init__(self, augmentation: Augmentation, noises: Sequence[NDArray[np.int16]]) -> None:
+        import audiomentations  # as in known_transforms
+
         self._made_of = augmentation, noises
         built = [_built(name, arguments, noises) for entry in augmentation.root for name, arguments in entry.items()]
         self._transforms = audiomentations.Compose(built)
@@ -108,13 +119,13 @@ class Augmenter:
         return np.clip(out, -1, 1, out=out)
 
 
-def _built(name: str, arguments: dict[str, Any], noises: Sequence[NDArray[np.int16]]) -> BaseWaveformTransform:
-    kind = TRANSFORMS[name]
+def _built(name: str, arguments: dict[str, Any], noises: Sequence[NDArray[np.int16]]) -> Any:
+    kind = known_transforms()[name]
     in_memory = {IN_MEMORY: noises} if IN_MEMORY in inspect.signature(kind).parameters else {}
     return kind(**arguments, **in_memory)
 
 
-def _arguments_of(kind: type[BaseWaveformTransform]) -> type[BaseModel]:
+def _arguments_of(kind: type[Any]) -> type[BaseModel]:
     """Return a model of the arguments that params.yaml may give: their names, types and defaults."""
     hints = get_type_hints(kind.__init__)
     fields: dict[str, Any] = {
@@ -126,7 +137,7 @@ def _arguments_of(kind: type[BaseWaveformTransform]) -> type[BaseModel]:
     return create_model(kind.__name__, __config__=config, **fields)
 
 
-def _try_out(transform: BaseWaveformTransform) -> None:
+def _try_out(transform: Any) -> None:
     """Apply the transform to a clip; raises what it raises, or ValueError if what comes out is no clip."""
     transform.p = 1.0
     clip = np.random.default_rng(0).uniform(-0.5, 0.5, CLIP_SAMPLES).astype(np.float32)

@@ -73,7 +73,7 @@ def training_data_of(
             return balanced_epoch_indices(train.targets, rebalancing, epoch, seed)
         return np.arange(len(train.rows))
 
-    spoken = _synthetic_rows(corpus, target, rebalancing)
+    spoken = _synthetic_rows(corpus, fold, target, rebalancing)
 
     def of_all(epoch: int) -> NDArray[np.int64]:
         """Clips of the source first, then synthetic ones, then those of the test set."""
@@ -103,12 +103,12 @@ def training_data_of(
     )
 
 
-def _synthetic_rows(corpus: Corpus, target: Target, rebalancing: Rebalancing) -> NDArray[np.int64]:
+def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Rebalancing) -> NDArray[np.int64]:
     """Return the rows of synthetic clips whose target is known, none where an epoch shall hold none.
 
     Raises PipelineError if an epoch shall hold some and there are none.
     """
-    rows = corpus.select("synthetic")
+    rows = corpus.synthetic_rows(fold)
     rows = rows[target.known[rows]]
     if not rebalancing.synthetic:
         return rows[:0]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.clips.labels import Kind
+from pipeline.clips.labels import Kind, Label
 from pipeline.settings import Settings
 
 WORD, TAGS = "word", "tags"
@@ -17,7 +17,7 @@ class Presence(Settings):
     """
 
     name: str
-    of: Annotated[list[str], Field(min_length=1)] | Literal["all"] = "all"
+    of: Annotated[list[Label], Field(min_length=1)] | Literal["all"] = "all"
 
 
 class Task(Settings):

@@ -32,9 +32,10 @@ class Speed(BaseWaveformTransform):
 
     def apply(self, samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
         middle = len(samples) / 2
-        at = (np.arange(len(samples)) - middle) * self.parameters["speed"] + middle
+        places = np.arange(len(samples), dtype=np.float64)
+        at = (places - middle) * self.parameters["speed"] + middle
         # Linear interpolation: the aliasing it leaves at these ratios lies far under the noise added later.
-        return np.interp(at, np.arange(len(samples)), samples, left=0, right=0).astype(np.float32)
+        return np.interp(at, places, samples, left=0, right=0).astype(np.float32)
 
 
 class AddNoise(BaseWaveformTransform):
@@ -72,8 +73,10 @@ class AddNoise(BaseWaveformTransform):
             return samples
         start = self.parameters["start"]
         recording = self.noises[self.parameters["noise"]]
-        # A transform before this one may have made the clip longer than the recording: then it goes round.
-        stretch = np.take(recording, np.arange(start, start + len(samples)), mode="wrap")
+        stretch = recording[start : start + len(samples)]
+        if len(stretch) < len(samples):
+            # A transform before this one has made the clip longer than the recording: it goes round.
+            stretch = np.take(recording, np.arange(start, start + len(samples)), mode="wrap")
         noise: NDArray[np.float32] = stretch.astype(np.float32) / np.float32(32768)
         signal_rms = float(np.sqrt(np.mean(samples**2)))
         noise_rms = float(np.sqrt(np.mean(noise**2)))

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.errors import PipelineError
 from pipeline.export.description import INPUT, OUTPUT
+from pipeline.features.extracted import Extracted
 from pipeline.learners.classifier import Classifier
-from pipeline.learners.losses import probabilities_of
+from pipeline.learners.losses import logits_of, probabilities_of
 from pipeline.learners.neural_classifier import NeuralClassifier
-from pipeline.learners.trainer import logits_of
 
 OPSET = 20  # the first whose DFT takes its axis as an input, as torch writes it
 SCOPES = "pkg.torch.onnx.name_scopes"  # where torch notes the module that a node comes from
@@ -57,6 +57,8 @@ def network_of(classifier: Classifier, run: str, inputs: str) -> NeuralClassifie
     reason = reasons.get(inputs)
     if reason is None and not isinstance(classifier, NeuralClassifier):
         reason = f"it is made of several parts or of no network ({type(classifier).__name__})"
+    if reason is None and isinstance(classifier, NeuralClassifier) and isinstance(classifier.front_end, Extracted):
+        reason = "transformers' feature extractor computes what it hears, outside of torch"
     if reason is not None:
         raise PipelineError(
             f"The run '{run}' cannot become one ONNX file: {reason}.\n"
@@ -71,6 +73,17 @@ def graph_of(classifier: NeuralClassifier) -> Graph:
     return traced(
         EndToEnd(classifier), (torch.zeros(2, CLIP_SAMPLES),), {INPUT: {0: torch.export.Dim("clips")}}, [OUTPUT]
     )
+
+
+def step_graph_of(module: Any) -> Graph:
+    """Return a streaming net (`models._streaming.StreamingStep`) as a graph: samples and state in, state out.
+
+    The state's outputs follow the probabilities in the order of its inputs, called new_<input>.
+    """
+    state = module.state
+    shapes: dict[str, Any] = dict.fromkeys((INPUT, *state))
+    examples = (torch.zeros(1, module.step_samples), *state.values())
+    return traced(module, examples, shapes, [OUTPUT, *(f"new_{name}" for name in state)])
 
 
 def traced(module: nn.Module, examples: tuple[Tensor, ...], shapes: dict[str, Any], outputs: list[str]) -> Graph:

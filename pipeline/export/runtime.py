@@ -54,13 +54,13 @@ class OnnxClassifier:
         self.multi_label = not self.description.exclusive
 
     @classmethod
-    def of(cls, classifier: Classifier, about: dict[str, Any]) -> Self:
+    def of(cls, classifier: Classifier, about: dict[str, Any], threads: int | None = None) -> Self:
         """Return a trained network as onnxruntime computes it; `about` is its run.json. Raises as `network_of`."""
         from pipeline.export.graph import graph_of, network_of  # loads torch, which an exported file does without
 
         graph = graph_of(network_of(classifier, about["run"], about["inputs"]))
         Description.of_run(about, weights="").write_into(graph.proto)
-        return cls(graph.proto.SerializeToString())
+        return cls(graph.proto.SerializeToString(), threads)
 
     def fit(self, data: TrainingData, work: Path, live: Path) -> None:
         """Raises TypeError: what was exported learns no more."""

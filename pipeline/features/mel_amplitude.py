@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from transformers.audio_utils import window_function
 
+from pipeline.features.framing import framed
 from pipeline.features.mel_filters import mel_filters
 
 FRAME_SAMPLES = 2048  # 128 ms; this and the hop are librosa's defaults, and so are the filters
@@ -34,5 +35,5 @@ class MelAmplitude(nn.Module):
 
     def forward(self, waveforms: Tensor) -> Tensor:
         padded = nn.functional.pad(waveforms.float(), (FRAME_SAMPLES // 2, FRAME_SAMPLES // 2))
-        frames = padded.unfold(-1, FRAME_SAMPLES, HOP_SAMPLES)  # [clips, frames, FRAME_SAMPLES]
+        frames = framed(padded, FRAME_SAMPLES, HOP_SAMPLES)  # [clips, frames, FRAME_SAMPLES]
         return torch.fft.rfft(frames * self.window).abs() @ self.filters

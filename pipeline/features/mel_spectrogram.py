@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.features.framing import framed
 from pipeline.features.mel_filters import mel_filters
 
 SAMPLE_RATE_HZ = 16_000
@@ -40,7 +41,7 @@ class MelSpectrogram(nn.Module):
 
     def forward(self, waveforms: Tensor) -> Tensor:
         margin = (FRAME_SAMPLES - HOP_SAMPLES) // 2
-        frames = nn.functional.pad(waveforms, (margin, margin)).unfold(-1, FRAME_SAMPLES, HOP_SAMPLES)
+        frames = framed(nn.functional.pad(waveforms, (margin, margin)), FRAME_SAMPLES, HOP_SAMPLES)
         spectrum = torch.fft.rfft(frames * self.window, n=FFT_SAMPLES)  # [clips, frames, lines]
         power = spectrum.real.square() + spectrum.imag.square()
         log_mel = (power @ self.filters).clamp(min=POWER_FLOOR).log()

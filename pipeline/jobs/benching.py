@@ -7,17 +7,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
-from pipeline import params
-from pipeline.benchmarks import clips, preparing, repro
+from pipeline import params, runs
+from pipeline.benchmarks import clips, networks, preparing, repro
 from pipeline.benchmarks.table import Finding
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.preparation import Prepare
 from pipeline.clips.recording import Recording
 from pipeline.errors import PipelineError
+from pipeline.examples.from_corpus import training_data_of
+from pipeline.examples.target import target_of
+from pipeline.export.graph import network_of
 from pipeline.files import write_json
 from pipeline.jobs.preparing import prepare
+from pipeline.jobs.recipes import build, input_kind, read_run, reader_of, recipes_of
 from pipeline.layout import Layout
 from pipeline.sources import SourceFile, archives, demo
 
@@ -125,3 +130,31 @@ def of_many_runs(layout: Layout, project: Path, rounds: int, runs: int, folds: i
     }
     write_json(Layout(project).params, tree)
     return repro.many(project, runs, folds, rounds)
+
+
+def of_networks(layout: Layout, corpus: Corpus, rounds: int, clips: int, spotter: Path | None) -> list[Finding]:
+    """Return what was found of the networks that params.yaml lists, on `corpus`, and of the ONNX file `spotter`.
+
+    Runs that cannot be built on it (another target, no network over audio, a checkpoint that is not here) are named.
+    """
+    if not layout.params.exists():
+        return [Finding("training and predicting", f"not measured: there is no {layout.params}")]
+    tree = params.read(layout.params)
+    findings: list[Finding] = []
+    for name in runs.teachers(tree):
+        try:
+            run = read_run(tree, name)
+            recipes, target = recipes_of(run, f"runs.{name}"), target_of(corpus, run)
+            options = (run.augmentation, run.rebalancing, params.seed(tree))
+            data = training_data_of(corpus, 0, run, target, reader_of(layout.encode, corpus, run.model), *options)
+            samples = corpus.samples(corpus.select("train")[:clips])
+
+            def make(recipes: Any = recipes, labels: Any = target.labels, train: Any = data.train) -> Any:
+                torch.manual_seed(0)
+                return build(recipes, labels, train, layout.checkpoints)
+
+            network_of(make(), name, input_kind(corpus, run.model))
+            findings += networks.of_run(name, make, data, samples, rounds)
+        except PipelineError as error:
+            findings.append(Finding(f"training and predicting, {name}", f"not measured: {str(error).splitlines()[0]}"))
+    return [*findings, *([networks.spotter(spotter, rounds)] if spotter else [])]

@@ -10,7 +10,7 @@ from pipeline.clips.preparation import Prepare
 from pipeline.delivery.settings import Kernel, Submit
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
-from pipeline.jobs import downloading, encoding
+from pipeline.jobs import downloading, encoding, searching
 from pipeline.jobs.encoding import Encode
 from pipeline.jobs.recipes import Run, read_run, recipes_of
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
@@ -62,6 +62,7 @@ def problems_of(tree: dict[str, Any], store: Path) -> list[str]:
                 recipe.model.check(recipe.parameters, store)
                 if "hidden_states" in recipe.model.INPUTS and (layers is not None or not encode.is_asked):
                     _check_layers(getattr(recipe.parameters, "layers", None), layers)
+            searching.ranges_of(tree, name)
             read[name] = run
             print(f"{name}: ready to train")
     if len(read) == len(names):

@@ -50,6 +50,7 @@ def row_of(layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, An
         unknown_recall=estimate.get("unknown_recall"),
         silence_recall=estimate.get("silence_recall"),
         reported=str(own.get("reported", "")),
+        unheard_recall=_unheard(estimate),
     )
 
 
@@ -58,6 +59,13 @@ def _judged(figures: dict[str, Any]) -> Judged:
         return Judged(figures["map"], figures["map"], figures["map"], figures["clips"])
     low, high = figures["prior_accuracy_low"], figures["prior_accuracy_high"]
     return Judged(figures["prior_accuracy"], low, high, figures["clips"])
+
+
+def _unheard(figures: dict[str, Any]) -> Judged | None:
+    if figures.get("unheard_recall") is None:
+        return None
+    low, high = figures["unheard_recall_low"], figures["unheard_recall_high"]
+    return Judged(figures["unheard_recall"], low, high, figures["unheard_clips"])
 
 
 def _scored(score: dict[str, Any]) -> Judged | None:

@@ -22,8 +22,10 @@ from pipeline.features.hidden_states import HiddenStates
 from pipeline.files import replacing_folder, write_json
 from pipeline.jobs.recipes import Reader, Recipe, Run, build, input_kind, reader_of, recipes_of
 from pipeline.learners import epochs
+from pipeline.learners.classifier import Watch
 from pipeline.learners.clock import Clock
 from pipeline.learners.detector import groups_of
+from pipeline.learners.neural_classifier import NeuralClassifier
 
 PACKAGES = ("torch", "transformers", "audiomentations")
 
@@ -48,10 +50,12 @@ def fit(
     checkpoints: Path,
     to: Publication,
     soft: SoftLabels | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Train `run`, an entry of params.yaml called `where`, for one fold of the corpus; publish it.
 
-    `encoded` holds hidden states, `checkpoints` published ones. Raises PipelineError as `stages.train`.
+    `encoded` holds hidden states, `checkpoints` published ones. `watch` sees the figure of each epoch, if it is one
+    network that learns. Raises PipelineError as `stages.train`.
     """
     if not 0 <= fold < corpus.folds:
         raise PipelineError(
@@ -82,6 +86,8 @@ def fit(
         torch.manual_seed(seed)
         with Clock(work / "seconds.json") as clock:
             classifier = build(recipes, target.labels, data.train, checkpoints)
+            if isinstance(classifier, NeuralClassifier):
+                classifier.watch = watch
             classifier.fit(data, work, work / "live")
         if not first:
             return

@@ -21,14 +21,14 @@ def prepare(layout: Layout, settings: Prepare, seed: int) -> str:
     Raises PipelineError if the downloaded files have changed, or as `preparation.build`; nothing is written then.
     """
     manifest = _manifest(layout.manifest)
-    name, files = manifest["source"], _files(manifest)
+    name, files = manifest["source"], _files(manifest, layout.origin)
     source = sources.find(name)
-    extras = [_extra(listed) for listed in manifest.get("extra", [])]
+    extras = [_extra(listed, layout.origin) for listed in manifest.get("extra", [])]
     with replacing_folder(layout.prepare) as folder:
         items = tqdm(source.read(files), desc="prepare", unit=" clips", mininterval=1)
         sample, answers = source.sample(files), source.answers(files)
         description, quarantine = build(folder, items, sample, answers, settings, name, seed, synthetic_clips, extras)
-    return _summary(description["counts"], quarantine, layout.prepare)
+    return _summary(description["counts"], settings.folds, quarantine, layout.prepare)
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -38,16 +38,16 @@ def _manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _extra(listed: dict[str, Any]) -> Extra:
+def _extra(listed: dict[str, Any], origin: Path) -> Extra:
     """Return what an extra source brings; its test set is not even read."""
-    files = [file for file in _files(listed) if file.role == "train"]
+    files = [file for file in _files(listed, origin) if file.role == "train"]
     items = tqdm(sources.find(listed["source"]).read(files), desc=listed["label"], unit=" clips", mininterval=1)
     return Extra(listed["label"], items, listed["take"], listed["unknown"])
 
 
-def _files(listed: dict[str, Any]) -> list[sources.SourceFile]:
-    """Return a source's files, which must still be as the manifest says."""
-    files = [sources.SourceFile(**file) for file in listed["files"]]
+def _files(listed: dict[str, Any], origin: Path) -> list[sources.SourceFile]:
+    """Return a source's files, which must be as the manifest says; `origin` is where it counts from."""
+    files = [sources.SourceFile(**{**file, "path": str(origin / file["path"])}) for file in listed["files"]]
     for file in files:
         path = Path(file.path)
         found = "is gone" if not path.exists() else f"has {path.stat().st_size} bytes" if path.is_file() else None
@@ -56,7 +56,7 @@ def _files(listed: dict[str, Any]) -> list[sources.SourceFile]:
     return files
 
 
-def _summary(counts: dict[str, dict[str, int]], quarantine: pandas.DataFrame, folder: Path) -> str:
+def _summary(counts: dict[str, dict[str, int]], folds: int, quarantine: pandas.DataFrame, folder: Path) -> str:
     judged: dict[str, Any] = {split: counts[split] for split in ("train", "validation", "holdout")}
     table = pandas.DataFrame(judged)
     table.loc["all"] = table.sum()
@@ -64,6 +64,9 @@ def _summary(counts: dict[str, dict[str, int]], quarantine: pandas.DataFrame, fo
     spoken = [f"synthetic clips, never judged: {made}"] if made else []
     brought = [f"train clips of the extra source {name}: {clips}" for name, clips in counts["extra"].items()]
     lines = [table.to_string(), *brought, *spoken, f"test clips: {counts['test']['all']}"]
+    unjudged = [label for label, clips in counts["validation"].items() if not clips and counts["train"][label]]
+    if counts["validation"] and folds == 1 and unjudged:
+        lines.append(f"Warning: no validation clip is {', '.join(unjudged)}, so nothing tells how well that is heard.")
     for (part, action), count in quarantine.groupby(["part", "action"]).size().items():
         lines.append(f"{part} clips {action}: {count} (see {folder / 'quarantine.csv'})")
     return "\n".join(lines)

@@ -38,10 +38,12 @@ class Detector(Settings):
 class Run(Task):
     """One entry of `runs` or `students`; the section `train` holds what all share, an entry overrides it key by key.
 
-    `reported` is what the system's authors tell of it, for the table of `compare`; it changes nothing.
+    `reported` is what the system's authors tell of it, for the table of `compare`; `search` are the ranges that
+    `python -m pipeline search` draws from (pipeline.jobs.searching). Both change nothing.
     `pseudo_labels` is for students alone. `seed` is added to the project's, so that a run `like` another is another
-    draw of it. `looks` are what stage predict takes the mean of; they change no training. `processes` share each batch
-    of a network's training, and the clips of stage predict: "auto" is one for each GPU.
+    draw of it. `looks` are what stage predict takes the mean of, `engine` is what computes them there: torch, or the
+    run as one ONNX graph in onnxruntime; they change no training. `processes` share each batch of a network's training,
+    and the clips of stage predict: "auto" is one for each GPU.
     """
 
     model: str
@@ -54,7 +56,9 @@ class Run(Task):
     seed: int = Field(0, ge=0)
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
     looks: tuple[Look, ...] = Field((Look(),), min_length=1)
+    engine: Literal["torch", "onnx"] = "torch"
     reported: str | float = ""
+    search: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,12 @@
 """params.yaml as each stage sees it: what `dvc repro` watches in its place."""
 
-from pathlib import Path
 from typing import Any
 
 from pipeline import code, params, runs, sections
-from pipeline.layout import Layout
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
 
-# What a run says that its training does not depend on: predict does, or only the table of compare.
-LATER = ("looks", "reported")
+# What a run says that its training does not depend on.
+LATER = ("engine", "looks", *runs.SAID_OF_A_RUN)
 
 
 def resolved(tree: dict[str, Any]) -> dict[str, Any]:
@@ -16,8 +14,8 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
 
     A run's digest is of all that its training depends on, `like` and the section `train` filled in. As long entries in
     dvc.lock once a fold, 33 runs of five folds would keep each `dvc repro` reading for seconds. What changes nothing
-    (`reported`, comments, a value given that is the shared one) is not in it. Raises PipelineError for what can be told
-    to be wrong without loading models; stage check tells the rest.
+    (`reported`, `search`, comments, a value given that is the shared one) is not in it. Raises PipelineError for what
+    can be told to be wrong without loading models; stage check tells the rest.
     """
     result: dict[str, Any] = {"seed": params.seed(tree), "folds": params.folds(tree)}
     result |= {section: params.mapping(tree, section) for section in params.sections() if section not in result}
@@ -28,7 +26,8 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     models = {name: runs.models_of(tree, name) for name in runs.names(tree)}
     result["models"] = models
     result["tasks"] = {name: task.model_dump() for name, task in runs.tasks(tree).items()}
-    result["looks"] = {name: runs.entry(tree, name).get("looks") for name in models}
+    for key in ("looks", "engine"):
+        result[key] = {name: runs.entry(tree, name).get(key) for name in models}
     result["runs"] = {name: _run(tree, name) for name in runs.teachers(tree)}
     result["students"] = {
         name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}
@@ -49,19 +48,6 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def unlisted(layout: Layout, tree: dict[str, Any]) -> list[Path]:
-    """Return the folders of trainings and probabilities whose run or fold is listed no more, sorted."""
-    folds = {str(fold) for fold in params.folds(tree)}
-    gone: list[Path] = []
-    for is_student, listed in ((False, runs.teachers(tree)), (True, runs.students(tree))):
-        paths = layout.run("", is_student)
-        for folder in (paths.trained, paths.probabilities, *([layout.second / "pseudo_label"] if is_student else [])):
-            gone += [path for path in _folders(folder) if path.name not in listed]
-        for run in listed:
-            gone += [path for path in _folders(layout.run(run, is_student).trained) if path.name not in folds]
-    return sorted(gone)
-
-
 def _run(tree: dict[str, Any], name: str) -> str:
     """Return the digest of what a training depends on: the run's entry, the code of stage train and of its models."""
     entry = {key: value for key, value in runs.entry(tree, name).items() if key not in LATER}
@@ -80,7 +66,3 @@ def _sources(download: dict[str, Any]) -> list[str]:
     extra = download.get("extra")
     entries = [download, *(extra if isinstance(extra, list) else [])]
     return [str(entry.get("source")) for entry in entries if isinstance(entry, dict)]
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*") if path.is_dir()]

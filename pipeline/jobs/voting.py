@@ -12,14 +12,17 @@ from pipeline import runs, sections
 from pipeline.clips.corpus import Corpus
 from pipeline.examples.target import Target, target_of
 from pipeline.examples.task import Task
+from pipeline.jobs import priors
 from pipeline.layout import Layout
-from pipeline.scoring import decision, ensemble
+from pipeline.scoring import decision, ensemble, prior
 from pipeline.scoring.combination import Combination
+from pipeline.scoring.decision import Prior
 from pipeline.scoring.ensemble import Ensemble, Vote
 from pipeline.scoring.nested import OutOfFold
+from pipeline.scoring.prior import EstimatedPrior
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.truth import judged_rows, truth_of
-from pipeline.scoring.voting_methods import Evidence
+from pipeline.scoring.voting_methods import Evidence, equal
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Election:
     members: Mapping[str, OutOfFold]
     truth: NDArray[Any]  # of the clips of the first member's table
     commands: tuple[str, ...] | None
-    shares: NDArray[np.float64] | None
+    asked_prior: Prior
+    labels: list[str]  # of the submission
 
     @classmethod
     def read(cls, layout: Layout, tree: dict[str, Any], corpus: Corpus, section: str) -> "Election":
@@ -46,26 +50,41 @@ class Election:
         target = target_of(corpus, task.model_copy(update={"vocabulary": "commands"}))
         truth = truth_of(corpus, "out_of_fold", next(iter(members.values())).table, target)
         commands = corpus.vocabulary.commands if task.is_submitted else None
-        prior = sections.decide(tree).for_run(ensemble.NAME).prior
-        shares = decision.shares_of(prior, corpus.vocabulary.submission_labels) if task.is_submitted else None
-        return cls(settings, task, target, folders, members, truth, commands, shares)
+        asked = sections.decide(tree).for_run(ensemble.NAME).prior
+        labels = corpus.vocabulary.submission_labels
+        return cls(settings, task, target, folders, members, truth, commands, asked, labels)
 
     def fit(self) -> Vote:
         """Return the vote, fitted on all out-of-fold clips."""
-        return ensemble.fit_vote(self.settings, self.members, self.truth, self.commands, self.shares)
+        return ensemble.fit_vote(self.settings, self.members, self.truth, self.commands, self.shares(self.truth))
 
     def combination_without(self, clips: NDArray[np.bool_]) -> Combination:
         """Return how the members vote if the out-of-fold clips that `clips` marks have no say."""
         first = next(iter(self.members.values()))
-        evidence = Evidence.of(
-            {name: member.table for name, member in self.members.items()},
-            self.truth,
-            first.speakers,
-            self.commands,
-            self.shares,
-            self.settings.temperature,
-        )
-        return ensemble.choose(self.settings, evidence.without(clips), first.blocks)
+        counted = clips if self.target.exclusive else clips[:, None]
+        truth = np.where(counted, -1 if self.target.exclusive else np.nan, self.truth)
+        tables = {name: member.table for name, member in self.members.items()}
+        shares = self.shares(truth)
+        evidence = Evidence.of(tables, truth, first.speakers, self.commands, shares, self.settings.temperature)
+        return ensemble.choose(self.settings, evidence, first.blocks)
+
+    def shares(self, truth: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return the prior over the submission's labels; None where it is another question.
+
+        Where it is to be estimated, the clips whose `truth` is known here are what calibrates the estimate.
+        """
+        if self.commands is None:
+            return None
+        if self.asked_prior != priors.ESTIMATED:
+            return decision.shares_of(self.asked_prior, self.labels)
+        return self.estimated(truth, resamples=0).shares
+
+    def estimated(self, truth: NDArray[Any], resamples: int = prior.RESAMPLES) -> EstimatedPrior:
+        """Return the test set's shares of labels as the mean of the members tells them."""
+        mean = Combination("equal", equal(self.members))
+        judged = mean.vote({name: member.nested_table() for name, member in self.members.items()}, self.commands)
+        speakers = next(iter(self.members.values())).speakers
+        return prior.estimate(judged, truth, speakers, mean.vote(self.tables("test"), self.commands), resamples)
 
     def tables(self, split: str, fold: int | None = None) -> dict[str, Probabilities]:
         """Return the members' tables of a split: means over folds, or what the nets of one fold say.

@@ -11,6 +11,7 @@ from dvclive import Live
 from transformers import ProgressCallback, TrainerCallback
 
 from pipeline.learners.batches import EpochSampler
+from pipeline.learners.classifier import Watch
 from pipeline.learners.judging import BALANCED_ACCURACY, MEAN_AVERAGE_PRECISION
 
 JUDGES = (BALANCED_ACCURACY, MEAN_AVERAGE_PRECISION)
@@ -39,6 +40,17 @@ class StepSeeds(TrainerCallback):
         seeds = np.random.SeedSequence([self.seed, state.global_step, args.process_index]).generate_state(2)
         torch.manual_seed(int(seeds[0]))
         np.random.seed(int(seeds[1]))  # transformers' own SpecAugment draws from the global state
+
+
+class Watched(TrainerCallback):
+    """Tells `watch` the figure of each epoch, before the epoch's checkpoint is written."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        (figure,) = (metrics[f"eval_{judge}"] for judge in JUDGES if f"eval_{judge}" in metrics)
+        self.watch(round(state.epoch or 0), figure)
 
 
 class Curves(TrainerCallback):

@@ -2,29 +2,61 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError, safe_open
-from transformers import (
-    AutoFeatureExtractor,
-    AutoModelForAudioClassification,
-    PreTrainedModel,
-)
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from pipeline.errors import PipelineError
 from pipeline.files import alone, read_json, replacing_folder, restored
+from pipeline.learners.resuming import is_whole
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
 WEIGHTS = "*.safetensors"
-HEADS = ("classifier.", "projector.")  # what a new set of labels may replace; all else must come from the checkpoint
+# What a new set of labels may replace; all else that is learnt must come from the checkpoint.
+HEADS = ("classifier.", "projector.", "layer_weights")
+UNUSED = ("masked_spec_embed",)  # fills masked frames while training; some publishers leave it out
 
 
-def resolve(checkpoint: str, revision: str | None, store: Path) -> Path:
+@dataclass(frozen=True)
+class Form:
+    """Which files a library's checkpoints are, how one is fetched, and what params.yaml says to do without one.
+
+    `fetch(checkpoint, revision, folder)` fills an empty folder.
+    """
+
+    files: tuple[str, ...]
+    fetch: Callable[[str, str | None, Path], None]
+    instead: str
+
+
+def _fetch_transformer(checkpoint: str, revision: str | None, folder: Path) -> None:
+    """Bring a checkpoint from the hub into `folder`.
+
+    Through `from_pretrained`, because it also finds the safetensors copy that the hub keeps beside older repositories
+    (`facebook/wav2vec2-base` has only a pickle on its main branch).
+    """
+    model, report = AutoModelForAudioClassification.from_pretrained(
+        checkpoint, revision=revision, use_safetensors=True, output_loading_info=True
+    )
+    extractor = AutoFeatureExtractor.from_pretrained(checkpoint, revision=revision)
+    # A head that the publisher did not give was made up just now; each run draws its own from its seed.
+    given = {name: value for name, value in model.state_dict().items() if name not in report["missing_keys"]}
+    model.save_pretrained(folder, state_dict=given)
+    extractor.save_pretrained(folder)
+
+
+TRANSFORMERS = Form(
+    (CONFIG, PREPROCESSOR, WEIGHTS), _fetch_transformer, "set it to null for a small model from a config"
+)
+
+
+def resolve(checkpoint: str, revision: str | None, store: Path, form: Form = TRANSFORMERS) -> Path:
     """Return the folder that holds `checkpoint`: a folder as given, one in `store`, or one in the hub's cache.
 
     With the network on, a checkpoint that is nowhere is fetched into `store` first.
@@ -33,28 +65,26 @@ def resolve(checkpoint: str, revision: str | None, store: Path) -> Path:
     """
     folder = Path(checkpoint).expanduser()
     if folder.is_dir():
-        _require_files(folder, checkpoint)
+        _require_files(folder, checkpoint, form)
         return folder
     stored = restored(place(checkpoint, revision, store))
     if stored.is_dir():
-        _require_files(stored, checkpoint)
+        _require_files(stored, checkpoint, form)
         return stored
     try:
         cached = Path(
-            snapshot_download(
-                checkpoint, revision=revision, local_files_only=True, allow_patterns=[CONFIG, PREPROCESSOR, WEIGHTS]
-            )
+            snapshot_download(checkpoint, revision=revision, local_files_only=True, allow_patterns=list(form.files))
         )
-        if not _missing(cached):
+        if not _missing(cached, form):
             return cached
     except (LocalEntryNotFoundError, HFValidationError):
         pass
     if constants.is_offline_mode() or checkpoint.startswith((".", "/", "~")):
-        raise PipelineError(_absent(checkpoint, stored, "no such folder, and no copy in the hub's cache"))
+        raise PipelineError(_absent(checkpoint, stored, "no such folder, and no copy in the hub's cache", form))
     store.mkdir(parents=True, exist_ok=True)
     with alone(store / f".{stored.name}.fetching", f"fetches {checkpoint}"):
         if not stored.is_dir():  # of several processes, such as torchrun's, the first has fetched it
-            _fetch(checkpoint, revision, stored)
+            _fetch(checkpoint, revision, stored, form)
     return stored
 
 
@@ -64,7 +94,7 @@ def place(checkpoint: str, revision: str | None, store: Path) -> Path:
 
 
 def configure(
-    model: type[PreTrainedModel],
+    model: type[Any],  # a PreTrainedModel, whose module takes three seconds to load
     values: dict[str, Any],
     folder: Path | None,
     labels: list[str],
@@ -102,14 +132,19 @@ def configure(
 def load(model: Any, folder: Path, config: Any) -> tuple[Any, Any]:
     """Return the model (its class is `model`) in `folder` with the head that `config` asks for, and its extractor.
 
-    A head of another size is replaced by a fresh one. Raises PipelineError if any other weights are not there.
+    A head of another size is replaced by a fresh one, and so is a table that is computed, not learnt (Whisper's
+    positions, which may be cut). Raises PipelineError if any other weights are not there.
     """
-    _require_files(folder, str(folder))
+    _require_files(folder, str(folder), TRANSFORMERS)
     loaded, report = model.from_pretrained(
         folder, config=config, ignore_mismatched_sizes=True, use_safetensors=True, output_loading_info=True
     )
+    with torch.device("meta"):
+        fixed = {name for name, weight in model(config).named_parameters() if not weight.requires_grad}
+    for name in fixed:
+        loaded.get_parameter(name).requires_grad_(False)  # forgotten where the size differs (transformers 5.23)
     absent = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
-    if lacking := sorted(name for name in absent if not name.startswith(HEADS)):
+    if lacking := sorted(name for name in absent - fixed if not name.startswith(HEADS) and not name.endswith(UNUSED)):
         raise PipelineError(
             f"The checkpoint in {folder} does not fit {model.__name__}: {len(lacking)} weights are missing or not "
             f"of its size, such as {lacking[0]}.\nChange `checkpoint` or `config` of the run in params.yaml."
@@ -117,46 +152,27 @@ def load(model: Any, folder: Path, config: Any) -> tuple[Any, Any]:
     return loaded, AutoFeatureExtractor.from_pretrained(folder)
 
 
-def is_whole(weights: Path) -> bool:
-    """Return whether a safetensors file is there and has all the bytes that its header promises."""
+def _fetch(checkpoint: str, revision: str | None, stored: Path, form: Form) -> None:
     try:
-        with safe_open(weights, "pt"):
-            return True
-    except (OSError, SafetensorError):
-        return False
-
-
-def _fetch(checkpoint: str, revision: str | None, folder: Path) -> None:
-    """Bring a checkpoint from the hub into `folder`.
-
-    Through `from_pretrained`, because it also finds the safetensors copy that the hub keeps beside older repositories
-    (`facebook/wav2vec2-base` has only a pickle on its main branch).
-    """
-    try:
-        model, report = AutoModelForAudioClassification.from_pretrained(
-            checkpoint, revision=revision, use_safetensors=True, output_loading_info=True
-        )
-        extractor = AutoFeatureExtractor.from_pretrained(checkpoint, revision=revision)
+        with replacing_folder(stored) as temporary:
+            form.fetch(checkpoint, revision, temporary)
+            if missing := _missing(temporary, form):
+                raise ValueError(f"the hub has no {', '.join(missing)} of it")
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise PipelineError(_absent(checkpoint, folder, f"fetching it failed: {reason}")) from None
-    # A head that the publisher did not give was made up just now; each run draws its own from its seed.
-    given = {name: value for name, value in model.state_dict().items() if name not in report["missing_keys"]}
-    with replacing_folder(folder) as temporary:
-        model.save_pretrained(temporary, state_dict=given)
-        extractor.save_pretrained(temporary)
+        raise PipelineError(_absent(checkpoint, stored, f"fetching it failed: {reason}", form)) from None
 
 
-def _missing(folder: Path) -> list[str]:
-    return [name for name in (CONFIG, PREPROCESSOR, WEIGHTS) if not any(folder.glob(name))]
+def _missing(folder: Path, form: Form) -> list[str]:
+    return [name for name in form.files if not any(folder.glob(name))]
 
 
-def _require_files(folder: Path, checkpoint: str) -> None:
-    if missing := _missing(folder):
+def _require_files(folder: Path, checkpoint: str, form: Form) -> None:
+    if missing := _missing(folder, form):
         raise PipelineError(
             f"The checkpoint '{checkpoint}' in {os.path.abspath(folder)} lacks {', '.join(missing)}.\n"
-            "A checkpoint is a folder in the hub's format: config.json, preprocessor_config.json and weights as "
-            "safetensors. Weights in pickle form (pytorch_model.bin) are not loaded, since they can run code."
+            f"A checkpoint is a folder in the hub's format: {', '.join(form.files)}. Weights in pickle form "
+            "(pytorch_model.bin) are not loaded, since they can run code."
         )
     if cut := [path.name for path in sorted(folder.glob(WEIGHTS)) if not is_whole(path)]:
         raise PipelineError(
@@ -165,11 +181,11 @@ def _require_files(folder: Path, checkpoint: str) -> None:
         )
 
 
-def _absent(checkpoint: str, stored: Path, reason: str) -> str:
+def _absent(checkpoint: str, stored: Path, reason: str, form: Form) -> str:
     return (
         f"The checkpoint '{checkpoint}' is not here: {reason}.\n"
         "Do one of these, then start again:\n"
         f"  - with a network: unset HF_HUB_OFFLINE; python -m pipeline check   (fetches it into {stored})\n"
         "  - on a machine with a network: the same in a clone of this project; copy that folder to its place here\n"
-        "  - set `checkpoint` in params.yaml to a folder that holds it, or to null for a small model from a config"
+        f"  - set `checkpoint` in params.yaml to a folder that holds it, or {form.instead}"
     )

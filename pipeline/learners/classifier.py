@@ -1,5 +1,6 @@
 """What a model file builds."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -7,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.examples.training_data import TrainingData
+
+# Is told each epoch (from 1) and its figure; what it raises ends the training.
+Watch = Callable[[int, float], None]
 
 
 class Classifier(Protocol):

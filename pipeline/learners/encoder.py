@@ -18,7 +18,6 @@ from pipeline.files import read_json, sha256_of
 from pipeline.learners import checkpoints
 
 Pooling = Literal["mean", "mean_std"]
-UNUSED = ("masked_spec_embed",)  # fills masked frames while training; some publishers leave it out
 
 
 class Encoder:
@@ -49,7 +48,7 @@ class Encoder:
         transformers_logging.set_verbosity_error()  # else it warns of the head, which is not wanted here
         model, report = AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
         transformers_logging.set_verbosity(verbosity)
-        if lacking := sorted(name for name in report["missing_keys"] if not name.endswith(UNUSED)):
+        if lacking := sorted(name for name in report["missing_keys"] if not name.endswith(checkpoints.UNUSED)):
             raise PipelineError(
                 f"The checkpoint in {folder} is no whole encoder: {len(lacking)} weights are missing, such as "
                 f"{lacking[0]}.\nChange `encode.checkpoint` in params.yaml."

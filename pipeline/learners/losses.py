@@ -1,6 +1,6 @@
 """Losses, and the probabilities that belong to each."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -50,3 +50,9 @@ def probabilities_of(name: Loss, logits: Tensor, multi_label: bool) -> Tensor:
     scores = logits.sigmoid()
     # One label a clip, but a sigmoid each: shares of their sum rank as they do.
     return scores if multi_label else (scores + 1e-9) / (scores + 1e-9).sum(dim=-1, keepdim=True)
+
+
+def logits_of(outputs: Any) -> Tensor:
+    """Return what a network gave, be it bare or in one of transformers' objects."""
+    logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs.logits
+    return logits

@@ -7,14 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from transformers import EarlyStoppingCallback, FeatureExtractionMixin, ProgressCallback
 
 from pipeline.examples.training_data import TrainingData, as_float
-from pipeline.learners.batches import Collator, EpochSampler, Positions
-from pipeline.learners.callbacks import Curves, Progress, StepSeeds
-from pipeline.learners.losses import loss_named, probabilities_of
-from pipeline.learners.resuming import checkpoints_in, drop_broken_checkpoints, early_end
-from pipeline.learners.trainer import ClassifierTrainer, arguments_of, logits_of
+from pipeline.learners.classifier import Watch
+from pipeline.learners.losses import logits_of, loss_named, probabilities_of
 from pipeline.learners.training import Training, precision_of
 
 MULTI_LABEL = "multi_label_classification"  # transformers' name for it
@@ -27,6 +23,7 @@ class NeuralClassifier:
     hidden states [clips, layers, hidden]) into the network's input, on its device; `feature_augment(features, targets)`
     follows it while training (SpecAugment). The network returns logits [clips, labels], or an object that has them.
     With `multi_label`, a clip may have several labels: probabilities are independent, mean average precision judges.
+    `watch` may be set before `fit`, to see the epochs' figures and to end the training by raising.
 
     Raises PipelineError for a loss that does not fit.
     """
@@ -47,6 +44,7 @@ class NeuralClassifier:
         self.feature_augment = feature_augment
         self.multi_label = multi_label
         self.loss = loss_named(training.loss, multi_label)
+        self.watch: Watch | None = None
 
     def fit(self, data: TrainingData, work: Path, live: Path) -> None:
         """Train, and keep the weights of the epoch that does best on the validation clips, as `data.judged` has them.
@@ -59,45 +57,22 @@ class NeuralClassifier:
         then the checkpoint of the best epoch so far is in `work`.
         """
         self._require_fitting(data)
-        settings = self.training
-        sampler = EpochSampler(data)
-        arguments = arguments_of(settings, work, data.seed, self.multi_label)
-        self.front_end.to(arguments.device)
-        trainer = ClassifierTrainer(
-            model=self.model,
-            args=arguments,
-            train_dataset=Positions(len(data.train.rows)),
-            eval_dataset=Positions(len(data.validation.rows)),
-            data_collator=Collator(data),
-            callbacks=[StepSeeds(data.seed, sampler), Curves(live)],
-            work=work,
-            settings=settings,
+        # Here, since the Trainer takes seconds to load, for which nothing that only predicts should wait.
+        from pipeline.learners.network_fitting import fitted
+
+        self.model = fitted(
+            self.model,
+            data,
+            work,
+            live,
+            settings=self.training,
             loss=self.loss,
             labels=len(self.labels),
             multi_label=self.multi_label,
-            judged=data.judged,
             front_end=self.front_end,
             feature_augment=self.feature_augment,
-            sampler=sampler,
+            watch=self.watch,
         )
-        trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(Progress())
-        if settings.patience is not None:
-            trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=settings.patience))
-        if arguments.process_index == 0:
-            drop_broken_checkpoints(work)
-        trainer.accelerator.wait_for_everyone()
-        last = next(reversed(checkpoints_in(work)), None)
-        if last is not None and (ended := early_end(last)) is not None:
-            arguments.num_train_epochs = ended
-        try:
-            trainer.train(resume_from_checkpoint=None if last is None else str(last))
-        finally:
-            trainer.end_loader_processes()
-        trainer.keep_average()
-        self.model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-        # The caller deletes `work`, from which a slower process may still be loading the best weights.
-        trainer.accelerator.wait_for_everyone()
 
     @torch.inference_mode()
     def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
@@ -140,7 +115,7 @@ class TransformerClassifier(NeuralClassifier):
         self,
         model: Any,  # a PreTrainedModel with a classification head; transformers' own annotations lead nowhere
         front_end: nn.Module,
-        extractor: FeatureExtractionMixin,
+        extractor: Any,  # a FeatureExtractionMixin
         training: Training,
         feature_augment: nn.Module | None = None,
         multi_label: bool | None = None,

@@ -3,11 +3,21 @@
 import shutil
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from pipeline.files import read_json
-from pipeline.learners.checkpoints import is_whole
 
 TRAINER_STATE = "trainer_state.json"
 WEIGHTS = "model.safetensors"
+
+
+def is_whole(weights: Path) -> bool:
+    """Return whether a safetensors file is there and has all the bytes that its header promises."""
+    try:
+        with safe_open(weights, "pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
 
 
 def checkpoints_in(work: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForAudioClassification, PreTrainedModel, Trainer, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
-from pipeline.errors import PipelineError
+from pipeline.errors import DivergedError, PipelineError
 from pipeline.learners import epochs
 from pipeline.learners.averaging import WeightAverage
 from pipeline.learners.batches import EpochSampler
@@ -24,8 +24,9 @@ from pipeline.learners.judging import (
     mean_average_precision,
     summed_into,
 )
-from pipeline.learners.losses import Loss, loss_of, probabilities_of
+from pipeline.learners.losses import Loss, logits_of, loss_of, probabilities_of
 from pipeline.learners.mixing import mixed
+from pipeline.learners.parameter_groups import parameter_groups
 from pipeline.learners.resuming import WEIGHTS
 from pipeline.learners.training import OPTIMIZERS, Training, precision_of
 
@@ -121,6 +122,15 @@ class ClassifierTrainer(Trainer):
         if self.average is not None:
             self.add_callback(self.average)
 
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None and self.settings.layer_decay < 1:
+            net, settings = self.model if model is None else model, self.settings
+            kind, options = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(self.args, net)
+            decayed = set(self.get_decay_parameter_names(net))
+            groups = parameter_groups(net, decayed, options["lr"], self.args.weight_decay, settings.layer_decay)
+            self.optimizer = kind(groups, **options)
+        return super().create_optimizer(model)
+
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, *_: Any, **__: Any) -> Any:
         logits = logits_of(model(inputs["input_values"]))
         smoothing = self.settings.label_smoothing if model.training else 0.0
@@ -165,7 +175,7 @@ class ClassifierTrainer(Trainer):
         """Record the probabilities of the validation clips after this epoch, and return the figure that judges it."""
         logits = prediction.predictions
         if not np.isfinite(logits).all():
-            raise PipelineError(self._diverged())
+            raise DivergedError(self._diverged())
         values = probabilities_of(self.loss, torch.from_numpy(logits).float(), self.multi_label).numpy()
         if self.is_world_process_zero() and self.settings.keep == "best":
             epochs.record(self.work, round(self.state.epoch or 0), values)
@@ -194,7 +204,7 @@ class ClassifierTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
-        if self.average is not None:
+        if self.average is not None and self.args.should_save:
             self.average.save(Path(output_dir or str(self.args.output_dir)))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
@@ -219,9 +229,3 @@ class ClassifierTrainer(Trainer):
         else:
             saved = load_file(Path(checkpoint) / WEIGHTS)
         self.model.load_state_dict(saved)
-
-
-def logits_of(outputs: Any) -> Tensor:
-    """Return what a network gave, be it bare or in one of transformers' objects."""
-    logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs.logits
-    return logits

@@ -27,7 +27,8 @@ class Training(Settings):
     `loss`: cross_entropy and mse are taken of the softmax, huber and binary_cross_entropy of each label's sigmoid;
     "auto" is binary_cross_entropy where a clip may have several labels, else cross_entropy.
     `weight_decay` is adamw's, which keeps it apart from the gradient: None means 0.01 there, and none for the others,
-    whose steps it would blow up. `momentum` is sgd's.
+    whose steps it would blow up. `momentum` is sgd's. `layer_decay` below 1 gives each layer of a transformer a smaller
+    rate than the one above it (pipeline.learners.parameter_groups).
     `mix`: whether mixup adds the clips' samples, or what the front end makes of them (`features`; cutmix always does).
     `average_decay` above 0 keeps the exponential moving average of the weights (pipeline.learners.averaging).
     `keep`: the weights of the epoch that does best on the validation clips, or of the last one. Where the learning rate
@@ -44,6 +45,7 @@ class Training(Settings):
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
     warmup_ratio: float = Field(0.1, ge=0, lt=1)
     weight_decay: float | None = Field(None, ge=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
     max_grad_norm: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     mixup_alpha: float = Field(0.0, ge=0)

@@ -10,7 +10,7 @@ import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.clips.labels import SILENCE
+from pipeline.clips.labels import SILENCE, composed
 from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
 from pipeline.examples.task import WORD
@@ -35,7 +35,7 @@ def columns_of(about: dict[str, Any], keep: str) -> list[int]:
             f"The run '{about['run']}' was trained on {about['inputs']} and cannot hear audio.\n"
             "Name another with --run, trained on a source that has audio."
         )
-    labels = about["labels"]
+    labels, keep = about["labels"], composed(keep)
     if keep == SPEECH and keep not in labels and about["target"] == WORD and SILENCE in labels:
         return [column for column, label in enumerate(labels) if label != SILENCE]
     names = keep.split(",") if keep not in labels else [keep]

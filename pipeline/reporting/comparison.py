@@ -38,7 +38,8 @@ class Row:
     `estimate` is of out-of-fold clips on which nothing was chosen (nested), `selected` of the same clips by the choices
     made on them, which flatters.
     `parameters` counts the networks' values, `train_seconds` includes what killed trainings took, `clips_a_second`
-    is the speed of `predict`. `reported` is what the system's authors told of their own data.
+    is the speed of `predict`. `reported` is what the system's authors told of their own data. `unheard_recall` is the
+    recall of unknown on words that the nets never learnt.
     """
 
     run: str
@@ -57,6 +58,7 @@ class Row:
     unknown_recall: float | None
     silence_recall: float | None
     reported: str
+    unheard_recall: Judged | None = None
 
 
 HEADINGS = {
@@ -72,6 +74,7 @@ HEADINGS = {
     "test": "test (95 %)",
     "macro_f1": "macro F1",
     "unknown_recall": "recall of unknown",
+    "unheard_recall": "recall of unheard words",
     "silence_recall": "recall of silence",
     "reported": "reported by the authors",
 }
@@ -168,7 +171,7 @@ def _texts(row: Row) -> dict[str, str]:
 def _flat(row: Row) -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in asdict(row).items():
-        if name in ("estimate", "test"):
+        if name in ("estimate", "test", "unheard_recall"):
             parts = value or dict.fromkeys(("value", "low", "high", "clips"))
             flat |= {f"{name}_{part}".removesuffix("_value"): parts[part] for part in ("value", "low", "high", "clips")}
         else:

@@ -14,7 +14,9 @@ from pipeline.examples.target import target_of
 from pipeline.examples.task import Task
 from pipeline.files import write_json
 from pipeline.reporting import confusion
-from pipeline.scoring import decision, nested, submission, truth
+from pipeline.scoring import decision, nested, submission, truth, unheard
+from pipeline.scoring.judged import FILE as JUDGED
+from pipeline.scoring.judged import judged_by
 from pipeline.scoring.nested import Decide, OutOfFold
 from pipeline.scoring.probabilities import Probabilities
 
@@ -50,10 +52,11 @@ def publish(
     rng: np.random.Generator,
     about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Decide all clips by `rule` and write submission.csv, confusion.csv, confusion.png and metrics.json to `folder`.
+    """Decide all clips by `rule`; write submission.csv, confusion.csv, confusion.png, metrics.json and judged.parquet.
 
-    `sample` names the test clips in the order of the submission; `holdout` is a labelled split that nothing was chosen
-    on; `about` is added to the metrics, which are returned. Each of the metrics has the figures of `metrics.judge`:
+    They go to `folder`. `sample` names the test clips in the order of the submission; `holdout` is a labelled split
+    that nothing was chosen on; `about` is added to the metrics, which are returned. Each of the metrics has the
+    figures of `metrics.judge`:
     `estimate` of the out-of-fold clips, each decided by what was chosen without it, by the rule and by the argmax
     (`argmax_prior_accuracy`); `selected` of the same clips by the final choices, which were made on them, so it is too
     high; `holdout` by the final choices, or None. The confusion matrix is the estimate's.
@@ -72,14 +75,20 @@ def publish(
             return partial(decision.argmax, commands=commands)
         return fit(probabilities, clips).decide
 
+    own = out_of_fold.nested_table()
     final = fit(table, np.arange(len(table.clips)))
     decided = {
         "estimate": nested.decide_nested(out_of_fold, fit_without),
-        "argmax": decision.argmax(out_of_fold.nested_table(), commands),
+        "argmax": decision.argmax(own, commands),
         "selected": final.decide(table),
     }
     judged = {name: metrics.judge(wanted, of, out_of_fold.speakers, labels, shares) for name, of in decided.items()}
-    estimate = {**judged["estimate"], "argmax_prior_accuracy": judged["argmax"]["prior_accuracy"]}
+    rows = truth.rows_of(corpus, "out_of_fold", table)
+    estimate = {
+        **judged["estimate"],
+        "argmax_prior_accuracy": judged["argmax"]["prior_accuracy"],
+        **unheard.describe(corpus, rows, wanted, decided["estimate"], out_of_fold.speakers),
+    }
     held_out = None
     if holdout is not None and holdout.clips:
         speakers = truth.speakers_of(corpus, truth.rows_of(corpus, "holdout", holdout))
@@ -101,5 +110,6 @@ def publish(
     counts = metrics.confusion(wanted, decided["estimate"], len(labels))
     title = f"{table.run}  ·  estimated accuracy {estimate['prior_accuracy']:.3f}"
     confusion.publish(folder, counts, labels, title, caption_of_estimate(corpus, estimate))
+    judged_by(own, decided["estimate"], labels).write(folder / JUDGED)
     write_json(folder / "metrics.json", figures)
     return figures

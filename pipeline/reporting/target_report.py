@@ -20,6 +20,8 @@ from pipeline.files import replacing, write_json
 from pipeline.reporting import confusion
 from pipeline.reporting.competition_report import caption_of_estimate
 from pipeline.scoring import submission, truth
+from pipeline.scoring.judged import FILE as JUDGED
+from pipeline.scoring.judged import judged_by
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.truth import PARTS
@@ -35,7 +37,8 @@ def publish(
     holdout: Probabilities | None,
     about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write metrics.json, confusion.csv, confusion.png to `folder`, and a submission.csv that is its first line alone.
+    """Write metrics.json, confusion.csv, confusion.png and judged.parquet to `folder`, and a submission.csv that is its
+    first line alone.
 
     Of several labels at once, the table and the picture hold the average precision of each label. Returns the metrics;
     `about` is added to them. As in `competition_report.publish`, `estimate` judges each out-of-fold clip by what was
@@ -54,16 +57,18 @@ def publish(
     }
     folder.mkdir(parents=True, exist_ok=True)
     caption = caption_of_estimate(corpus, estimate)
-    if not target.exclusive:
+    decided = nested.values.argmax(axis=1) if target.exclusive else None
+    if decided is None:
         known = ~np.isnan(values).any(axis=1)
         precisions = metrics.average_precisions(values[known] > 0.5, nested.values[known])
         write_precisions(folder / "confusion.csv", target.labels, precisions, values[known].sum(axis=0))
         title = f"{table.run}  ·  estimated mean average precision {estimate['map']:.3f}"
         draw_precisions(folder / "confusion.png", target.labels, precisions, title, caption)
     else:
-        counts = metrics.confusion(values, nested.values.argmax(axis=1), len(target.labels))
+        counts = metrics.confusion(values, decided, len(target.labels))
         title = f"{table.run}  ·  estimated mean recall {estimate['prior_accuracy']:.3f}"
         confusion.publish(folder, counts, target.labels, title, caption)
+    judged_by(nested, decided, target.labels).write(folder / JUDGED)
     submission.write(folder / "submission.csv", {}, [], corpus.vocabulary.submission_labels)
     write_json(folder / "metrics.json", figures)
     return figures

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pipeline.clips.labels import SILENCE, UNKNOWN
+from pipeline.clips.labels import SILENCE, UNKNOWN, Label
 from pipeline.errors import PipelineError
 from pipeline.scoring import thresholds
 from pipeline.scoring.probabilities import Probabilities
@@ -33,7 +33,9 @@ def _check_sum(prior: Any) -> Any:
 
 
 Prior = Annotated[
-    Literal["uniform"] | dict[str, Share], BeforeValidator(_refuse_truth_values), AfterValidator(_check_sum)
+    Literal["uniform", "estimated"] | dict[Label, Share],
+    BeforeValidator(_refuse_truth_values),
+    AfterValidator(_check_sum),
 ]
 
 
@@ -43,7 +45,8 @@ class Rule(Settings):
     `none`: the likeliest label, after words that are no command are summed into unknown. `published`: unknown where the
     best score is below `unknown_below`, silence where it is below `silence_below`. `tuned`: thresholds tuned on the
     out-of-fold clips for a test set in which the labels have the shares `prior`; a label that a mapping leaves out has
-    none.
+    none. With the prior `estimated`, a run's shares are those that its own probabilities of the test clips tell
+    (`scoring.prior`).
     """
 
     prior: Prior = "uniform"
@@ -84,10 +87,14 @@ class FittedRule:
 
 
 def shares_of(prior: Prior, labels: Sequence[str]) -> np.ndarray:
-    """Return the prior as float64 [labels]. Raises PipelineError for a label that the submission does not have."""
+    """Return the prior as float64 [labels]. Raises PipelineError for a label that the submission does not have.
+
+    An estimate must be there already: raises ValueError for `estimated`.
+    """
     if prior == "uniform":
         return np.full(len(labels), 1 / len(labels))
-    assert isinstance(prior, Mapping)
+    if not isinstance(prior, Mapping):
+        raise ValueError(f"the prior '{prior}' has no shares yet")
     strange = sorted(set(prior) - set(labels))
     if strange:
         raise PipelineError(

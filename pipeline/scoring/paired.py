@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.errors import PipelineError
 
 RESAMPLES = 2000
+STANDARD_ERRORS = 2.0  # by which a gain must be above zero to be sure
 COUNTS = 5_000_000  # how often each speaker was drawn, of so many resamples at once: 40 MB
 
 
@@ -23,8 +24,8 @@ class Gain:
 
     @property
     def is_sure(self) -> bool:
-        """Whether it is above zero by more than its standard error."""
-        return self.value > self.error
+        """Whether it is above zero by more than STANDARD_ERRORS of it."""
+        return self.value > STANDARD_ERRORS * self.error
 
     def rounded(self) -> dict[str, float]:
         """Return the four numbers as metrics.json has them."""

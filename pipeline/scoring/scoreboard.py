@@ -64,10 +64,11 @@ def score(predicted: Mapping[str, str], answers: pandas.DataFrame) -> Score:
 
 def table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return one line a run, best private score first. Parts that no run was judged on have no column."""
-    parts = [part for part in ("private", "public", "holdout", "estimate") if any(s[part] for s in scores.values())]
-    made = Table("run", *parts)
+    named = ("private", "public", "holdout", "estimate", "unheard_recall")
+    parts = [part for part in named if any(score.get(part) for score in scores.values())]
+    made = Table("run", *(part.replace("_", " ") for part in parts))
     for run, score in sorted(scores.items(), key=lambda item: -(item[1]["private"] or item[1]["estimate"])):
-        made.add_row(run, *(five(score[part]) or "-" for part in parts))
+        made.add_row(run, *(five(score.get(part)) or "-" for part in parts))
     return made
 
 
@@ -85,34 +86,35 @@ def keep(
     the first 8 digits of its SHA-256 follow: no file is ever overwritten. Returns None where there is no copy at all.
     """
     plain = folder / f"{score}_{run}.csv"
-    held = {path: _sha256(path) for path in _kept(folder, run)}
+    held = {path: _sha256(path) for path in kept(folder, run)}
     there = next((path for path, digest in held.items() if digest == sha256), None)
     # Whoever else has looked after these files: a name that is taken by other bytes stays theirs.
     marked = plain.with_stem(f"{plain.stem}-{sha256[:8]}")
-    free = [path for path in (plain, marked) if path == there or not path.exists()]
-    kept = free[0] if free else marked.with_stem(f"{plain.stem}-{sha256}")
+    free = [each for each in (plain, marked) if each == there or not each.exists()]
+    path = free[0] if free else marked.with_stem(f"{plain.stem}-{sha256}")
     if there is not None and there not in (plain, marked):
-        os.replace(there, kept)
+        os.replace(there, path)
         if (drawn := there.with_suffix(".png")).exists():
-            os.replace(drawn, kept.with_suffix(".png"))
+            os.replace(drawn, path.with_suffix(".png"))
     elif there is not None:
-        kept = there
+        path = there
     elif file is not None and file.exists():
-        _copy(file, kept)
+        _copy(file, path)
     else:
         return None
     if picture is not None and picture.exists():
-        _copy(picture, kept.with_suffix(".png"))
-    return kept
+        _copy(picture, path.with_suffix(".png"))
+    return path
 
 
 def find(folder: Path, run: str, sha256: str) -> Path | None:
     """Return the kept file of a run with this SHA-256, None if there is none."""
-    return next((path for path in _kept(folder, run) if sha256 and _sha256(path) == sha256), None)
+    return next((path for path in kept(folder, run) if sha256 and _sha256(path) == sha256), None)
 
 
-def _kept(folder: Path, run: str) -> list[Path]:
-    name = re.compile(rf"-?\d+\.\d{{5}}_{re.escape(run)}(-[0-9a-f]{{8,64}})?\.csv")
+def kept(folder: Path, run: str | None = None) -> list[Path]:
+    """Return the files that are kept under their scores, of one run or of all, sorted."""
+    name = re.compile(rf"-?\d+\.\d{{5}}_{'.+' if run is None else re.escape(run)}(-[0-9a-f]{{8,64}})?\.csv")
     return sorted(path for path in folder.glob("*.csv") if name.fullmatch(path.name))
 
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from pipeline.scoring.probabilities import Probabilities
 
@@ -42,6 +41,8 @@ def fit(
     commands: Sequence[str] | None,
 ) -> float:
     """Return the temperature at which the true labels are likeliest, once words are summed (with `commands`)."""
+    from scipy.optimize import minimize_scalar  # here, since it takes half a second that few stages need
+
     log = logs(probabilities.values)
     columns = _columns(probabilities.labels, commands)
     is_true = columns[None, :] == truth[:, None]  # [clips, own labels]

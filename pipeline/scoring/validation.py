@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.clips.labels import COMMANDS, Vocabulary
+from pipeline.clips.labels import COMMANDS, Vocabulary, composed
 from pipeline.delivery.terminal import say
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, replacing
@@ -39,7 +39,8 @@ def labels_of(sample: Path, prepare: Mapping[str, Any] | None) -> list[str]:
     """
     corpus = sample.parent / "corpus.json"
     commands = read_json(corpus)["commands"] if corpus.exists() else (prepare or {}).get("commands") or COMMANDS
-    return Vocabulary(tuple(commands), tuple(commands)).submission_labels
+    commands = tuple(map(composed, commands))
+    return Vocabulary(commands, commands).submission_labels
 
 
 def read(path: Path, sample: Path, names: Sequence[str], labels: Sequence[str]) -> bytes:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import py7zr
-from py7zr.exceptions import ArchiveError, Bad7zFile, PasswordRequired
+from py7zr.exceptions import ArchiveError, Bad7zFile, PasswordRequired, UnsupportedCompressionMethodError
 
 from pipeline.errors import PipelineError
 
@@ -29,6 +29,8 @@ _BATCH_BYTES = 1 << 20
 _BATCHES_AHEAD = 4
 _PIECE_BYTES = 1 << 18
 _INPUT_BYTES = 1 << 16
+# Methods of .zip that Python does not read, and what 7-Zip and others call them.
+_UNREAD_ZIP_METHODS = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 
 Emit = Callable[[str, bytes], None]
 Wanted = Callable[[str], bool]
@@ -43,7 +45,8 @@ def members(path: Path, wanted: Wanted = lambda name: True) -> Iterator[tuple[st
     caller who got to the end without an exception has sound data.
 
     Raises PipelineError that names the file for one that is missing, of another format, damaged, incomplete,
-    encrypted, or with a member that is a link or device, has an unsafe or a repeated name, or is over 256 MiB.
+    encrypted, compressed in a way that is not read here, or with a member that is a link or device, has an unsafe or a
+    repeated name, or is over 256 MiB.
     """
     produce = _producer(path)
     batches: queue.Queue[list[tuple[str, bytes]] | BaseException | None] = queue.Queue(_BATCHES_AHEAD)
@@ -124,6 +127,8 @@ def _explained(error: BaseException, path: Path) -> BaseException:
         return error
     if isinstance(error, PasswordRequired):
         return _encrypted(path)
+    if isinstance(error, UnsupportedCompressionMethodError):
+        return _unread(path, str(error.message))
     if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
         return PipelineError(f"{path} cannot be read: {error}.")
     # The parsers meet damaged headers with nearly any exception, so those that are not theirs are damage as well.
@@ -135,6 +140,13 @@ def _explained(error: BaseException, path: Path) -> BaseException:
 
 def _encrypted(path: Path) -> PipelineError:
     return PipelineError(f"{path} is protected by a password. Unpack it yourself and name the folder instead.")
+
+
+def _unread(path: Path, method: str) -> PipelineError:
+    return PipelineError(
+        f"{path} is compressed in a way that is not read here: {method}\n"
+        "Unpack it with the program that made it (such as `7z x`), and put the folder in the archive's place."
+    )
 
 
 def _checked(path: Path, name: str, size: int) -> str:
@@ -249,6 +261,8 @@ def _from_zip(path: Path, emit: Emit, wanted: Wanted) -> None:
                 raise _refused(path, info.filename)
             if info.flag_bits & 1:
                 raise _encrypted(path)
+            if info.compress_type in _UNREAD_ZIP_METHODS:
+                raise _unread(path, _UNREAD_ZIP_METHODS[info.compress_type])
         for info in infos:
             name = _checked(path, info.filename, info.file_size)
             if not info.is_dir() and wanted(name):

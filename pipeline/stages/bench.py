@@ -14,16 +14,20 @@ from pipeline.layout import Layout
 REAL_CLIPS = Path("../shared/data/mini-competition")
 
 
-def main(layout: Layout, folder: Path | None = None, rounds: int = 3, quick: bool = False) -> None:
+def main(
+    layout: Layout, folder: Path | None = None, rounds: int = 3, quick: bool = False, spotter: Path | None = None
+) -> None:
     """Print the table and write docs/bench.md.
 
     `folder` holds train.7z and test.7z; without one, the mini-competition beside the project is taken, or a demo is
-    made and compressed. `quick` is for trying it out: a tiny demo and few clips, whose numbers mean little.
+    made and compressed. `quick` is for trying it out: a tiny demo and few clips, whose numbers mean little. `spotter`
+    is an ONNX file of somebody else's keyword spotter, to time beside ours.
     Raises PipelineError if `folder` lacks the archives, or a step that is measured fails.
     """
     console = Console()
     command = "python -m pipeline bench" + (f" --archives {folder}" if folder else "")
     command += f" --rounds {rounds}" + (" --quick" if quick else "")
+    command += f" --spotter {spotter}" if spotter else ""
     if folder is None and not quick and (layout.root / REAL_CLIPS).is_dir():
         folder = layout.root / REAL_CLIPS
     layout.artifacts.mkdir(parents=True, exist_ok=True)
@@ -38,6 +42,8 @@ def main(layout: Layout, folder: Path | None = None, rounds: int = 3, quick: boo
         findings, corpus, files = benching.of_prepare(room, archives, rounds, 200 if quick else 1500)
         console.print("bench: clips and front end")
         findings += benching.of_clips(corpus, files, rounds, 64 if quick else 512)
+        console.print("bench: networks")
+        findings += benching.of_networks(layout, corpus, rounds, 64 if quick else 1024, spotter)
         console.print("bench: dvc repro")
         findings += benching.of_repro(layout, room / "project", rounds)
         many = (2, 2) if quick else (repro.MANY_RUNS, repro.MANY_FOLDS)

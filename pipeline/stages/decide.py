@@ -6,6 +6,7 @@ from pipeline import params, runs, sections
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery.commit import commit_of
 from pipeline.examples.target import target_of
+from pipeline.jobs import priors
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report, target_report
 from pipeline.scoring import provenance, submission
@@ -37,7 +38,11 @@ def main(layout: Layout, run: str) -> None:
     sample = submission.read_sample(layout.prepare / "sample.csv")
     test = Probabilities.read(folder / "test.parquet")
     rng = np.random.default_rng(params.seed(tree))
+    settled, found = priors.settle(rule, corpus, out_of_fold, test)
+    if found is not None:
+        print(found.report())
+        about["prior_estimate"] = found.told()
     provenance.keep_aside(layout.submission(run))
-    competition_report.publish(layout.submission(run), rule, corpus, sample, out_of_fold, test, holdout, rng, about)
+    competition_report.publish(layout.submission(run), settled, corpus, sample, out_of_fold, test, holdout, rng, about)
     made = provenance.makers(tree, run, rule.model_dump(), {run: runs.entry(tree, run)})
     provenance.note(layout.submission(run), commit_of(layout.root), params.digest(made))

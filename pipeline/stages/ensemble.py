@@ -5,6 +5,7 @@ import numpy as np
 from pipeline import params, runs, sections
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery.commit import commit_of
+from pipeline.jobs import priors
 from pipeline.jobs.voting import Election
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report, target_report
@@ -37,8 +38,13 @@ def main(layout: Layout) -> None:
     rule = sections.decide(tree).for_run(ensemble.NAME)
     sample = submission.read_sample(layout.prepare / "sample.csv")
     test, rng = election.vote("test", vote.combination), np.random.default_rng(params.seed(tree))
+    settled = rule
+    if rule.prior == priors.ESTIMATED:
+        found = election.estimated(election.truth)
+        print(found.report())
+        settled, about["prior_estimate"] = priors.with_shares(rule, found), found.told()
     provenance.keep_aside(folder)
-    competition_report.publish(folder, rule, corpus, sample, vote.out_of_fold, test, holdout, rng, about)
+    competition_report.publish(folder, settled, corpus, sample, vote.out_of_fold, test, holdout, rng, about)
     members = {name: runs.entry(tree, name) for name in election.members}
     made = provenance.makers(tree, ensemble.NAME, rule.model_dump(), members)
     provenance.note(folder, commit_of(layout.root), params.digest(made))

@@ -4,25 +4,27 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.export.latency import PRIZE_BYTES, PRIZE_MS
-from pipeline.jobs.exporting import Exported, export
+from pipeline.jobs.exporting import export
+from pipeline.jobs.judging_exports import Exported
 from pipeline.layout import Layout
 
-ROWS = ("bytes", "ms a clip, median", "ms a clip, 99 %", "accuracy (95 %)", "same label as torch", "farthest from it")
+ROWS = ("bytes", "median, ms", "99 %, ms", "accuracy (95 %)", "same label", "farthest from torch")
 
 
-def main(layout: Layout, run: str, int8: bool = False, fold: int | None = None) -> None:
-    """Write artifacts/export/<run>/<run>.onnx and, with `int8`, <run>.int8.onnx; print what they weigh, take and tell.
+def main(layout: Layout, run: str, int8: bool = False, streaming: bool = False, fold: int | None = None) -> None:
+    """Write artifacts/export/<run>/: <run>.onnx, and as asked <run>.int8.onnx and <run>.streaming.onnx; print figures.
 
     `fold` is by default the first that is trained. Raises PipelineError if the run is no trained network over audio, or
     the file's probabilities of the validation clips are not those of torch; nothing is written then.
     """
-    files = export(layout, run, fold, int8)
+    files = export(layout, run, fold, int8, streaming)
     table = Table("", *(each.file for each in files), "the prize's limits")
     limits = (f"{PRIZE_BYTES:,}", f"{PRIZE_MS:g}, on a Raspberry Pi 3", "", "", "", "")
     for name, *cells in zip(ROWS, *map(_cells, files), limits, strict=True):
         table.add_row(name, *cells)
     Console().print(table)
-    print(f"Written to {layout.export(run)}; times are of one thread of this machine.")
+    said = "; a streaming file's are of a step of 100 ms, and held against the sliding second" * streaming
+    print(f"Written to {layout.export(run)}; times are of one thread of this machine{said}.")
 
 
 def _cells(each: Exported) -> tuple[str, ...]:

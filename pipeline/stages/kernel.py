@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline import params, runs
 from pipeline.delivery import bundle, kernel, kernel_dataset
+from pipeline.delivery.kernel_session import PAGE
 from pipeline.delivery.settings import Kernel, Submit
 from pipeline.delivery.terminal import say
 from pipeline.errors import PipelineError
@@ -65,7 +66,8 @@ def pull(layout: Layout) -> None:
     pushed = params.read(brought) if brought.exists() else tree
     labels = validation.labels_of(output / "sample.csv", pushed.get("prepare"))
     clips = kernel_output.publish(output, run, folder, labels)
-    say(f"{output}: {len(names)} files\n{folder / 'submission.csv'}: {clips} clips, valid")
+    page = f"\n{output / PAGE}: its page, to look at and to listen to" if PAGE in names else ""
+    say(f"{output}: {len(names)} files\n{folder / 'submission.csv'}: {clips} clips, valid{page}")
 
 
 def _read(layout: Layout) -> tuple[dict[str, Any], Kernel, Submit]:

@@ -7,6 +7,7 @@ from pipeline import params, runs
 from pipeline.clips.corpus import Corpus, Split
 from pipeline.errors import PipelineError
 from pipeline.examples.target import Target, target_of
+from pipeline.export.runtime import OnnxClassifier
 from pipeline.files import replacing_folder, write_json
 from pipeline.jobs import launching, sharing
 from pipeline.jobs.epoch_choice import nested_tables
@@ -23,7 +24,8 @@ def main(layout: Layout, name: str) -> None:
 
     Each clip of the training archive is judged by nets that never heard its speaker. Of a vote, parts/ has the same.
     The run's `processes` share the clips, and their number changes nothing that is written.
-    Raises PipelineError if the run is not listed, not trained, or was trained on another corpus.
+    Raises PipelineError if the run is not listed, not trained, was trained on another corpus, or cannot be computed by
+    the engine that it names.
     """
     tree = params.read(layout.params)
     run, corpus = read_run(tree, name), Corpus.open(layout.prepare)
@@ -61,6 +63,8 @@ def _tables(
             classifier, about = trained(paths.model(fold), tree, name)
             if about["corpus"] != corpus.fingerprint or about["fold"] != fold:
                 raise PipelineError(f"{paths.model(fold)} was trained on another corpus. Run: dvc repro")
+            if run.engine == "onnx":
+                classifier = OnnxClassifier.of(classifier, about)
             predictor.judge(classifier, read, corpus.judged_rows(fold), fold)
             for split in SPLITS:
                 rows = corpus.select(split)

@@ -1,6 +1,7 @@
 """Score every submission against the answers, where they are known, and keep it under its score."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.console import Console
 from pipeline import metrics, params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
+from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
 from pipeline.files import read_json, sha256_of, write_json
 from pipeline.layout import Layout
@@ -27,11 +29,13 @@ def main(layout: Layout) -> None:
     scores: dict[str, dict[str, Any]] = {}
     for run in [*runs.names(tree), ENSEMBLE]:
         path = layout.submission(run) / "submission.csv"
-        figures = read_json(layout.submission(run) / "metrics.json")
+        figures = _figures(layout.submission(run) / "metrics.json", "ensemble" if run == ENSEMBLE else f"decide {run}")
         judged = figures["estimate"], figures["holdout"]
         estimate, holdout = (part and part.get("prior_accuracy", part.get("map")) for part in judged)
         scores[run] = {"public": None, "private": None, "estimate": estimate, "n_public": 0, "n_private": 0}
         scores[run]["holdout"] = holdout
+        if (recall := figures["estimate"].get("unheard_recall")) is not None:
+            scores[run]["unheard_recall"] = recall
         if not Task(target=figures["target"], presence=figures["presence"]).is_submitted:
             continue
         predicted = submission.check(path, sample, labels)
@@ -66,3 +70,11 @@ def main(layout: Layout) -> None:
     if answers is None and sample:
         print("The answers of this test set are not known here, so nothing was scored. To learn a score, submit a run:")
         print("  python -m pipeline submit <run> --wait")
+
+
+def _figures(path: Path, verb: str) -> dict[str, Any]:
+    try:
+        figures: dict[str, Any] = read_json(path)
+    except FileNotFoundError:
+        raise PipelineError(f"There is no {path}. Run `dvc repro`, or: python -m pipeline {verb}") from None
+    return figures

@@ -12,6 +12,7 @@ from pipeline.delivery.submitting import Submitter
 from pipeline.delivery.terminal import ask, say
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
+from pipeline.jobs import priors
 from pipeline.layout import Layout
 from pipeline.scoring import candidates, validation
 from pipeline.scoring.decision import shares_of
@@ -37,7 +38,7 @@ def main(
     data = validation.read(path, sample, names, labels)
     findings = validation.examine(path, data, sample, names, labels)
     _refuse_elsewhere(path, sample.parent / "corpus.json")
-    prior = sections.decide(tree).for_run(run).prior if listed else "uniform"
+    prior = priors.expected(layout, sections.decide(tree).for_run(run).prior if listed else "uniform", run)
     validation.warn(findings, labels, shares_of(prior, labels).tolist())
     if not force:
         validation.refuse_one_label(path, findings)

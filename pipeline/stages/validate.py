@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline import params, sections
 from pipeline.delivery.terminal import say
+from pipeline.jobs import priors
 from pipeline.layout import Layout
 from pipeline.scoring import validation
 from pipeline.scoring.decision import shares_of
@@ -19,8 +20,9 @@ def main(layout: Layout, path: Path, sample: Path | None = None, fix: bool = Fal
     tree = params.read(layout.params) if layout.params.exists() else {}
     sample = validation.sample_of(path, layout.prepare, sample)
     labels = validation.labels_of(sample, tree.get("prepare"))
-    prior = sections.decide(tree).for_run(path.resolve().parent.name).prior if tree.get("runs") else "uniform"
-    expected = shares_of(prior, labels).tolist()
+    run = path.resolve().parent.name
+    prior = sections.decide(tree).for_run(run).prior if tree.get("runs") else "uniform"
+    expected = shares_of(priors.expected(layout, prior, run), labels).tolist()
     names = archives.names(sample)
     data = validation.read(path, sample, names, labels)
     if fix:

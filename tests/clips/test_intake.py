@@ -76,7 +76,7 @@ def test_the_sample_submission_decides_which_test_clips_there_are(writer):
     intake = Intake(writer, ["b.wav", "lost.wav", "a.wav"])
     for name in ("a.wav", "extra.wav", "b.wav"):
         intake.take(Recording("test", name, GOOD))
-    assert intake.complete() == ["b.wav", "lost.wav", "a.wav"]
+    assert intake.complete(1) == ["b.wav", "lost.wav", "a.wav"]
     assert lines(intake) == [("test", "extra.wav", "excluded"), ("test", "lost.wav", "silenced")]
     assert writer.rows[["clip", "readable"]].values.tolist() == [["a.wav", True], ["b.wav", True], ["lost.wav", False]]
 
@@ -85,7 +85,7 @@ def test_without_a_sample_submission_names_are_sorted(writer):
     intake = Intake(writer, None)
     for name in ("b.wav", "a.wav"):
         intake.take(Recording("test", name, GOOD))
-    assert intake.complete() == ["a.wav", "b.wav"]
+    assert intake.complete(0) == ["a.wav", "b.wav"]
 
 
 def test_a_second_file_of_a_name_is_excluded(writer):
@@ -159,3 +159,79 @@ def test_lists_are_collected_wherever_they_come(writer):
 def test_a_sample_submission_that_names_a_clip_twice_is_refused(writer):
     with pytest.raises(PipelineError, match=r"twice: a\.wav"):
         Intake(writer, ["a.wav", "b.wav", "a.wav"])
+
+
+COMPOSED, DECOMPOSED = "\u00e9t\u00e9", "e\u0301te\u0301"
+
+
+def test_composed_and_decomposed_letters_are_the_same_name(writer):
+    intake = Intake(writer, [f"{DECOMPOSED}.wav", "b.wav"])
+    intake.take(trained(f"{DECOMPOSED}/a.wav", word=DECOMPOSED, speaker=DECOMPOSED, tags=(DECOMPOSED,)))
+    intake.take(trained(f"{COMPOSED}/a.wav"))
+    intake.take(SplitList("validation", frozenset({f"{DECOMPOSED}/a.wav"})))
+    for name in (f"{COMPOSED}.wav", f"{DECOMPOSED}.wav", "b.wav"):
+        intake.take(Recording("test", name, GOOD))
+    # The submission has the names that the sample has.
+    assert intake.complete(1) == [f"{DECOMPOSED}.wav", "b.wav"]
+    assert lines(intake) == [("train", f"{COMPOSED}/a.wav", "excluded"), ("test", f"{DECOMPOSED}.wav", "excluded")]
+    first = writer.rows.iloc[0]
+    assert (first["clip"], first["word"], first["speaker"]) == (f"{COMPOSED}/a.wav", COMPOSED, COMPOSED)
+    assert list(first["tags"]) == [COMPOSED]
+    assert intake.lists[0].names == {f"{COMPOSED}/a.wav"}
+    assert writer.rows["clip"].tolist()[1:] == [f"{DECOMPOSED}.wav", "b.wav"]
+    with pytest.raises(PipelineError, match="names clips twice"):
+        Intake(writer, [f"{COMPOSED}.wav", f"{DECOMPOSED}.wav"])
+
+
+@pytest.mark.parametrize("name", ["", " a.wav", "a.wav ", "a\nb.wav", "a\r.wav", "\u00a0a.wav"])
+def test_a_test_clip_that_no_submission_can_name_is_refused_at_once(writer, name):
+    with pytest.raises(PipelineError, match="cannot be named in a submission"):
+        Intake(writer, ["b.wav", name])
+    with pytest.raises(PipelineError, match="Rename it"):
+        Intake(writer, None).take(Recording("test", name, GOOD))
+
+
+def given(writer, sample, names, silent=()):
+    intake = Intake(writer, sample)
+    for name in names:
+        intake.take(Recording("test", name, b"" if name in silent else GOOD))
+    return intake
+
+
+def test_too_many_lost_test_clips_are_refused_with_a_name_from_each_side(writer):
+    sample = [f"clip_{number}.wav" for number in range(100)]
+    deeper = [f"more/{name}" for name in sample]
+    with pytest.raises(PipelineError) as error:
+        given(writer, sample, deeper).complete(0.02)
+    assert str(error.value).splitlines() == [
+        "Of 100 test clips, 100 cannot be used, and 100 other files were left out; 2 in all may be "
+        "(prepare.max_lost_share: 0.02). Such as",
+        "  'more/clip_0.wav': not in the sample submission",
+        "  'clip_0.wav': in the sample submission, but not in the archive",
+        "Is this the right test archive, and the sample submission of the same clips (section download)?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sample", "names", "silent", "share", "refused"),
+    [
+        (100, range(98), (), 0.02, False),
+        (100, range(97), (), 0.02, True),
+        (100, range(97), (), 0.03, False),
+        (100, range(100), range(3), 0.02, True),
+        (100, range(103), (), 0.02, True),
+        (None, range(100), range(3), 0.02, True),
+        (None, range(100), range(2), 0.02, False),
+        (40, range(40), range(1), 0.02, False),  # a broken number of clips counts as one more
+        (40, range(39), (), 0, True),
+        (3, (), (), 1, True),  # nothing at all is no test archive
+        (None, (), (), 0.02, False),  # a source without test clips
+    ],
+)
+def test_how_many_test_clips_may_be_lost(writer, sample, names, silent, share, refused):
+    intake = given(writer, sample and [f"{number}" for number in range(sample)], map(str, names), set(map(str, silent)))
+    if refused:
+        with pytest.raises(PipelineError, match=r"cannot be used, .*prepare\.max_lost_share"):
+            intake.complete(share)
+    else:
+        intake.complete(share)

@@ -61,3 +61,13 @@ def test_recordings_too_short_for_the_folds_go_round():
     whole = [cut(ramp(50_000), position, 3) for position in range(7)]
     assert [[fold for fold, _ in stretches] for stretches in whole] == [[0], [1], [2], [0], [1], [2], [0]]
     assert all(len(stretch.samples) == 50_000 for stretches in whole for _, stretch in stretches)
+
+
+def test_a_recording_may_stay_whole_for_one_fold():
+    assert [[fold for fold, _ in cut(ramp(900_000), position, 3, whole=True)] for position in range(4)] == [
+        *([0], [1], [2], [0])
+    ]
+    judging = [position for position in range(8) if cut(ramp(900_000), position, whole=True)[0][0] == 0]
+    assert judging == [1, 5]
+    ((_, stretch),) = cut(ramp(900_000), 0, 3, whole=True)
+    assert len(stretch.samples) == 900_000

@@ -60,7 +60,7 @@ def pitches(samples):
 
 def made(folder, items, seed=0, sample=None, answers=None, speak=None, **section):
     folder.mkdir(exist_ok=True)
-    settings = Prepare(**{"commands": COMMANDS, "splits": "grouped", **section})
+    settings = Prepare(**{"commands": COMMANDS, "splits": "grouped", "max_lost_share": 0.5, **section})
     build(folder, items, sample, answers, settings, "demo", seed, speak)
     return Corpus.open(folder)
 
@@ -127,6 +127,36 @@ def test_one_fold_is_made_as_before_there_were_folds(tmp_path):
 
 def soundfile_samples(item):
     return soundfile.read(io.BytesIO(item.data), dtype="int16")[0]
+
+
+def test_words_are_kept_from_a_fold_s_nets_and_judge_them(tmp_path):
+    items = [*clips(12), *clips(12, words=("ant", "bee", "cow", "dog")), pitched("hum", 20, 2)]
+    plain = made(tmp_path / "plain", items, folds=2)
+    corpus = made(tmp_path / "kept", items, folds=2, unheard_words=0.5)
+    assert plain.unheard_words == []
+    assert [len(words) for words in corpus.unheard_words] == [2, 2]
+    assert corpus.fingerprint != plain.fingerprint
+    words = corpus.rows["word"].to_numpy()
+    for fold in range(2):
+        kept = set(corpus.unheard_words[fold])
+        assert not kept & set(words[corpus.training_rows(fold)])
+        assert kept <= set(words[corpus.judged_rows(fold)])
+        missing = set(plain.training_rows(fold)) - set(corpus.training_rows(fold))
+        assert set(words[sorted(missing)]) == kept
+    with pytest.raises(PipelineError, match="leaves no unknown word to learn from"):
+        made(tmp_path / "none", [*clips(12), pitched("hum", 20, 2)], folds=2, unheard_words=0.5)
+
+
+def test_whole_recordings_of_noise_belong_to_one_fold(tmp_path):
+    items = [*clips(12), *(pitched(f"noise_{number}", 10, 2) for number in range(4))]
+    corpus = made(tmp_path, items, folds=2, silence={"train": 3, "whole_recordings": True})
+    for fold in range(2):
+        heard = {noise.name for noise in corpus.training_noises(fold)}
+        assert len(heard) == 2
+        sources = corpus.rows["noise_source"].iloc[corpus.judged_rows(fold)].dropna()
+        judging = {name for source in sources for name in source.split("+")} - {"digital"}
+        assert judging
+        assert not judging & heard
 
 
 def test_the_corpus_follows_the_number_of_folds(tmp_path):

@@ -63,9 +63,10 @@ def test_the_testing_list_becomes_what_is_asked(fate):
     assert splits[3:6].tolist() == [fate] * 3
 
 
-def test_auto_without_lists_takes_the_hash():
+@pytest.mark.parametrize("lists", [[], [SplitList("validation", frozenset())]], ids=["none", "empty"])
+def test_auto_without_lists_takes_the_hash(lists):
     clips = speakers(200)
-    splits, _ = assign(table(clips), [], "auto", "holdout", 0)
+    splits, _ = assign(table(clips), lists, "auto", "holdout", 0)
     assert splits.tolist() == ["holdout" if (split := which_set(clip)) == "testing" else split for clip in clips]
 
 

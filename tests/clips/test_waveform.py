@@ -1,10 +1,13 @@
 import io
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
+from pipeline.clips import waveform
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ, UnreadableAudio, decode, fit
 
 RAMP = np.array([0, 1, -1, 32767, -32768, 1000], dtype=np.int16)
@@ -51,25 +54,27 @@ def test_chunks_behind_the_audio_are_not_audio():
 
 
 @pytest.mark.parametrize(
-    ("subtype", "expected"),
+    ("subtype", "expected", "told"),
     [
-        ("PCM_U8", [0, 16384, -16384, 32512]),
-        ("PCM_24", [0, 16384, -16384, 32767]),
-        ("PCM_32", [0, 16384, -16384, 32767]),
-        ("FLOAT", [0, 16384, -16384, 32767]),
-        ("DOUBLE", [0, 16384, -16384, 32767]),
+        ("PCM_U8", [0, 16384, -16384, 32512], "Unsigned 8 bit PCM"),
+        ("PCM_24", [0, 16384, -16384, 32767], "Signed 24 bit PCM"),
+        ("PCM_32", [0, 16384, -16384, 32767], "Signed 32 bit PCM"),
+        ("FLOAT", [0, 16384, -16384, 32767], "32 bit float"),
+        ("DOUBLE", [0, 16384, -16384, 32767], "64 bit float"),
+        ("ULAW", [0, 16764, -16764, 32124], "U-Law"),
     ],
 )
-def test_sample_formats(subtype, expected):
+def test_sample_formats(subtype, expected, told):
     decoded = decode(coded(np.array([0.0, 0.5, -0.5, 1.0]), subtype=subtype))
     assert decoded.samples.tolist() == expected
-    assert decoded.note is None
+    assert decoded.note == f"decoded from WAV, {told}"
 
 
 def test_extensible_header():
     data = coded(RAMP, container="WAVEX")
     assert data[20:22] == b"\xfe\xff"  # WAVE_FORMAT_EXTENSIBLE
     assert decode(data).samples.tolist() == RAMP.tolist()
+    assert decode(data).note is None
 
 
 def test_channels_are_averaged():
@@ -95,7 +100,9 @@ def test_stereo_of_another_rate_says_both():
 
 
 def test_other_codecs_are_found_by_content():
-    assert decode(coded(RAMP, container="FLAC")).samples.tolist() == RAMP.tolist()
+    flac = decode(coded(RAMP, container="FLAC"))
+    assert (flac.samples.tolist(), flac.note) == (RAMP.tolist(), "decoded from FLAC, Signed 16 bit PCM")
+    assert decode(coded(tone(16_000), container="MP3")).note == "decoded from MPEG-1/2 Audio, MPEG Layer III"
     vorbis = decode(coded(tone(16_000), container="OGG", subtype="VORBIS")).samples
     assert len(vorbis) == 8_000
     assert np.abs(vorbis - 32_768 * tone(16_000)).mean() < 300
@@ -117,7 +124,39 @@ def test_truncated_stereo_file_gives_what_is_there():
 def test_values_beyond_full_scale_are_clipped():
     decoded = decode(coded(np.array([0.25, 1.5, -2.0]), subtype="FLOAT"))
     assert decoded.samples.tolist() == [8192, 32767, -32768]
-    assert decoded.note == "2 samples beyond full scale, clipped"
+    assert decoded.note == "decoded from WAV, 32 bit float; 2 samples beyond full scale, clipped"
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 192_000])
+def test_block_by_block_it_is_the_same(monkeypatch, rate_hz):
+    both = np.stack([tone(rate_hz, 1.3), 0.3 * tone(rate_hz, 1.3, 1234)], axis=1)
+    data = coded(both, rate_hz, subtype="DOUBLE")
+    whole = decode(data)
+    expected = soxr.resample(both.mean(axis=1), rate_hz, SAMPLE_RATE_HZ, quality="HQ")
+    assert whole.samples.tolist() == np.rint(expected * 32_768).astype(np.int16).tolist()
+    monkeypatch.setattr(waveform, "_BLOCK_VALUES", 1001)
+    assert decode(data).samples.tolist() == whole.samples.tolist()
+
+
+@pytest.mark.parametrize("container", ["WAV", "FLAC"])
+def test_what_comes_after_the_longest_time_is_not_read(container):
+    samples = np.repeat(np.arange(1, 4, dtype=np.int16), SAMPLE_RATE_HZ)
+    decoded = decode(coded(samples, container=container), longest_s=2)
+    assert decoded.samples.tolist() == samples[: 2 * SAMPLE_RATE_HZ].tolist()
+    assert (decoded.note or "").endswith("longer than 2 s, of which only the first 2 were read")
+    assert "longer" not in (decode(coded(samples, container=container), longest_s=3).note or "")
+
+
+def test_many_channels_at_a_high_rate_take_little_memory():
+    """954 kB of FLAC took 7.3 GB: of ten minutes at 192 kHz in eight channels. Here it is eight seconds."""
+    silence = coded(np.zeros((8 * 192_000, 8), np.int16), 192_000, container="FLAC")
+    tracemalloc.start()
+    try:
+        assert len(decode(silence).samples) == 8 * SAMPLE_RATE_HZ
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 << 20  # as float64 it is 98 MB, in a frame's values, its means, what is beyond full scale, ...
 
 
 @pytest.mark.parametrize(

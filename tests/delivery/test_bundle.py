@@ -38,7 +38,8 @@ def test_what_is_packed_is_the_project_without_its_tests(tmp_path, monkeypatch):
     assert names["PROJECT"] == project
     assert names["SETTINGS"] == SETTINGS
     unpacked = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").rglob("*.py")}
+    code = [path for path in (ROOT / "pipeline").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    modules = {path.relative_to(ROOT).as_posix() for path in code}  # and what the page is made of
     others = {"params.yaml", "dvc.yaml", ".dvcignore", ".dvc/config", "requirements.txt", "commit.txt"}
     assert unpacked == modules | others
     assert (project / "commit.txt").read_text() == f"{commit_of(ROOT)}\n"

@@ -250,11 +250,3 @@ def test_the_chosen_run_must_have_a_submission(session):
     finished(session, "ast")
     with pytest.raises(PipelineError, match=r"no submission of 'ensemble' .* only of: ast"):
         session.publish()
-
-
-def test_curves_are_read_by_run(session):
-    for name, values in {"train/loss": "1\t0.5\n2\t0.25\n", "validation/accuracy": "1\t1.0\n"}.items():
-        path = session.project / f"artifacts/train/ast/0/live/plots/metrics/{name}.tsv"
-        path.parent.mkdir(parents=True)
-        path.write_text(f"step\tvalue\n{values}")
-    assert session.curves() == {"ast-0": {"train/loss": [0.5, 0.25], "validation/accuracy": [1.0]}}

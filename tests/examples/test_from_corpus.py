@@ -159,3 +159,16 @@ def test_a_student_learns_from_synthetic_clips_too(corpus):
 def test_synthetic_clips_that_are_not_there_are_missed(corpus):
     with pytest.raises(PipelineError, match=r"no synthetic clips.*\n?Set prepare\.synthetic"):
         data_of(corpus, task=Task(target="accent"), rebalancing=Rebalancing(synthetic=0.5))
+
+
+def test_a_word_that_a_fold_shall_not_hear_is_neither_recorded_nor_synthetic_among_what_it_learns(corpus):
+    corpus = Corpus.open(corpus.folder)
+    words = corpus.rows["word"].to_numpy()
+    corpus.unheard_words = [["cat", "_unknown_"], ["dog"], []]
+    learnt = [
+        set(words[data_of(corpus, fold, rebalancing=Rebalancing(unknown="all", synthetic=1)).train.rows])
+        for fold in range(FOLDS)
+    ]
+    assert learnt == [set(WORDS) - {"cat"}, {*WORDS, "_unknown_"} - {"dog"}, {*WORDS, "_unknown_"}]
+    judged = set(words[data_of(corpus, 0).validation.rows])
+    assert "cat" in judged

@@ -169,7 +169,7 @@ def test_what_cannot_be_fetched_is_told_with_the_reason(network, store):
 
 
 def _resolve(published, store, together, found):
-    def fetch(checkpoint, revision, folder):
+    def fetch(checkpoint, revision, folder, form):
         with (store / "fetches").open("a") as log:
             log.write("one\n")
         with replacing_folder(folder) as temporary:

@@ -82,7 +82,7 @@ def test_the_mean_stays_where_nothing_beats_it_for_sure():
     tables = {f"run{seed}": judges(0.8, 10 + seed)[0] for seed in range(3)}
     fitted = vote(Ensemble(), tables, judges(0.8, 0)[1])
     assert fitted.combination.weights == dict.fromkeys(tables, 1 / 3)
-    assert list(fitted.tried) == ["equal", "accuracy", "greedy", "stacking"]
+    assert list(fitted.tried) == ["equal", "accuracy", "greedy", "stacking", "best"]
     assert fitted.tried["equal"].gain is None
     assert not any(of.gain.is_sure for of in fitted.tried.values() if of.gain)
 
@@ -96,6 +96,7 @@ def test_what_beats_the_mean_on_clips_that_it_was_not_fitted_on_is_taken():
     chosen = fitted.tried[fitted.combination.method]
     assert chosen.gain.low > 0
     assert chosen.accuracy == max(of.accuracy for of in fitted.tried.values())
+    assert fitted.tried["best"].accuracy == pytest.approx(accuracy(fitted.out_of_fold.nested_table(), truth))
     assert accuracy(fitted.out_of_fold.nested_table(), truth) > accuracy(
         vote(Ensemble(weights="equal"), tables, truth).out_of_fold.table, truth
     )

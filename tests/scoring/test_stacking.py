@@ -55,7 +55,9 @@ def test_the_prior_moves_the_biases():
 def test_the_gradient_is_that_of_the_loss(monkeypatch):
     values, truth = drawn([1.2, 0.3], [0.5, -0.5, 0.0], clips=50)
     seen = {}
-    monkeypatch.setattr(stacking, "minimize", lambda loss, start, **_: seen.update(loss=loss, start=start) or Found)
+    monkeypatch.setattr(
+        "scipy.optimize.minimize", lambda loss, start, **_: seen.update(loss=loss, start=start) or Found
+    )
     stacking.fit(values, truth, np.full(50, 1 / 50))
     at = seen["start"] + 0.1
     assert seen["loss"](at)[1] == pytest.approx(approx_fprime(at, lambda p: seen["loss"](p)[0], 1e-7), abs=1e-5)

@@ -1,3 +1,4 @@
+import base64
 import io
 import os
 import shutil
@@ -94,6 +95,28 @@ def test_unwanted_files_of_a_zip_are_not_read(tmp_path):
 @pytest.mark.parametrize("filters", [None, [{"id": py7zr.FILTER_COPY}], [{"id": py7zr.FILTER_BZIP2}]])
 def test_7z_methods(tmp_path, filters):
     assert dict(members(packed_7z(tmp_path / "a.7z", FILES, filters=filters))) == FILES
+
+
+# a.wav with the content "yes", packed by 7-Zip with -m0=BCJ2.
+BCJ2 = (
+    "N3q8ryccAAScYjNKFwAAAAAAAACCAAAAAAAAABwVFdkAPJlKxgUgAAAAAAAAAAAAAAAAAAAAAAEEBgAECQgFBQUABwsBAAQjAwEBBV0AEAAAIwMB"
+    "AQVdABAAACMDAQEFXQAQAAAUAwMBGwQBBQAEAQMCAgYBAAwAAAMDAAgKAak153UAAAUBGQsAAAAAAAAAAAAAABENAGEALgB3AGEAdgAAABQKAQAL"
+    "ZFnE3HndARUGAQAggKSBAAA="
+)
+
+
+def test_compression_that_is_not_read_is_not_called_damage(tmp_path):
+    (tmp_path / "a.7z").write_bytes(base64.b64decode(BCJ2))
+    with pytest.raises(PipelineError, match=r"(?s)a\.7z is compressed in a way .*BCJ2.*Unpack it") as error:
+        list(members(tmp_path / "a.7z"))
+    assert "damaged" not in str(error.value)
+    path = packed_zip(tmp_path / "a.zip", {"a.wav": b"yes" * 100})
+    data = bytearray(path.read_bytes())
+    for at in (data.rindex(b"PK\x03\x04") + 8, data.rindex(b"PK\x01\x02") + 10):
+        data[at] = 9  # Deflate64
+    path.write_bytes(data)
+    with pytest.raises(PipelineError, match=r"(?s)a\.zip is compressed .*Deflate64.*the archive's place"):
+        list(members(path))
 
 
 def test_7z_of_several_blocks(tmp_path):

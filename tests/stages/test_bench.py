@@ -14,6 +14,7 @@ ROWS = [
     "corpus, rows in random batches",
     "log-mel, batches of 64, ",
     "log-mel, its numbers",
+    "training and predicting",
     "dvc repro, nothing to do",
     "dvc repro, a changed threshold",
     "dvc repro, nothing to do",
@@ -32,7 +33,7 @@ def test_a_quick_bench_fills_the_table_and_leaves_only_its_page(tmp_path):
     assert cells[1][2].startswith("148 clips: ")
     assert cells[2][1].endswith(" MB")
     assert cells[6][-1].startswith("yes")
-    assert cells[7][1].startswith("not measured: run `dvc repro` first")
+    assert cells[8][1].startswith("not measured: run `dvc repro` first")
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
         "artifacts",
         "docs",

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
+from pipeline.jobs import priors
 from pipeline.scoring import submission
 from pipeline.stages import decide, ensemble
 
@@ -15,14 +16,14 @@ def test_the_vote_is_decided_and_written_like_a_run(judged_project, capsys):
     ensemble.main(layout)
     folder = layout.submission("ensemble")
     names = {file.name for file in folder.iterdir()}
-    assert names == {"confusion.csv", "confusion.png", "metrics.json", "submission.csv"}
+    assert names == {"confusion.csv", "confusion.png", "judged.parquet", "metrics.json", "submission.csv"}
     submission.check(
         folder / "submission.csv", judged_project.sample, judged_project.corpus.vocabulary.submission_labels
     )
     metrics = read_json(folder / "metrics.json")
     assert set(metrics["weights"]) == {"ast", "words"}
     assert metrics["weights"] == metrics["vote"]["weights"]
-    assert list(metrics["vote"]["tried"]) == ["equal", "accuracy", "greedy", "stacking"]
+    assert list(metrics["vote"]["tried"]) == ["equal", "accuracy", "greedy", "stacking", "best"]
     assert metrics["vote"]["against_best_run"]["run"] == "ast"
     assert "against the best single run, ast" in capsys.readouterr().out
     assert metrics["holdout"]["clips"] == 4 * 13
@@ -74,3 +75,19 @@ def test_teachers_and_students_vote_together(folded_project):
     metrics = read_json(folded_project.layout.submission("ensemble") / "metrics.json")
     assert set(metrics["weights"]) == {"ast", "words", "pupil"}
     assert metrics["estimate"]["clips"] == 9 * 13
+
+
+@pytest.mark.parametrize("run", ["ast", "ensemble"])
+def test_the_shares_of_the_test_set_can_be_estimated(judged_project, run, capsys):
+    layout = judged_project.layout
+    judged_project.configure(decide={"prior": "estimated"})
+    decide.main(layout, "ast") if run == "ast" else ensemble.main(layout)
+    metrics = read_json(layout.submission(run) / "metrics.json")
+    shares = metrics["prior_estimate"]["shares"]
+    # Of 13 words as often, two are unknown.
+    assert shares["unknown"] == pytest.approx(2 / 13, abs=0.06)
+    assert metrics["prior"] == shares
+    assert metrics["prior_estimate"]["low"]["unknown"] < 2 / 13 < metrics["prior_estimate"]["high"]["unknown"]
+    assert "Estimated shares of the test set" in capsys.readouterr().out
+    assert priors.expected(layout, "estimated", run) == shares
+    assert priors.expected(layout, "estimated", "words") == "uniform"

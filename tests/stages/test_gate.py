@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import yaml
 
-from pipeline import __main__ as verbs
+from pipeline import sound_verbs as verbs
 from pipeline.clips.corpus import CorpusWriter
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout

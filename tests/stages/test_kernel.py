@@ -1,7 +1,7 @@
 """The kernel as its user sees it: built, run in a folder that looks like Kaggle's, pushed, fetched."""
 
-import base64
 import copy
+import html
 import json
 import os
 import shutil
@@ -163,7 +163,8 @@ def test_the_built_notebook_makes_a_valid_submission_offline(place, built, noteb
         for run in ("ast", "ensemble")
         for name in ("submission.csv", "metrics.json", "confusion.csv", "confusion.png")
     }
-    assert left == {"submission.csv", "sample.csv", "corpus.json", "params.yaml", "results.json", "dvc.lock"} | of_runs
+    whole = {"submission.csv", "sample.csv", "corpus.json", "params.yaml", "results.json", "dvc.lock", "report.html"}
+    assert left == whole | of_runs
     made = json.loads((kaggle.working / "runs/ast/metrics.json").read_text())["provenance"]
     assert made["sha256"] == sha256_of(kaggle.working / "runs/ast/submission.csv")
     assert made["commit"] == commit_of(built.root)
@@ -183,12 +184,13 @@ def test_the_built_notebook_makes_a_valid_submission_offline(place, built, noteb
         assert set(stages) == {"resolve", "check", "download", "prepare"}
     assert "Requirements: all here" in kaggle.text("session")
 
-    # What its reader sees: parameters, accuracies, a confusion matrix of each run, learning curves.
+    # What its reader sees: parameters, accuracies, the page.
     assert "source: archives" in kaggle.text("unpack")
     assert "| ensemble | 0." in "".join(kaggle.shown("publish", "text/markdown"))
-    pictures = [base64.b64decode(text) for text in kaggle.shown("publish", "image/png")]
-    assert pictures == [(kaggle.working / f"runs/{run}/confusion.png").read_bytes() for run in ("ast", "ensemble")]
-    assert len(kaggle.shown("curves", "image/png")) == 1
+    (shown,) = kaggle.shown("page", "text/html")
+    assert html.unescape(shown.partition('srcdoc="')[2].rpartition('">')[0]) == (
+        (kaggle.working / "report.html").read_text(encoding="utf-8")
+    )
 
 
 def test_a_failing_repro_fails_the_notebook_and_leaves_no_results(built, kaggle, competition, tmp_path):

@@ -1,7 +1,9 @@
 """Predicting: the probabilities of the weights that were published, one row a clip, in the corpus's order."""
 
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,3 +123,14 @@ def test_two_processes_share_the_clips_and_write_the_same_bytes(finished, tmp_pa
     assert written == {path.relative_to(expected): path.read_bytes() for path in expected.rglob("*.parquet")}
     assert not (project.layout.run("ast").unfinished / "predict").exists()
     assert read_json(project.layout.timing("ast", "predict"))["clips"] > 0
+
+
+def test_a_plain_net_predicts_without_what_only_training_needs():
+    """Seconds of each start: the Trainer and all that it loads, augmentation, curves."""
+    code = (
+        "import sys; from pipeline import models; from pipeline.stages import check, predict, prepare;"
+        "models.find('linear'); heavy = {'transformers.trainer', 'transformers.modeling_utils', 'accelerate',"
+        "'datasets', 'evaluate', 'sklearn', 'audiomentations', 'dvclive'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path(predict.__file__).parents[2], check=True)

@@ -61,7 +61,9 @@ def project(tmp_path, monkeypatch):
     def run(items=EVERYTHING, sample=None, answers=None, **section):
         fake = SimpleNamespace(read=lambda _: iter(items), sample=lambda _: sample, answers=lambda _: answers)
         monkeypatch.setattr(sources, "find", lambda name: fake)
-        write_json(layout.params, {"seed": 3, "prepare": {"commands": ["yes", "no"], **section}})  # JSON is YAML
+        write_json(
+            layout.params, {"seed": 3, "prepare": {"commands": ["yes", "no"], "max_lost_share": 0.5, **section}}
+        )  # JSON is YAML
         if not layout.manifest.exists():
             write_json(layout.manifest, {"source": "fake", "files": [asdict(file) for file in files]})
         prepare.main(layout)
@@ -188,6 +190,53 @@ def test_what_cannot_be_prepared_says_why_and_leaves_the_old_corpus(project, ite
         project(items, **section)
     assert Corpus.open(layout.prepare).fingerprint == before
     assert sorted(os.listdir(layout.artifacts)) == ["download", "prepare"]  # and no half-made one
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        [Recording("test", item.name, item.data) for item in training_clips()],  # train.7z given as test.7z
+        [Recording("test", f"more/{item.name}", item.data) for item in TEST],  # a folder deeper
+        [Recording("test", item.name.removesuffix(".wav"), item.data) for item in TEST],
+        [],
+    ],
+    ids=["training clips", "a folder deeper", "without suffix", "empty"],
+)
+def test_a_wrong_test_archive_stops_it(project, test):
+    items = [item for item in EVERYTHING if not (isinstance(item, Recording) and item.part == "test")]
+    with pytest.raises(
+        PipelineError, match=r"(?s)3 cannot be used.*max_lost_share.*'clip_0\.wav': in the sample"
+    ) as error:
+        project([*items, *test], sample=[item.name for item in TEST], max_lost_share=0.02)
+    assert all(f"'{item.name}': not in the sample submission" in str(error.value) for item in test[:1])
+    assert not project.layout.prepare.exists()
+
+
+def test_a_validation_set_without_a_command_is_told(project, capsys):
+    lists = [SplitList("validation", frozenset({"yes/s0_nohash_0.wav", "cat/s0_nohash_0.wav"}))]
+    only = Recording("train", "no/s9_nohash_0.wav", NOISE.data[:32_044], "no", "s9")
+    items = [item for item in training_clips() if item.name != "no/s0_nohash_0.wav"]
+    project([*items, only, NOISE, *TEST, *lists])
+    assert (
+        "Warning: no validation clip is no, silence, so nothing tells how well that is heard."
+        in capsys.readouterr().out
+    )
+
+
+def test_words_match_however_their_accents_are_written(project):
+    composed, decomposed = "\u00e9t\u00e9", "e\u0301te\u0301"
+    items = [
+        Recording("train", f"{decomposed}/{item.speaker}_nohash_0.wav", item.data, decomposed, item.speaker)
+        if isinstance(item, Recording) and item.word == "no"
+        else item
+        for item in EVERYTHING
+    ]
+    corpora = [
+        Corpus.open(project(items, commands=["yes", command], splits="grouped").prepare)
+        for command in (composed, decomposed)
+    ]
+    assert {corpus.vocabulary.commands for corpus in corpora} == {("yes", composed)}
+    assert len({corpus.fingerprint for corpus in corpora}) == 1
 
 
 def test_no_noise_is_needed_where_no_silence_is_asked(project):

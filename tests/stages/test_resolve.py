@@ -11,6 +11,7 @@ from pipeline import code
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
 from pipeline.layout import Layout
+from pipeline.scoring import provenance
 from pipeline.stages import resolve
 
 DVC = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]
@@ -81,6 +82,10 @@ TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
         (
             lambda tree: tree["runs"]["net"].update(looks=[{"shift_ms": 50}]),
             {"check", "predict@net", "predict@same", "predict_student@pupil"},
+        ),
+        (
+            lambda tree: tree["runs"]["same"].update(engine="onnx"),
+            {"check", "predict@same"},
         ),
         (lambda tree: tree["runs"]["net"].update(training={"epochs": 2}), set()),  # as all have
         (lambda tree: tree["runs"].update(same={"model": "linear"}), set()),
@@ -186,6 +191,27 @@ def test_what_is_listed_no_more_is_removed(resolved, tmp_path, capsys):
     assert "No longer listed in params.yaml, so removed (DVC's cache keeps it)" in capsys.readouterr().out
     resolved()
     assert capsys.readouterr().out == ""
+
+
+def test_submissions_of_runs_that_are_listed_no_more_go_but_for_what_others_made(resolved, tmp_path, capsys):
+    layout = Layout(tmp_path)
+    for run in ("net", "pupil", "gone", "edited", "ensemble", "kernel"):
+        folder = layout.submission(run)
+        write_json(folder / "metrics.json", {"estimate": None})
+        (folder / "submission.csv").write_text("fname,label\na.wav,yes\n")
+        (folder / "confusion.png").touch()
+        provenance.note(folder, "0123abc", "")
+    (layout.submission("edited") / "submission.csv").write_text("fname,label\na.wav,no\n")
+    (layout.submission("edited") / "notes.txt").touch()
+    layout.submission("own").mkdir()  # no stage has written it
+    resolved()
+    left = {path.relative_to(layout.submissions).as_posix() for path in layout.submissions.rglob("*") if path.is_file()}
+    (by_hand,) = [path for path in left if path.startswith("by-hand/")]
+    assert (layout.submissions / by_hand).read_text() == "fname,label\na.wav,no\n"
+    assert "edited/notes.txt" in left
+    folders = {path.name for path in layout.submissions.iterdir()}
+    assert folders == {"net", "pupil", "ensemble", "kernel", "edited", "own", "by-hand"}
+    assert "so removed (DVC's cache keeps it): submissions/edited, submissions/gone\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

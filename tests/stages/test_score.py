@@ -2,6 +2,7 @@ import pandas
 import pytest
 
 from pipeline.delivery import ledger
+from pipeline.errors import PipelineError
 from pipeline.files import read_json, sha256_of, write_json
 from pipeline.scoring import provenance
 from pipeline.scoring.decision import Decide
@@ -100,6 +101,13 @@ def test_unknown_answers_are_said_and_nothing_is_kept(decided, capsys):
     printed = capsys.readouterr().out
     assert "not known" in printed
     assert "python -m pipeline submit <run> --wait" in printed
+
+
+@pytest.mark.parametrize(("run", "verb"), [("ensemble", "ensemble"), ("words", "decide words")])
+def test_scoring_before_all_is_decided_says_what_is_missing(decided, run, verb):
+    (decided.layout.submission(run) / "metrics.json").unlink()
+    with pytest.raises(PipelineError, match=rf"There is no .*{run}/metrics\.json\. .*python -m pipeline {verb}$"):
+        score.main(decided.layout)
 
 
 def test_leftovers_of_removed_runs_are_not_scored(decided):

@@ -164,7 +164,7 @@ def test_two_processes_share_each_epoch(finished, tmp_path):
             witness={
                 **params["runs"]["ast"],
                 "model": "witness",
-                "training": {"epochs": 2, "batch_size": 8},
+                "training": {"epochs": 2, "batch_size": 8, "average_decay": 0.5},
                 "processes": 2,
             }
         )

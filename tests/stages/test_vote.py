@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
+from pipeline.jobs import voting
 from pipeline.jobs.voting import folds_of
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
@@ -103,3 +104,17 @@ def test_a_fold_that_a_member_did_not_predict_is_refused(folded_project):
     with pytest.raises(PipelineError, match=r"no probabilities in .*words/test/2\.parquet"):
         vote.main(folded_project.layout)
     assert not folded_project.layout.vote.exists()
+
+
+def test_under_an_estimated_prior_the_judges_of_a_fold_have_no_say_either(folded_project, monkeypatch):
+    folded_project.configure(decide={"prior": "estimated"}, vote={"weights": "accuracy"})
+    asked = []
+    estimate = voting.prior.estimate
+    monkeypatch.setattr(voting.prior, "estimate", lambda *args: asked.append(args[1] >= 0) or estimate(*args))
+    vote.main(folded_project.layout)
+    everyone, *without = asked
+    fold_of = folds_of(
+        folded_project.corpus, Probabilities.read(folded_project.probabilities("ast") / "out_of_fold.parquet").clips
+    )
+    assert everyone.all()
+    assert [np.array_equal(known, fold_of != fold) for fold, known in enumerate(without)] == [True] * 3

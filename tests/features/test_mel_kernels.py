@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.models.wav2vec2 import mel_kernels
+from pipeline.features.mel_kernels import mel_kernels
 
 
 def response(kernel: np.ndarray, hertz: float) -> float:

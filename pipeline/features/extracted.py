@@ -1,0 +1,23 @@
+"""The features of a checkpoint's own extractor, for those that compute more than a normalised waveform."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Extracted(nn.Module):
+    """What a feature extractor of transformers makes of clips: the numbers that the checkpoint was trained on.
+
+    float32 waveforms in -1..1, [clips, samples] -> float32 [clips, *shape], as the extractor gives them. It computes on
+    the processor, clip by clip, whatever the device of the waveforms.
+    """
+
+    def __init__(self, extractor: Any) -> None:  # a SequenceFeatureExtractor, whose annotations lead nowhere
+        super().__init__()
+        self.extractor = extractor
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        clips = list(waveforms.float().cpu().numpy())
+        features = self.extractor(clips, sampling_rate=self.extractor.sampling_rate, return_tensors="np")
+        return torch.from_numpy(features[self.extractor.model_input_names[0]]).float().to(waveforms.device)

@@ -1,0 +1,217 @@
+"""The page's content, from what the stages left: tables, probabilities, clips; never weights."""
+
+import re
+from typing import Any
+
+from pipeline import params, runs
+from pipeline.clips.corpus import Corpus
+from pipeline.delivery import ledger
+from pipeline.errors import PipelineError
+from pipeline.examples.augmentation import Augmentation
+from pipeline.examples.rebalancing import Rebalancing
+from pipeline.examples.target import target_of
+from pipeline.examples.task import WORD, Task
+from pipeline.files import read_json
+from pipeline.jobs import run_page
+from pipeline.jobs.comparing import rows_of
+from pipeline.jobs.provenance_page import provenance
+from pipeline.layout import Layout
+from pipeline.reporting import competition_report
+from pipeline.reporting.comparison import FIGURES, Row
+from pipeline.reporting.page import augmented, cells, changes, dataset, drift, errors, suspects
+from pipeline.reporting.page.clipbook import ClipBook
+from pipeline.reporting.page.evidence import Evidence, read
+from pipeline.reporting.page.settings import Report
+from pipeline.scoring.ensemble import NAME as ENSEMBLE
+from pipeline.scoring.judged import FILE as JUDGED
+
+SUSPECTS = 12
+
+
+def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
+    """Return all that the page tells, as JSON takes it. What is not made yet is None or empty.
+
+    Raises PipelineError for a corpus that is broken, or tables of another corpus.
+    """
+    settings = params.section(tree, "report", Report)
+    rows, lacking = rows_of(layout, tree)
+    corpus = Corpus.open(layout.prepare) if (layout.prepare / "corpus.json").exists() else None
+    if corpus is None:
+        return bare(layout, tree, [], runs.names(tree))
+    told = bare(layout, tree, rows, lacking, corpus)
+    book = ClipBook(corpus, settings.clips, settings.audio)
+    evidences = {row.run: _evidence(layout, tree, corpus, row.run) for row in rows}
+    lead = leader(tree, rows)
+    task = run_page.task_of(tree, lead.run) if lead else _first_task(tree)
+    if lead:
+        told["lead"] = lead.run
+        together = [each for row in _best_first(rows, lead) if (each := evidences[row.run])]
+        told["standing"] = standing(layout, rows, lead, settings, task)
+        told["errors"] = failures(tree, corpus, evidences, lead, together, book)
+    told["data"] = data(layout, tree, corpus, task, lead, book)
+    for row in _best_first(rows, lead) if lead else []:
+        evidence = evidences[row.run]
+        if evidence is not None and evidence.decided is not None and len(evidence.labels) <= cells.LARGEST:
+            cells.carry_errors(evidence, book, together)
+    told["runs"] = {row.run: run_page.detail(layout, tree, corpus, row, evidences[row.run], book) for row in rows}
+    return {**told, "clips": book.entries, "media": book.media}
+
+
+def told_or_trouble(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
+    """Return `content`; while stages write, what they left may not fit together: then a bare page that says so."""
+    try:
+        return content(layout, tree)
+    except PipelineError as error:
+        return {**bare(layout, tree, [], runs.names(tree)), "trouble": str(error)}
+
+
+def bare(
+    layout: Layout, tree: dict[str, Any], rows: list[Row], lacking: list[str], corpus: Corpus | None = None
+) -> dict[str, Any]:
+    """Return the page's content without what the corpus and the judged clips tell."""
+    return {
+        "source": corpus.description["source"] if corpus else params.mapping(tree, "download").get("source", ""),
+        "caption": competition_report.caption_of(corpus) if corpus else "",
+        "trouble": "",
+        "lacking": lacking,
+        "audio": params.section(tree, "report", Report).audio,
+        "provenance": provenance(layout, tree, rows, corpus),
+        "changes": changes.changes(ledger.read(layout.ledger)),
+        "groups": groups(layout, rows),
+        "runs": {},
+        "lead": None,
+        "clips": [],
+        "media": {},
+        "errors": None,
+        "data": None,
+    }
+
+
+def leader(tree: dict[str, Any], rows: list[Row]) -> Row | None:
+    """Return the run with the best estimate among those that answer what the ensemble does, None without any."""
+    if not rows:
+        return None
+    asked = next((row.question for row in rows if row.run == ENSEMBLE), rows[0].question)
+    return max((row for row in rows if row.question == asked), key=lambda row: row.estimate.value)
+
+
+def groups(layout: Layout, rows: list[Row]) -> list[dict[str, Any]]:
+    """Return the rows of the table, a group for each question, the best estimate first."""
+    scores = read_json(layout.scores) if layout.scores.exists() else {}
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: -row.estimate.value):
+        score = scores.get(row.run, {})
+        line = {name: getattr(row, name) for name in Row.__dataclass_fields__}
+        line |= {"estimate": vars(row.estimate)}
+        line |= {
+            name: vars(of) if of else None for name, of in (("test", row.test), ("unheard_recall", row.unheard_recall))
+        }
+        line |= {part: score.get(part) for part in ("private", "public")}
+        found.setdefault((row.question, row.judge), []).append(line)
+    return [
+        {"question": question, "judge": judge, "figure": FIGURES[judge], "rows": lines}
+        for (question, judge), lines in found.items()
+    ]
+
+
+def standing(layout: Layout, rows: list[Row], lead: Row, settings: Report, task: Task) -> dict[str, Any]:
+    """Return the points of the first chart, and the lines that they are measured by: the leaderboard's, where the runs
+    answer the competition's question, and what the runs' authors reported of its private part."""
+    scores = read_json(layout.scores) if layout.scores.exists() else {}
+    points, intervals = [], []
+    for row in _best_first(rows, lead):
+        if row.question == lead.question:
+            kinds = {"estimate": row.estimate.value, "selected": row.selected}
+            kinds |= {part: scores.get(row.run, {}).get(part) for part in ("private", "public")}
+            kinds["reported"] = reported(row.reported)
+            if row.test and not kinds["private"]:
+                kinds["held out"] = row.test.value
+            points += [{"run": row.run, "kind": kind, "value": value} for kind, value in kinds.items() if value]
+            intervals.append({"run": row.run, "low": row.estimate.low, "high": row.estimate.high})
+    lines = settings.leaderboard if task.is_submitted else {}
+    return {
+        "points": points,
+        "intervals": intervals,
+        "lines": [
+            {"name": name, "value": value, "side": "right" if value == max(lines.values()) else "left"}
+            for name, value in lines.items()
+        ],
+    }
+
+
+def reported(text: str) -> float | None:
+    """Return the private score that a run's `reported` tells, None where it tells none."""
+    found = re.search(r"private (0\.\d+)", text)
+    return float(found[1]) if found else None
+
+
+def failures(
+    tree: dict[str, Any],
+    corpus: Corpus,
+    evidences: dict[str, Evidence | None],
+    lead: Row,
+    together: list[Evidence],
+    book: ClipBook,
+) -> dict[str, Any] | None:
+    """Return where the leading run fails, each clip with what all runs of its question say of it."""
+    evidence = evidences[lead.run]
+    if evidence is None:
+        return None
+    same = [each for each in together if each.labels == evidence.labels]
+    finest = next((each for each in same if len(each.fine.labels) > len(evidence.labels)), evidence)
+    found = suspects.find(finest, corpus, run_page.task_of(tree, finest.run), SUSPECTS)
+    labelled = int(((corpus.rows["part"] == "train") & corpus.rows["noise_source"].isna()).sum())
+    return {
+        "run": lead.run,
+        "clips": len(evidence.rows),
+        "wrong": int(evidence.wrong.sum()),
+        "labelled": labelled,
+        "tags": evidence.decided is None,
+        "worst": errors.worst(evidence, book, same),
+        "suspects": [{**each, "clip": book.carry(int(finest.rows[each["place"]]), same)} for each in found],
+        "suspects_run": finest.run,
+        "passing": errors.passing(evidence, corpus, book, same),
+        "speakers": errors.speakers(evidence, book, same),
+        "torn": errors.torn(evidence, book, same),
+    }
+
+
+def data(
+    layout: Layout, tree: dict[str, Any], corpus: Corpus, task: Task, lead: Row | None, book: ClipBook
+) -> dict[str, Any]:
+    """Return what the data looked like, to a run that answers `task`."""
+    target = target_of(corpus, task.model_copy(update={"vocabulary": "commands"}))
+    name = next(run for run in [lead.run if lead else "", *runs.names(tree)] if run in runs.names(tree))
+    entry = runs.entry(tree, name)
+    fold = params.folds(tree)[0]
+    told: dict[str, Any] = {
+        "counts": dataset.counts(corpus, target),
+        "quarantine": dataset.quarantine(layout.prepare / "quarantine.csv"),
+        "drift": drift.compare(corpus),
+        "examples": dataset.examples(corpus, target, book),
+        "run": name,
+        "augmented": [],
+        "rebalanced": [],
+    }
+    if task.target == WORD and task.presence is None and fold < corpus.folds:
+        settings = params.validate(entry.get("rebalancing"), Rebalancing, "rebalancing")
+        told["rebalanced"] = dataset.rebalanced(corpus, target, settings, fold)
+    spoken = [each["clip"] for each in told["examples"]]
+    if spoken and book.has_room:
+        row = int(corpus.training_rows(fold)[0])
+        chosen = Augmentation(entry["augmentation"]) if "augmentation" in entry else Augmentation()
+        told["augmented"] = augmented.examples(corpus, row, chosen, fold, book)
+    return told
+
+
+def _first_task(tree: dict[str, Any]) -> Task:
+    return runs.task_of(tree, runs.names(tree)[0])
+
+
+def _best_first(rows: list[Row], lead: Row) -> list[Row]:
+    return sorted(rows, key=lambda row: (row.question != lead.question, -row.estimate.value))
+
+
+def _evidence(layout: Layout, tree: dict[str, Any], corpus: Corpus, run: str) -> Evidence | None:
+    path = layout.submission(run) / JUDGED
+    return read(path, corpus, run_page.task_of(tree, run), run) if path.exists() else None

@@ -1,0 +1,48 @@
+"""Where the shares of the labels in the test set come from: params.yaml, or an estimate from the test clips."""
+
+from pipeline.clips.corpus import Corpus
+from pipeline.examples.target import target_of
+from pipeline.examples.task import Task
+from pipeline.files import read_json
+from pipeline.layout import Layout
+from pipeline.scoring import prior
+from pipeline.scoring.decision import Prior, Rule
+from pipeline.scoring.nested import OutOfFold
+from pipeline.scoring.prior import EstimatedPrior
+from pipeline.scoring.probabilities import Probabilities
+from pipeline.scoring.truth import truth_of
+
+ESTIMATED = "estimated"
+
+
+def settle(
+    rule: Rule, corpus: Corpus, out_of_fold: OutOfFold, test: Probabilities
+) -> tuple[Rule, EstimatedPrior | None]:
+    """Return the rule with shares: where it asks for an estimate, those that a run's tables tell, and the estimate.
+
+    Raises PipelineError as `prior.estimate`.
+    """
+    if rule.prior != ESTIMATED:
+        return rule, None
+    commands = corpus.vocabulary.commands
+    judged = out_of_fold.nested_table().to_submission_labels(commands)
+    truth = truth_of(corpus, "out_of_fold", out_of_fold.table, target_of(corpus, Task()))
+    found = prior.estimate(judged, truth, out_of_fold.speakers, test.to_submission_labels(commands))
+    return with_shares(rule, found), found
+
+
+def with_shares(rule: Rule, found: EstimatedPrior) -> Rule:
+    """Return the rule with the shares that were found."""
+    return rule.model_copy(update={"prior": found.as_prior()})
+
+
+def expected(layout: Layout, asked: Prior, run: str) -> Prior:
+    """Return the prior of a run's submission: the estimate that is in its metrics.json, if one is asked for.
+
+    `uniform` where the run has none yet.
+    """
+    if asked != ESTIMATED:
+        return asked
+    path = layout.submission(run) / "metrics.json"
+    found: Prior = read_json(path).get("prior", "uniform") if path.exists() else "uniform"
+    return found

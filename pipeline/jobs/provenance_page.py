@@ -1,0 +1,60 @@
+"""What it cost and how to get it again: the graph with its times, versions, commit, hashes, machine."""
+
+from typing import Any
+
+from pipeline import params, runs
+from pipeline.clips.corpus import Corpus
+from pipeline.files import read_json
+from pipeline.layout import Layout
+from pipeline.reporting.comparison import Row
+from pipeline.reporting.page import machine
+
+
+def provenance(layout: Layout, tree: dict[str, Any], rows: list[Row], corpus: Corpus | None) -> dict[str, Any]:
+    """Return the last part of the page."""
+    made = {row.run: read_json(layout.submission(row.run) / "metrics.json").get("provenance") or {} for row in rows}
+    commits = list(dict.fromkeys(each["commit"] for each in made.values() if each.get("commit")))
+    names = runs.names(tree)
+    return {
+        "graph": graph(layout, tree, names),
+        "seed": params.seed(tree),
+        "folds": params.folds(tree),
+        "commits": commits,
+        "corpus": corpus.fingerprint if corpus else "",
+        "libraries": corpus.description["libraries"] if corpus else {},
+        "versions": machine.versions(),
+        "machine": machine.described(),
+        "submissions": [
+            {"run": run, "sha256": each["sha256"], "params": each["params"], "commit": each["commit"]}
+            for run, each in made.items()
+            if each.get("sha256")
+        ],
+        "params": params.digest(tree),
+        "points": [
+            {"run": row.run, "seconds": row.train_seconds, "value": row.estimate.value, "question": row.question}
+            for row in rows
+            if row.train_seconds
+        ],
+    }
+
+
+def graph(layout: Layout, tree: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
+    """Return the steps of the flow in order: name, how many units of work, and their seconds, where they were taken."""
+    folds = params.folds(tree)
+    students = runs.students(tree)
+    teachers = [name for name in names if name not in students]
+
+    def step(name: str, units: list[tuple[str, str]], told: str = "") -> dict[str, Any]:
+        times = [read_json(path)["seconds"] for run, stage in units if (path := layout.timing(run, stage)).exists()]
+        return {"name": name, "units": len(units), "seconds": sum(times) if times else None, "told": told}
+
+    def of(some: list[str]) -> list[dict[str, Any]]:
+        trained = [(run, f"train-{fold}") for run in some for fold in folds]
+        told = f"{len(some)} run{'s' * (len(some) > 1)} × {len(folds)} fold{'s' * (len(folds) > 1)}"
+        return [step("train", trained, told), step("predict", [(run, "predict") for run in some])]
+
+    flow = [step("download", []), step("prepare", [])]
+    flow += [step("encode", [])] if params.mapping(tree, "encode") else []
+    flow += of(teachers)
+    flow += [step("vote", []), step("pseudo_label", []), *of(students)] if students else []
+    return [*flow, step("decide", [], f"{len(names)}"), step("ensemble", []), step("score", []), step("report", [])]

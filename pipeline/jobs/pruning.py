@@ -1,0 +1,81 @@
+"""What runs and folds left that params.yaml lists no more. Nothing goes that cannot be had again or that Kaggle has."""
+
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline import params, runs
+from pipeline.delivery import ledger
+from pipeline.files import sha256_of
+from pipeline.layout import Layout
+from pipeline.scoring import provenance, scoreboard
+
+# What stages decide and ensemble write into a run's folder.
+PUBLISHED = ("submission.csv", "metrics.json", "confusion.csv", "confusion.png")
+
+
+def remove_outputs(layout: Layout, tree: dict[str, Any]) -> list[Path]:
+    """Remove trainings, probabilities and submissions of runs and folds that are listed no more; return their folders.
+
+    They are outputs of stages, so DVC's cache has them, should they come back. What no stage wrote stays, a
+    submission.csv that was made by hand in submissions/by-hand/.
+    """
+    gone = _unlisted(layout, tree)
+    for folder in gone:
+        shutil.rmtree(folder)
+    for folder in _folders(layout.submissions):
+        if folder.name not in _known(tree) and (folder / "metrics.json").exists():
+            provenance.keep_aside(folder)
+            for name in PUBLISHED:
+                (folder / name).unlink(missing_ok=True)
+            with suppress(OSError):  # what else lies there is not ours
+                folder.rmdir()
+            gone.append(folder)
+    return gone
+
+
+def leftovers(layout: Layout, tree: dict[str, Any]) -> list[Path]:
+    """Return what else such runs left, sorted: unfinished trainings, times, and files under their local score.
+
+    A file that Kaggle has scored is not among them: the ledger tells of it.
+    """
+    known = _known(tree)
+    work = [path for path in _folders(layout.artifacts / "work") if not path.name.startswith(".")]
+    found = [path for path in (*work, *_folders(layout.artifacts / "timing")) if path.name not in known]
+    at_kaggle = {row.sha256 for row in ledger.read(layout.ledger) if row.scoreboard == ledger.KAGGLE}
+    of_runs = {path for run in known for path in scoreboard.kept(layout.submissions, run)}
+    for path in scoreboard.kept(layout.submissions):
+        if path not in of_runs and sha256_of(path) not in at_kaggle:
+            found += [each for each in (path, path.with_suffix(".png")) if each.exists()]
+    return sorted(found)
+
+
+def remove(paths: Sequence[Path]) -> None:
+    """Delete files and folders."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _known(tree: dict[str, Any]) -> set[str]:
+    return {*runs.names(tree), *runs.RESERVED, "encode.fit"}
+
+
+def _unlisted(layout: Layout, tree: dict[str, Any]) -> list[Path]:
+    folds = {str(fold) for fold in params.folds(tree)}
+    gone: list[Path] = []
+    for is_student, listed in ((False, runs.teachers(tree)), (True, runs.students(tree))):
+        paths = layout.run("", is_student)
+        for folder in (paths.trained, paths.probabilities, *([layout.second / "pseudo_label"] if is_student else [])):
+            gone += [path for path in _folders(folder) if path.name not in listed]
+        for run in listed:
+            gone += [path for path in _folders(layout.run(run, is_student).trained) if path.name not in folds]
+    return sorted(gone)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.is_dir())

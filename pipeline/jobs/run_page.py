@@ -1,0 +1,129 @@
+"""What the page tells of a single run: its curves, confusion matrix, calibration, thresholds, parameters, cost."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline import metrics, params, runs, sections
+from pipeline.clips.corpus import Corpus
+from pipeline.errors import PipelineError
+from pipeline.examples.task import Task
+from pipeline.files import read_json
+from pipeline.layout import Layout
+from pipeline.reporting.comparison import Row
+from pipeline.reporting.page import calibration, cells, curves, threshold_curves
+from pipeline.reporting.page.clipbook import ClipBook
+from pipeline.reporting.page.evidence import Evidence
+from pipeline.scoring import decision
+from pipeline.scoring.ensemble import NAME as ENSEMBLE
+
+_TOLD_ELSEWHERE = ("like", "reported")
+
+
+def detail(
+    layout: Layout, tree: dict[str, Any], corpus: Corpus, row: Row, evidence: Evidence | None, book: ClipBook
+) -> dict[str, Any]:
+    """Return what opens below a run's row; parts that its task or its files do not have are absent."""
+    told: dict[str, Any] = {"run": row.run, "question": row.question, "judge": row.judge}
+    figures = read_json(layout.submission(row.run) / "metrics.json")
+    told["note"] = figures.get("estimate_note", "")
+    if row.run != ENSEMBLE:
+        paths = layout.run(row.run, row.round == "student")
+        told["curves"] = curves.read({fold: paths.live(fold) for fold in params.folds(tree)})
+        told["parameters"] = parameters(layout, tree, row.run)
+        told["folds"] = _folds(layout, tree, row.run)
+    else:
+        told["weights"] = figures.get("weights", {})
+    if "parts" in figures:
+        told["parts"] = figures["parts"]
+    if evidence is None:
+        return told
+    points = calibration.reliability(*calibration.outcomes(evidence))
+    told |= {"reliability": points, "calibration_error": calibration.expected_error(points)}
+    told["labels"] = evidence.labels
+    if evidence.decided is None:
+        precisions = metrics.average_precisions(np.asarray(evidence.truth, bool), evidence.values)
+        held = np.asarray(evidence.truth).sum(axis=0)
+        told["precisions"] = [
+            {"label": label, "value": None if np.isnan(value) else float(value), "clips": int(clips)}
+            for label, value, clips in zip(evidence.labels, precisions, held, strict=True)
+        ]
+        return told
+    counts = evidence.counts
+    told["recalls"] = [
+        {"label": label, "value": None if np.isnan(value) else float(value), "clips": int(clips)}
+        for label, value, clips in zip(evidence.labels, metrics.recalls(counts), counts.sum(axis=1), strict=True)
+    ]
+    if len(evidence.labels) <= cells.LARGEST:
+        told |= {"counts": counts.tolist(), "cells": cells.cells(evidence, book)}
+    told["confusions"] = confusions(evidence)
+    if "rule" in figures:
+        told |= {"rule": figures["rule"], "thresholds": _thresholds(tree, corpus, evidence, figures)}
+    return told
+
+
+def confusions(evidence: Evidence, most: int = 10) -> list[dict[str, Any]]:
+    """Return the largest confusions: indices of both labels, clips, and their share of the true label's clips."""
+    counts = evidence.counts
+    of_label = counts.sum(axis=1)
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    found = []
+    for cell in np.argsort(-wrong, axis=None, kind="stable")[:most].tolist():
+        truth, decided = divmod(cell, len(counts))
+        if wrong[truth, decided]:
+            found.append(
+                {"truth": truth, "decided": decided, "clips": int(wrong[truth, decided]), "of": int(of_label[truth])}
+            )
+    return found
+
+
+def parameters(layout: Layout, tree: dict[str, Any], run: str) -> list[list[Any]]:
+    """Return the run's entry as [key, value, whether it differs from the demo's run of that model], the shared section
+    filled in. Without profiles/demo.yaml (in a kernel), or without such a run there, nothing differs.
+    """
+    mine = flat({key: value for key, value in runs.entry(tree, run).items() if key not in _TOLD_ELSEWHERE})
+    path = layout.root / "profiles" / "demo.yaml"
+    demo: dict[str, str] | None = None
+    if path.exists():
+        try:
+            other = params.read(path)
+            names = [run, *runs.names(other)]
+            there = [name for name in names if name in runs.names(other)]
+            like = next(name for name in there if runs.entry(other, name).get("model") == mine.get("model"))
+            demo = flat(runs.entry(other, like))
+        except (PipelineError, StopIteration):
+            demo = None
+    return [[key, value, demo is not None and demo.get(key) != value] for key, value in sorted(mine.items())]
+
+
+def flat(value: Any, at: str = "") -> dict[str, str]:
+    """Return the leaves of nested mappings by their dotted path, as text; a list of plain values is one leaf."""
+    if isinstance(value, dict) and value:
+        return {
+            key: leaf for name, inside in value.items() for key, leaf in flat(inside, f"{at}.{name}".strip(".")).items()
+        }
+    if isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        return {key: leaf for each in value for key, leaf in flat(each, at).items()}
+    return {at: ", ".join(map(str, value)) if isinstance(value, list) else str(value)}
+
+
+def _folds(layout: Layout, tree: dict[str, Any], run: str) -> list[dict[str, Any]]:
+    found = []
+    for fold in params.folds(tree):
+        path = layout.timing(run, f"train-{fold}")
+        if path.exists():
+            found.append({"fold": fold, **read_json(path)})
+    return found
+
+
+def _thresholds(tree: dict[str, Any], corpus: Corpus, evidence: Evidence, figures: dict[str, Any]) -> dict[str, Any]:
+    shares = decision.shares_of(figures["prior"], evidence.labels)  # what was estimated, where that was asked for
+    chosen = figures["thresholds"] if figures["rule"] == "tuned" else {}
+    rng = np.random.default_rng(params.seed(tree))
+    return threshold_curves.curves(evidence, corpus.vocabulary.commands, shares, chosen, rng)
+
+
+def task_of(tree: dict[str, Any], run: str) -> Task:
+    """Return what a run answers, or what its voters do."""
+    return sections.voters(tree, "ensemble")[2] if run == ENSEMBLE else runs.task_of(tree, run)

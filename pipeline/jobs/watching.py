@@ -1,0 +1,86 @@
+"""How the trainings that go on are doing: what they have left on the disk so far."""
+
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+from pipeline import params, runs
+from pipeline.errors import PipelineError
+from pipeline.files import read_json
+from pipeline.layout import Layout
+from pipeline.reporting.page import curves, machine
+
+STILL_S = 30.0  # a training's clock ticks every five seconds; one that has been silent for so long stands still
+
+
+def now(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
+    """Return the machine's load, how many folds are trained, and each training that has begun and not ended.
+
+    A training tells its run and fold, the `epoch` that it has finished of `epochs` (None where the model has none),
+    the `seconds` it took so far, an estimate of those that are `left`, whether it stands still, and its curves.
+    """
+    trainings, done, wanted = [], 0, 0
+    students = runs.students(tree)
+    for run in runs.names(tree):
+        paths = layout.run(run, run in students)
+        for fold in params.folds(tree):
+            wanted += 1
+            begun = [path for path in paths.work(fold).glob("*/seconds.json") if path.parent.suffix != ".deleted"]
+            if begun:
+                newest = max(begun, key=lambda path: path.stat().st_mtime)
+                epochs = epochs_of(layout.params, layout.params.stat().st_mtime_ns, run)
+                trainings.append(_training(run, fold, newest, epochs))
+            elif (paths.model(fold) / "run.json").exists():
+                done += 1
+    return {"load": machine.load(), "done": done, "all": wanted, "trainings": trainings, "version": version(layout)}
+
+
+def version(layout: Layout) -> str:
+    """Return what changes whenever the page would tell something else, its live part aside."""
+    watched = [layout.prepare / "corpus.json", layout.scores, layout.ledger, layout.params]
+    watched += layout.submissions.glob("*/metrics.json")
+    found = [f"{path}:{path.stat().st_mtime_ns}" for path in sorted(watched) if path.exists()]
+    return params.digest(found)[:16]
+
+
+def _training(run: str, fold: int, clock: Path, epochs: int | None) -> dict[str, Any]:
+    seconds, since = float(read_json(clock)["seconds"]), time.time() - clock.stat().st_mtime
+    charts = curves.read({fold: clock.parent / "live"})
+    done = max((point["epoch"] for points in charts.values() for point in points), default=0)
+    logs = sorted((clock.parent / "live").rglob("*.tsv"), key=lambda path: path.stat().st_mtime)
+    still = since > STILL_S
+    left = None
+    if epochs and done and logs and not still:
+        # What it took until the end of the last epoch; the one that goes on has taken some seconds already.
+        then = max(1e-3, seconds - max(0.0, clock.stat().st_mtime - logs[-1].stat().st_mtime))
+        left = max(0.0, then / done * epochs - seconds - since)
+    return {
+        "run": run,
+        "fold": fold,
+        "epoch": done,
+        "epochs": epochs,
+        "seconds": seconds,
+        "left": left,
+        "still": round(since) if still else None,
+        "charts": charts,
+    }
+
+
+@functools.lru_cache(maxsize=256)
+def epochs_of(path: Path, written_ns: int, run: str) -> int | None:
+    """Return how many epochs a run of params.yaml is trained, None for a model without epochs or a bad entry.
+
+    `written_ns` says of which state of the file.
+    """
+    from pipeline.jobs.recipes import read_run, recipes_of  # here: torch takes seconds, and most runs say it
+
+    tree = params.read(path)
+    try:
+        said = runs.entry(tree, run).get("training", {}).get("epochs")
+        if isinstance(said, int):
+            return said
+        training = recipes_of(read_run(tree, run), f"runs.{run}")[0].training
+    except PipelineError:
+        return None
+    return getattr(training, "epochs", None)

@@ -1,0 +1,99 @@
+"""The page as one file of HTML: template, style, scripts, charts and values, complete without a network."""
+
+import base64
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+FOLDER = Path(__file__).parent
+TITLE = "The Speech Commands Report"
+# What the charts need of Vega: one function.
+SNIPPET = "window.vegaEmbed = vegaEmbed;"
+
+
+def render(told: Mapping[str, Any], story: Mapping[str, Any] | None, live: bool = False) -> str:
+    """Return the page; equal content gives equal text.
+
+    `told` is `jobs.paging.content`, `story` its sentences (`story.story`); None where no run is decided yet. A `live`
+    page asks the server that it came from how the training goes on. Nothing of the content is ever markup: the
+    template escapes it, the scripts make text of it, and the policy allows no script but the page's own, and no
+    request.
+    """
+    scripts = [vega(), _text("page.js"), _text("runs.js"), *([_text("live.js")] if live else [])]
+    charts = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("charts/*.json"))}
+    values = {name: value for name, value in told.items() if name not in ("media", "groups", "changes")}
+    blocks = {"told": values, "media": told["media"], "charts": charts}
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"thousands": thousands, "duration": duration, "change": change}
+    return environment.get_template("page.html").render(
+        title=TITLE,
+        policy=policy(scripts, live),
+        style=Markup(_text("page.css")),
+        blocks={name: as_json(value) for name, value in blocks.items()},
+        scripts=[Markup(script) for script in scripts],
+        told=told,
+        story=story,
+        live=live,
+    )
+
+
+def policy(scripts: list[str], live: bool) -> str:
+    """Return the content security policy: the page's own scripts by their hashes; no network, but a live page's own."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
+    )
+    connect = "'self'" if live else "'none'"
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; media-src blob:; "
+        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def as_json(value: Any) -> Markup:
+    """Return JSON that may stand in a script element, whatever the texts in it: `<`, `>` and `&` as escapes."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
+
+
+@functools.cache
+def vega() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script of 0.9 MB: vl-convert carries them and makes it in 2 s."""
+    from vl_convert import javascript_bundle
+
+    return str(javascript_bundle(SNIPPET)).replace("</script", "<\\/script")
+
+
+def thousands(value: float) -> str:
+    """Return a count with commas."""
+    return f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a reader says them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def change(value: float | None) -> str:
+    """Return a difference of scores with its sign."""
+    return "–" if value is None else f"{value:+.5f}".replace("-", "−")
+
+
+def _text(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8").strip()

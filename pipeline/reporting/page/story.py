@@ -1,0 +1,129 @@
+"""The page's sentences: what the figures say, for a reader in a hurry."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from pipeline.reporting.page.render import duration, thousands
+
+DRIFT = 0.2  # distance from which it is told
+
+
+def story(told: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return headlines, the lede, the points in brief, and which marks the first chart has; None without a run."""
+    lead = told["lead"]
+    if lead is None:
+        return None
+    rows = next(group["rows"] for group in told["groups"] if any(row["run"] == lead for row in group["rows"]))
+    row = next(each for each in rows if each["run"] == lead)
+    kinds = {point["kind"] for point in told["standing"]["points"]}
+    count = sum(len(group["rows"]) for group in told["groups"])
+    seconds = [step["seconds"] for step in told["provenance"]["graph"] if step["seconds"]]
+    return {
+        "headline": headline(row),
+        "lede": lede(row, rows, told),
+        "brief": brief(told, lead),
+        "kinds": [kind for kind in ("private", "public", "held out", "reported") if kind in kinds],
+        "runs_head": runs_head(row, rows, count),
+        "errors_head": errors_head(told["errors"]),
+        "data_head": data_head(told["data"]),
+        "cost_head": f"{duration(sum(seconds))} of training and prediction" if seconds else "What it took",
+    }
+
+
+def headline(row: Mapping[str, Any]) -> str:
+    """Return the page's headline: the leading estimate in words."""
+    value = row["estimate"]["value"]
+    if row["judge"] == "map":
+        return f"Mean average precision {value:.3f}, on recordings it never heard"
+    if row["question"] == "word":
+        return f"It understands {100 * value:.0f} of 100 words from voices it never heard"
+    return f"Right {100 * value:.0f} times of 100, on clips it never heard"
+
+
+def runs_head(row: Mapping[str, Any], rows: list[dict[str, Any]], count: int) -> str:
+    """Return the headline of the table; `count` runs answer all questions together."""
+    others = [each for each in rows if each["run"] != row["run"]]
+    if not others:
+        return f"One run: {row['run']}" if count == 1 else f"{count} runs, each with a question of its own"
+    gap = row["estimate"]["value"] - others[0]["estimate"]["value"]
+    return f"{row['run']} leads, {others[0]['run']} follows {gap:.3f} behind"
+
+
+def lede(row: Mapping[str, Any], rows: list[dict[str, Any]], told: Mapping[str, Any]) -> list[str]:
+    """Return the first paragraphs; names in them are escaped."""
+    estimate, figure = row["estimate"], "a mean average precision" if row["judge"] == "map" else "an accuracy"
+    interval = "" if row["judge"] == "map" else f" (95 % interval {estimate['low']:.3f} to {estimate['high']:.3f})"
+    start = f"Of {len(rows)} runs, " if len(rows) > 1 else "The run "
+    verb = "comes first, with" if len(rows) > 1 else "has"
+    first = Markup("{}<b>{}</b> {} {} of {:.3f}{}. ").format(
+        start, row["run"], verb, figure, estimate["value"], interval
+    )
+    first += (
+        f"That is an estimate from {thousands(estimate['clips'])} clips out of fold, each judged by choices that were "
+        "made without it and its speaker."
+    )
+    second = [f"By the final choices, which have seen these clips, the figure would be {row['selected']:.3f}."]
+    others = [each for each in rows if each["run"] != row["run"]]
+    if others:
+        second.append(f"{others[0]['run']} comes next, with {others[0]['estimate']['value']:.3f}.")
+    if row["private"] is not None:
+        public = f", {row['public']:.5f} public" if row["public"] is not None else ""
+        second.append(f"On the test clips it has {row['private']:.5f} private{public}.")
+        if row["private"] < estimate["low"]:
+            second.append("That is less than the interval promised: the test clips are other than the training clips.")
+    elif row["test"]:
+        second.append(f"On clips held out from all choices it has {row['test']['value']:.3f}.")
+    if told["caption"]:
+        second.append("The speech is synthetic, so none of this says anything of the leaderboard.")
+    return [first, " ".join(second)]
+
+
+def brief(told: Mapping[str, Any], lead: str) -> list[dict[str, str]]:
+    """Return short findings, with the place on the page that shows each."""
+    items: list[dict[str, str]] = []
+    run, errors, data = told["runs"][lead], told["errors"], told["data"]
+    if run.get("confusions"):
+        worst = max(run["confusions"], key=lambda each: (each["clips"], each["clips"] / each["of"]))
+        labels = run["labels"]
+        text = (
+            f"Its worst confusion: {labels[worst['truth']]} taken for {labels[worst['decided']]}, "
+            f"{worst['clips']} of {worst['of']}. Hear them."
+        )
+        cell = f"{worst['truth']},{worst['decided']}" if run.get("cells") else ""
+        items.append({"text": text, "cell": cell, "href": "#runs"})
+    known = [each for each in run.get("recalls") or run.get("precisions") or [] if each["value"] is not None]
+    if known:
+        weak = min(known, key=lambda each: each["value"])
+        what = "recall" if run.get("recalls") else "average precision"
+        items.append({"text": f"Weakest label: {weak['label']}, {what} {weak['value']:.2f}."})
+    if "calibration_error" in run:
+        items.append({"text": f"Its probabilities are off by {run['calibration_error']:.3f} on average."})
+    if errors and errors["suspects"]:
+        found = len(errors["suspects"])
+        items.append({"text": f"{found} training labels look wrong.", "href": "#errors"})
+    shifted = [each for each in (data or {}).get("drift", []) if each["distance"] > DRIFT]
+    if shifted:
+        names = ", ".join(f"{each['title'].lower()} ({each['distance']:.2f})" for each in shifted)
+        items.append({"text": f"Test clips differ from training clips: {names}.", "href": "#data"})
+    return [{"cell": "", "href": "", **item} for item in items]
+
+
+def errors_head(errors: Mapping[str, Any] | None) -> str:
+    """Return the headline of the errors."""
+    if not errors:
+        return "Where it fails"
+    what = "recordings with a label on the wrong side" if errors["tags"] else "clips wrong"
+    return f"{thousands(errors['wrong'])} of {thousands(errors['clips'])} {what}"
+
+
+def data_head(data: Mapping[str, Any] | None) -> str:
+    """Return the headline of the data."""
+    if not data:
+        return "What there is to learn from"
+    clips = sum(data["counts"]["clips"])
+    worst = max(data["drift"], key=lambda each: each["distance"], default=None)
+    if worst and worst["distance"] > DRIFT:
+        return f"{thousands(clips)} clips to learn from, and a test that sounds different"
+    return f"{thousands(clips)} clips to learn from"

@@ -1,0 +1,49 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from pipeline.listening.spotting import Smoothing, Spotter, Spotting, steps_of_detections
+
+LABELS = ["no", "silence", "yes"]
+
+
+def steps(*yes: float) -> np.ndarray:
+    return np.array([[0.0, 1 - value, value] for value in yes], np.float32)
+
+
+def spotter(**settings: float) -> Spotter:
+    return Spotter(LABELS, ["yes", "no"], 0.1, Spotting(**{"threshold": 0.6, "smoothing_ms": 0, **settings}))
+
+
+def test_a_word_is_said_once_and_again_after_its_rest() -> None:
+    found = spotter(refractory_ms=300).push(steps(0, 0.7, 0.9, 0.9, 0.9, 0.2, 0.8))
+    assert [(one.time_s, one.label) for one in found] == [(0.1, "yes"), (0.4, "yes")]
+    assert found[1].probability == pytest.approx(0.9)
+
+
+def test_smoothing_asks_for_more_than_one_step_and_tells_the_middle_of_them() -> None:
+    found = spotter(smoothing_ms=300).push(steps(0, 0, 0.9, 0, 0, 0.9, 0.9, 0.9))
+    assert [one.time_s for one in found] == [0.6]  # the three steps at 0.5, 0.6 and 0.7 s
+    assert not spotter(smoothing_ms=300).push(steps(0.9, 0.8))  # no more has been heard yet
+
+
+def test_blocks_make_no_difference() -> None:
+    values = np.random.default_rng(1).dirichlet([1, 1, 1], 400).astype(np.float32)
+    settings = {"threshold": 0.5, "smoothing_ms": 250, "refractory_ms": 700}
+    whole = spotter(**settings).push(values)
+    piecewise = spotter(**settings)
+    cuts = [0, 1, 1, 2, 50, 57, 300, 400]
+    assert len(whole) > 10
+    assert [one for start, end in itertools.pairwise(cuts) for one in piecewise.push(values[start:end])] == whole
+    smoothing = Smoothing(3, 4)
+    parts = [smoothing.push(part) for part in np.array_split(values, 17)]
+    np.testing.assert_array_equal(np.concatenate(parts), Smoothing(3, 4).push(values))
+
+
+def test_steps_rest_after_each_detection() -> None:
+    best = np.array([0.9, 0.9, 0.1, 0.9, 0.9, 0.9], np.float32)
+    assert steps_of_detections(best, 0.5, 0) == [0, 1, 3, 4, 5]
+    assert steps_of_detections(best, 0.5, 3) == [0, 3]
+    assert steps_of_detections(best, 0.5, 3, free=1) == [1, 4]
+    assert steps_of_detections(best, 0.95, 3) == []

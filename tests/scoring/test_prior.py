@@ -1,0 +1,77 @@
+"""The shares of labels among clips whose labels nobody tells."""
+
+import numpy as np
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.scoring import prior
+from pipeline.scoring.probabilities import Probabilities
+
+LABELS = ["yes", "no", "unknown", "silence"]
+SHARES = np.array([0.1, 0.15, 0.6, 0.15])
+
+
+def heard(shares, clips, seed, sharper=1.0, trained=(0.4, 0.3, 0.2, 0.1), mistaken=0.0):
+    """What a net says of clips of which each label has its share; truth and speakers.
+
+    The net learnt from labels as frequent as `trained`, and is `sharper` times too sure. Of the share `mistaken` of
+    unknown it hears a "yes".
+    """
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(4, clips, p=shares)
+    sounds = np.where((truth == 2) & (rng.random(clips) < mistaken), 0, truth)
+    evidence = rng.normal(0, 1, (clips, 4))
+    evidence[np.arange(clips), sounds] += 2.0
+    logits = (2.0 * evidence + np.log(trained)) * sharper
+    values = np.exp(logits - logits.max(axis=1, keepdims=True))
+    names = [f"{seed}-{clip}" for clip in range(clips)]
+    table = Probabilities(names, LABELS, values / values.sum(axis=1, keepdims=True))
+    return table, truth, [str(clip // 5) for clip in range(clips)]
+
+
+@pytest.mark.parametrize("sharper", [0.5, 1.0, 3.0])
+def test_the_shares_are_found_whatever_the_net_learnt_from_and_however_sure_it_is(sharper):
+    judged, truth, speakers = heard(np.full(4, 0.25), 2000, 0, sharper)
+    test = heard(SHARES, 4000, 1, sharper)[0]
+    found = prior.estimate(judged, truth, speakers, test, resamples=0)
+    assert found.shares == pytest.approx(SHARES, abs=0.03)
+    assert found.by_confusion == pytest.approx(SHARES, abs=0.03)
+    assert found.shares.sum() == pytest.approx(1)
+    assert (found.low == found.shares).all()
+
+
+def test_the_interval_covers_and_nothing_is_noted_of_clips_that_sound_alike():
+    covered = []
+    for seed in range(4):
+        judged, truth, speakers = heard(np.full(4, 0.25), 600, 10 + seed)
+        found = prior.estimate(judged, truth, speakers, heard(SHARES, 800, 20 + seed)[0], resamples=40)
+        covered += ((found.low <= SHARES) & (found.high >= SHARES)).tolist()
+        assert found.note == ""
+    assert np.mean(covered) >= 0.8
+    assert (found.high - found.low).max() < 0.15
+    assert found.report().startswith("Estimated shares of the test set (95 %): yes 0.")
+
+
+def test_clips_of_unknown_truth_and_labels_without_clips_have_no_part():
+    judged, truth, speakers = heard(np.array([0.3, 0.3, 0.4, 0.0]), 1000, 0)
+    test = heard(np.array([0.2, 0.2, 0.6, 0.0]), 1000, 1)[0]
+    found = prior.estimate(judged, np.where(np.arange(1000) < 900, truth, -1), speakers, test, resamples=0)
+    assert found.shares[3] == 0
+    assert found.as_prior()["unknown"] == pytest.approx(0.6, abs=0.06)
+    assert sum(found.as_prior().values()) == pytest.approx(1, abs=1e-4)
+    nobody = test.select(np.arange(0))
+    for truths, clips in ((np.full(1000, -1), test), (truth, nobody)):
+        with pytest.raises(PipelineError, match=r"decide\.prior: estimated needs .*; there are none"):
+            prior.estimate(judged, truths, speakers, clips)
+
+
+def test_expectation_maximisation_finds_the_shares_of_certain_clips():
+    shares = prior.expectation_maximisation(np.eye(3), np.array([500.0, 300.0, 200.0]))
+    assert shares == pytest.approx([0.5, 0.3, 0.2], abs=1e-3)
+
+
+def test_told_are_shares_by_label():
+    judged, truth, speakers = heard(np.full(4, 0.25), 300, 0)
+    told = prior.estimate(judged, truth, speakers, heard(SHARES, 300, 1)[0], resamples=3).told()
+    assert set(told) == {"shares", "low", "high", "by_confusion", "note"}
+    assert list(told["low"]) == LABELS

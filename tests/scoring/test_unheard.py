@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from pipeline.clips.corpus import Corpus, CorpusWriter
+from pipeline.clips.noise import Noise
+from pipeline.scoring import unheard
+
+# word, fold, noise source
+CLIPS = [
+    *(("yes", number % 2, None) for number in range(4)),
+    *(("cat", number % 2, None) for number in range(8)),  # kept from fold 0
+    *(("dog", number % 2, None) for number in range(8)),  # kept from fold 1
+    *(("_silence_", 0, source) for source in ("rain", "rain+rain", "hum", "rain+hum", "digital")),
+    *(("_silence_", 1, source) for source in ("hum", "rain")),
+]
+YES, UNKNOWN, SILENCE = range(3)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Rain judges fold 0 alone; the hum's stretches judge both."""
+    folder = tmp_path_factory.mktemp("prepare")
+    with CorpusWriter(folder) as writer:
+        for number, (word, _, source) in enumerate(CLIPS):
+            about = {"word": word, "speaker": str(number // 2), "noise_source": source}
+            writer.add(np.zeros(16_000, np.int16), clip=str(number), part="train", **about)
+        for name, fold in (("rain", 0), ("hum", 0), ("hum", 1)):
+            writer.add_noise(Noise(name, np.ones(100, np.int16)), fold)
+        folds = np.array([fold for _, fold, _ in CLIPS])
+        writer.finish(
+            np.full(len(CLIPS), "train"),
+            folds,
+            source="demo",
+            seed=1,
+            commands=("yes",),
+            unheard=[["cat"], ["dog"]],
+        )
+    return Corpus.open(folder)
+
+
+def judged(corpus, wrong=()):
+    """The figures where all clips but these are recognised."""
+    rows = np.arange(len(CLIPS))
+    truth = np.array([{"yes": YES, "_silence_": SILENCE}.get(word, UNKNOWN) for word, *_ in CLIPS])
+    decided = np.where(np.isin(rows, wrong), YES, truth)
+    return unheard.describe(corpus, rows, truth, decided, corpus.rows["speaker"].tolist())
+
+
+def test_the_nets_of_a_fold_learn_none_of_its_words(corpus):
+    words = corpus.rows["word"].to_numpy()
+    for fold, kept in ((0, "cat"), (1, "dog")):
+        assert kept not in words[corpus.training_rows(fold)]
+        assert kept in words[corpus.judged_rows(fold)]
+
+
+def test_recall_is_of_words_and_noises_that_the_fold_s_nets_never_heard(corpus):
+    figures = judged(corpus)
+    assert (figures["unheard_recall"], figures["unheard_clips"], figures["unheard_words"]) == (1.0, 8, 2)
+    # The rain alone: of fold 1 nets have heard it, and of the hum each fold heard a stretch.
+    assert (figures["unheard_noise_recall"], figures["unheard_noise_clips"]) == (1.0, 2)
+    cats = [number for number, (word, fold, _) in enumerate(CLIPS) if (word, fold) == ("cat", 0)]
+    assert judged(corpus, wrong=cats[:2])["unheard_recall"] == 6 / 8
+    heard = [number for number, (word, fold, _) in enumerate(CLIPS) if (word, fold) == ("cat", 1)]
+    assert judged(corpus, wrong=heard) == figures
+
+
+def test_words_that_all_fail_together_widen_the_interval(corpus):
+    of_cat = [number for number, (word, fold, _) in enumerate(CLIPS) if (word, fold) == ("cat", 0)]
+    of_both = of_cat[:2] + [number for number, (word, fold, _) in enumerate(CLIPS) if (word, fold) == ("dog", 1)][:2]
+    widths = []
+    for wrong in (of_cat, of_both):
+        figures = judged(corpus, wrong)
+        assert figures["unheard_recall_low"] < 0.5 < figures["unheard_recall_high"]
+        widths.append(figures["unheard_recall_high"] - figures["unheard_recall_low"])
+    assert widths[0] > widths[1]
+
+
+def test_nothing_is_told_of_what_all_nets_have_heard(corpus):
+    rows = np.arange(4)
+    assert unheard.describe(corpus, rows, np.full(4, YES), np.full(4, YES), ["a"] * 4) == {}

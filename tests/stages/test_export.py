@@ -1,0 +1,152 @@
+"""Exporting: what the files hold, that they are the trained net, and what is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import onnxruntime
+import pytest
+import soundfile
+import torch
+
+from pipeline import models
+from pipeline.clips.corpus import Corpus
+from pipeline.errors import PipelineError
+from pipeline.examples.training_data import Examples
+from pipeline.files import read_json, write_json
+from pipeline.jobs import exporting
+from pipeline.jobs.judging_exports import Exported
+from pipeline.layout import Layout
+from pipeline.listening.spotting import Spotting
+from pipeline.scoring.probabilities import Probabilities
+from pipeline.stages import export, listen, predict
+
+STREAM = {"channels": [4], "hidden": 8, "layers": 1, "num_mel_bins": 16, "streaming": True, "bidirectional": False}
+
+
+def copied(finished, root):
+    layout = Layout(root)
+    root.mkdir(exist_ok=True)
+    shutil.copy(finished.layout.params, layout.params)
+    shutil.copytree(finished.layout.prepare, layout.prepare)
+    shutil.copytree(finished.layout.run("ast").trained, layout.run("ast").trained)
+    return layout
+
+
+@pytest.fixture(scope="module")
+def layout(finished, tmp_path_factory):
+    """A project whose run `ast` is trained and exported; its run `stream` is a streaming net that learnt nothing."""
+    layout = copied(finished, tmp_path_factory.mktemp("export") / "project")
+    tree = finished.params
+    tree["runs"]["stream"] = {"model": "lstm", "parameters": STREAM}
+    write_json(layout.params, tree)  # JSON is YAML
+    corpus = Corpus.open(layout.prepare)
+    about = read_json(layout.run("ast").model(0) / "run.json")
+    torch.manual_seed(5)
+    lstm = models.find("lstm")
+    labels = about["labels"]
+    rows = corpus.training_rows(0)
+    examples = Examples(corpus.samples, rows, np.zeros(len(rows), np.int64))
+    net = lstm.build(lstm.Params(**STREAM), lstm.Training(), labels, examples, layout.root)
+    folder = layout.run("stream").model(0)
+    folder.mkdir(parents=True)
+    net.save(folder)
+    write_json(folder / "run.json", {**about, "run": "stream", "model": "lstm"})
+    export.main(layout, "ast", int8=True)
+    return layout
+
+
+def test_the_file_is_the_trained_net_from_samples_to_probabilities(layout, finished):
+    """By onnxruntime alone, as a program of somebody else would run it."""
+    session = onnxruntime.InferenceSession(str(layout.export("ast") / "ast.onnx"))
+    told = session.get_modelmeta().custom_metadata_map
+    labels = json.loads(told["labels"])
+    expected = Probabilities.read(finished.layout.run("ast").probabilities / "out_of_fold.parquet")
+    assert labels == expected.labels
+    assert json.loads(told["sample_rate_hz"]) == json.loads(told["samples"]) == 16_000
+    assert json.loads(told["provenance"])["corpus"] == expected.corpus
+    assert "unknown" not in json.loads(told["commands"])
+    (given,) = session.get_inputs()
+    assert (given.name, given.shape[1]) == ("samples", 16_000)
+    corpus = Corpus.open(layout.prepare)
+    samples = corpus.samples(corpus.judged_rows(0)).astype(np.float32) / 32_768
+    for part in (slice(None), slice(0, 1)):
+        (values,) = session.run(None, {"samples": samples[part]})
+        assert np.abs(values - expected.values[part]).max() < 1e-5
+
+
+def test_the_report_tells_of_both_files_and_int8_is_smaller(layout):
+    report = read_json(layout.export("ast") / "report.json")
+    whole, small = (Exported(**file) for file in report["files"])
+    for each in (whole, small):
+        assert (layout.export("ast") / each.file).stat().st_size == each.bytes
+        assert 0 < each.median_ms <= each.p99_ms
+        assert 0 <= each.low <= each.figure <= each.high <= 1
+    assert (whole.agreement, whole.farthest < 1e-5) == (1, True)
+    assert small.agreement > 0.8
+    assert small.file == "ast.int8.onnx"
+    told = onnxruntime.InferenceSession(str(layout.export("ast") / small.file)).get_modelmeta().custom_metadata_map
+    assert json.loads(told["precision"]) == "int8"
+
+
+def test_predict_by_onnxruntime_gives_the_same_labels(layout, finished, tmp_path):
+    twin = copied(finished, tmp_path / "twin")
+    tree = finished.params
+    tree["runs"]["ast"]["engine"] = "onnx"
+    write_json(twin.params, tree)
+    predict.main(twin, "ast")
+    for name in ("out_of_fold", "test"):
+        ours, torchs = (
+            Probabilities.read(each.run("ast").probabilities / f"{name}.parquet") for each in (twin, finished.layout)
+        )
+        assert ours.clips == torchs.clips
+        assert np.abs(ours.values - torchs.values).max() < 1e-5
+        assert (ours.values.argmax(axis=1) == torchs.values.argmax(axis=1)).all()
+
+
+def test_a_file_that_is_not_the_trained_net_is_not_published(layout, monkeypatch):
+    before = {path.name: path.stat().st_mtime_ns for path in layout.export("ast").iterdir()}
+    monkeypatch.setattr(exporting, "FARTHEST", -1.0)
+    with pytest.raises(PipelineError, match=r"ast\.onnx is not the trained net of 'ast'.*Nothing was written"):
+        export.main(layout, "ast")
+    assert {path.name: path.stat().st_mtime_ns for path in layout.export("ast").iterdir()} == before
+
+
+def test_what_cannot_be_exported_says_why(layout):
+    with pytest.raises(PipelineError, match=r"'ast' cannot stream: its model, ast, reads a second as a whole"):
+        export.main(layout, "ast", streaming=True)
+    with pytest.raises(PipelineError, match="lists no run 'nobody'"):
+        export.main(layout, "nobody")
+    with pytest.raises(PipelineError, match="'wav2vec2' is not trained"):
+        export.main(layout, "wav2vec2")
+
+
+def test_a_streaming_net_is_exported_and_listens(layout, tmp_path, capsys):
+    export.main(layout, "stream", streaming=True)
+    whole, stream = (Exported(**file) for file in read_json(layout.export("stream") / "report.json")["files"])
+    assert stream.farthest < 1e-5
+    assert stream.median_ms < whole.median_ms
+    assert 0 <= stream.agreement <= 1
+    corpus = Corpus.open(layout.prepare)
+    clips = corpus.samples(corpus.judged_rows(0)[:20]).reshape(-1)
+    soundfile.write(tmp_path / "words.wav", np.stack([clips] * 8, axis=1), 16_000)
+    for model in ("stream/stream.streaming.onnx", "ast/ast.onnx"):
+        capsys.readouterr()
+        for _ in range(2):
+            listen.main(layout, tmp_path / "words.wav", None, None, layout.export(model), Spotting(threshold=0.05))
+        lines = [line for line in capsys.readouterr().out.splitlines() if "words.wav" not in line]
+        assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
+        assert len(lines) > 4
+
+
+def test_words_in_noise_are_counted_at_given_numbers_of_false_alarms(layout, capsys):
+    listen.measure(layout, "ast", None, Spotting(smoothing_ms=200), hop_ms=200, hours=0.01)
+    told = read_json(layout.listening("ast") / "measure.json")
+    assert [each["snr_db"] for each in told["measured"]] == [20, 10, 5]
+    assert told["engine"] == "onnxruntime, float32"
+    for each in told["measured"]:
+        assert max(point["detection_rate"] for point in each["points"]) > 0
+        assert [figure["alarms_per_hour"] for figure in each["figures"]] == [1, 5]
+        assert each["words"] > 10
+    assert (layout.listening("ast") / "curve.png").stat().st_size > 10_000
+    assert "20 dB" in capsys.readouterr().out

@@ -1,0 +1,257 @@
+"""The page of a small judged competition, whose clips have hostile names: its text, and the page in a real browser."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from pipeline.clips.corpus import Corpus
+from pipeline.scoring.probabilities import Probabilities
+from pipeline.stages import decide, ensemble, report, score
+from tests.browser import Browser
+from tests.stages.conftest import JudgedProject
+
+SCRIPT = "</script><script>window.hacked = 1</script>"
+IMAGE = '"><img src=x onerror="window.hacked = 1">'
+RIGHT_TO_LEFT = "‮שלום‬ 'quoted\" & <b>"
+LONG = "x" * 300
+SPEAKERS = [SCRIPT, IMAGE, RIGHT_TO_LEFT, LONG]
+CURVE = "step\tloss\n1\t2.5\n2\t1.25\n3\t0.9\n"
+
+
+def made_hostile(project: JudgedProject) -> None:
+    """Give clips sound, speakers and unknown words hostile names, a run a hostile claim, and each run its curves."""
+    folder = project.layout.prepare
+    rows = parquet.read_table(folder / "rows.parquet").to_pandas()
+    judged = np.flatnonzero(rows["split"] == "validation")
+    renamed = {rows["clip"][row]: f"{name}_{rows['clip'][row]}" for row, name in zip(judged, SPEAKERS, strict=False)}
+    rows["clip"] = rows["clip"].replace(renamed)
+    rows.loc[judged, "speaker"] = [SPEAKERS[number % 4] for number in range(len(judged))]
+    rows.loc[rows["word"] == "dog", "word"] = SCRIPT
+    schema = parquet.read_schema(folder / "rows.parquet")
+    parquet.write_table(pyarrow.Table.from_pandas(rows, schema, preserve_index=False), folder / "rows.parquet")
+    about = json.loads((folder / "corpus.json").read_text())
+    about["words"] = [SCRIPT if word == "dog" else word for word in about["words"]]
+    (folder / "corpus.json").write_text(json.dumps(about))
+    sound = np.random.default_rng(0).normal(0, 3000, (len(rows), 16_000)).astype(np.int16)
+    clips = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(sound.ravel()), 16_000)
+    with pyarrow.ipc.new_stream(str(folder / "audio.arrow"), pyarrow.schema([("samples", clips.type)])) as stream:
+        for start in range(0, len(rows), 1000):
+            stream.write_batch(pyarrow.record_batch([clips[start : start + 1000]], names=["samples"]))
+    project.configure(runs={**project.params["runs"], "ast": {"model": "ast", "reported": f"private 0.85727 {SCRIPT}"}})
+    for run in project.params["runs"]:
+        path = project.probabilities(run) / "out_of_fold.parquet"
+        table = Probabilities.read(path)
+        named = [renamed.get(clip, clip) for clip in table.clips]
+        labels = [SCRIPT if label == "dog" else label for label in table.labels]
+        # So that all runs are wrong about the same clips.
+        misheard = np.array([clip.endswith("_0.wav") for clip in table.clips])
+        values = np.where(misheard[:, None], np.roll(table.values, 1, axis=1), table.values)
+        Probabilities(named, labels, values, run, table.corpus).write(path)
+        for name in ("holdout", "test"):
+            other = Probabilities.read(project.probabilities(run) / f"{name}.parquet")
+            Probabilities(other.clips, labels, other.values, run, other.corpus).write(
+                project.probabilities(run) / f"{name}.parquet"
+            )
+        for part in ("train", "validation"):
+            curve = project.layout.run(run).live(0) / "plots" / "metrics" / part / "loss.tsv"
+            curve.parent.mkdir(parents=True)
+            curve.write_text(CURVE)
+    project.corpus = Corpus.open(folder)
+    pandas.DataFrame({"part": ["train"], "clip": [IMAGE], "action": ["left out"], "reason": [SCRIPT]}).to_csv(
+        folder / "quarantine.csv", index=False
+    )
+
+
+@pytest.fixture(scope="module")
+def project(judged_template, tmp_path_factory) -> JudgedProject:
+    """The competition, decided, scored and on its page."""
+    project = judged_template.copy(tmp_path_factory.mktemp("report"))
+    made_hostile(project)
+    for run in project.params["runs"]:
+        decide.main(project.layout, run)
+    for stage in (ensemble, score, report):
+        stage.main(project.layout)
+    return project
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    browser = Browser()
+    yield browser
+    browser.driver.quit()
+
+
+@pytest.fixture
+def browser(chromium, project) -> Browser:
+    """The page, just opened from the disk, without a network."""
+    chromium.console()
+    chromium.cdp("Network.enable", {})
+    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+    chromium.cdp("Network.emulateNetworkConditions", offline)
+    chromium.open(project.layout.report)
+    return chromium
+
+
+def content(project: JudgedProject, block: str) -> Any:
+    """Return one of the page's blocks of values."""
+    page = project.layout.report.read_text(encoding="utf-8")
+    found = re.search(rf'<script type="application/json" id="{block}">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def test_the_same_inputs_give_the_same_bytes(project):
+    before = project.layout.report.read_bytes()
+    report.main(project.layout)
+    assert project.layout.report.read_bytes() == before
+
+
+def test_without_audio_the_page_carries_no_sample_and_no_spectrogram(project, tmp_path):
+    assert len(content(project, "media")) > 20
+    assert "UklGR" in project.layout.report.read_text(encoding="utf-8")  # RIFF
+    silent = project.copy(tmp_path)
+    silent.configure(report={"audio": False})
+    report.main(silent.layout)
+    page = silent.layout.report.read_text(encoding="utf-8")
+    assert content(silent, "media") == {}
+    assert "UklGR" not in page
+    assert "iVBORw0KGgo" not in page
+    assert "report.audio" in page
+
+
+def test_as_many_clips_are_carried_as_are_asked_for(project, tmp_path):
+    few = project.copy(tmp_path)
+    few.configure(report={"clips": 5})
+    report.main(few.layout)
+    assert len(content(few, "media")) == 5
+
+
+def test_what_it_tells_is_what_the_stages_say(project):
+    told = content(project, "told")
+    figures = json.loads((project.layout.submission(told["lead"]) / "metrics.json").read_text())
+    run = told["runs"][told["lead"]]
+    assert {each["label"]: round(each["value"], 5) for each in run["recalls"]} == figures["estimate"]["recalls"]
+    assert sum(map(sum, run["counts"])) == figures["estimate"]["clips"]
+    points = {(each["run"], each["kind"]): each["value"] for each in told["standing"]["points"]}
+    assert points[told["lead"], "estimate"] == figures["estimate"]["prior_accuracy"]
+    assert points["ast", "reported"] == 0.85727
+    assert told["runs"]["ast"]["curves"]["loss"][-1] == {"epoch": 3, "value": 0.9, "fold": 0, "part": "validation"}
+    assert told["data"]["quarantine"]["clips"] == 1
+
+
+def test_before_anything_is_made_it_says_so(judged_template, tmp_path, capsys):
+    (tmp_path / "params.yaml").write_bytes(judged_template.layout.params.read_bytes())
+    report.main(type(judged_template.layout)(tmp_path))
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Nothing is decided yet" in page
+    assert "The corpus is not made yet" in page
+
+
+def test_it_opens_from_the_disk_without_a_network_and_draws_all_charts(browser):
+    assert browser.console() == []
+    drawn = browser.ask(
+        "return [...document.querySelectorAll('.chart')].map((each) =>"
+        " [each.dataset.chart || each.dataset.chartIn, each.querySelectorAll('svg path[d], svg line').length])"
+    )
+    assert {name for name, _ in drawn} >= {"standing", "drift", "rebalanced", "reliability", "thresholds", "bars"}
+    assert [name for name, marks in drawn if marks < 3] == []
+    asked = browser.ask("return performance.getEntriesByType('resource').map((each) => each.name.slice(0, 5))")
+    assert set(asked) <= {"data:", "blob:"}
+
+
+def test_hostile_names_stay_text(browser):
+    assert browser.ask("return window.hacked") is None
+    assert browser.ask("return document.querySelectorAll('img[src=x]').length") == 0
+    text = browser.ask("return document.body.textContent")
+    assert all(name in text for name in SPEAKERS)
+    browser.click(".opens[data-run=words]")
+    browser.settle()
+    assert browser.ask("return window.hacked") is None
+
+
+def test_the_table_is_sorted_and_searched(browser):
+    def names():
+        return browser.ask(
+            "return [...document.querySelectorAll('tr.run')].filter((row) => !row.hidden).map((row) => row.id)"
+        )
+
+    before = names()
+    assert len(before) == 3
+    browser.click("th button[data-column='0']")
+    assert names() == sorted(before)
+    assert browser.ask("return document.querySelector('th[aria-sort]').getAttribute('aria-sort')") == "ascending"
+    browser.click("th button[data-column='0']")
+    assert names() == sorted(before, reverse=True)
+    search = "const box = document.querySelector('[type=search]'); box.value = arguments[0]; "
+    browser.ask(search + "box.dispatchEvent(new Event('input'))", "WAV2VEC2")
+    assert names() == ["open-words"]
+    assert browser.ask("return document.querySelector('[role=status]').textContent") == "1 of 3"
+
+
+def test_a_row_opens_and_closes_from_the_keyboard(browser):
+    opens = "const button = document.querySelector('.opens[data-run=ast]'); "
+    browser.ask(opens + "button.focus(); button.click()")
+    browser.settle()
+    assert browser.ask(opens + "return button.getAttribute('aria-expanded')") == "true"
+    inside = opens + "return button.closest('tr').nextSibling"
+    assert browser.ask(inside + ".querySelectorAll('[data-drawn=yes] svg').length") >= 4
+    browser.ask(opens + "button.click()")
+    assert browser.ask(inside + ".hidden")
+
+
+def test_a_cell_of_the_matrix_lists_its_clips_and_shares_can_be_shown(browser, project):
+    told = content(project, "told")
+    run = told["runs"][told["lead"]]
+    cell, clips = next((cell, clips) for cell, clips in run["cells"].items() if len(set(cell.split(","))) == 2)
+    browser.click(f"[data-cell='{cell}'].wrong")
+    heard = browser.ask("return document.querySelector('.heard').textContent")
+    assert all(told["clips"][number]["name"] in heard for number, _ in clips)
+    truth, decided = map(int, cell.split(","))
+    assert f"{run['labels'][truth]} taken for {run['labels'][decided]}" in heard
+    text = f"return document.querySelector(\"button[data-cell='{truth},{truth}']\").textContent"
+    assert browser.ask(text) == str(run["counts"][truth][truth])
+    browser.click(".choice button:last-child")
+    assert browser.ask(text) == str(round(100 * run["counts"][truth][truth] / sum(run["counts"][truth])))
+
+
+def test_a_player_plays(browser):
+    browser.click("[data-clips=worst] .play")
+    browser.wait("return playing && playing.audio.currentTime > 0.1")
+    assert browser.ask("return playing.audio.duration") == pytest.approx(1, abs=0.01)
+    browser.wait("return !playing")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(scheme, browser, project):
+    browser.open(project.layout.report, scheme=scheme)
+    browser.click("[data-cell].wrong")
+    assert browser.findings() == []
+
+
+@pytest.mark.parametrize("width", [400, 900, 1600])
+def test_nothing_is_wider_than_the_window(width, browser, project):
+    browser.open(project.layout.report, width)
+    wider = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
+    assert browser.ask(wider) == 0
+
+
+def test_it_can_be_printed(browser):
+    import base64
+
+    assert base64.b64decode(browser.cdp("Page.printToPDF", {})["data"]).startswith(b"%PDF")
+
+
+def test_a_copy_elsewhere_is_the_same_page(browser, project, tmp_path):
+    """Sent by mail: no file beside it is needed."""
+    shutil.copy(project.layout.report, tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    assert browser.console() == []
+    assert browser.ask("return document.querySelectorAll('svg.marks').length") > 5
