@@ -1,7 +1,6 @@
 """The corpus: every clip decoded once, in a few large files that are mapped into memory.
 
-rows.parquet  one row a clip: clip, part, split, fold, word, speaker, readable, noise_source, recording, tags, and
-              the source's own metadata of it (age, accent, ...), a column each
+rows.parquet  one row a clip: the columns of _ROWS_SCHEMA, and one for each metadatum (age, accent, ...) of the source
 audio.arrow   the clips, in the order of the rows: Arrow stream, fixed-size list of 16,000 int16 samples, or of
               seconds x 128 uint8 where the source has embeddings and no audio
 noise.arrow   stretches of the background recordings: name, fold, samples
@@ -33,7 +32,7 @@ from pipeline.files import read_json, write_json
 # What becomes of a clip. Which clips judge a net is told by `fold`: the fold's own; -1 judges none.
 Split = Literal["train", "validation", "holdout", "test", "synthetic"]
 
-FORMAT = 3
+FORMAT = 4
 FILES = ("rows.parquet", "audio.arrow", "noise.arrow", "corpus.json")
 BATCH_ROWS = 1000  # 32 MB: large enough to read fast, small enough to hold while writing
 
@@ -43,6 +42,7 @@ _NOISE_SCHEMA = pyarrow.schema(
 _ROWS_SCHEMA = pyarrow.schema(
     [
         ("clip", pyarrow.string()),
+        ("source", pyarrow.string()),  # which brought it; none for what was made here: silence, synthetic speech
         ("part", pyarrow.string()),
         ("split", pyarrow.string()),
         ("fold", pyarrow.int64()),
@@ -89,6 +89,7 @@ class CorpusWriter:
         *,
         clip: str,
         part: Part,
+        source: str | None = None,
         split: Split | None = None,
         word: str | None = None,
         speaker: str | None = None,
@@ -115,7 +116,7 @@ class CorpusWriter:
             )
         self._batch[self._filled] = samples
         self._filled += 1
-        values = (clip, part, split, None, word, speaker, readable, noise_source, recording, tags)
+        values = (clip, source, part, split, None, word, speaker, readable, noise_source, recording, tags)
         for name, value in zip(_ROWS_SCHEMA.names, values, strict=True):
             self._columns[name].append(value)
         self._metadata.append(metadata or {})
@@ -180,7 +181,7 @@ class CorpusWriter:
             "dtype": str(self._batch.dtype),
             "shape": list(self._batch.shape[1:]),  # of one clip
             "sample_rate_hz": SAMPLE_RATE_HZ,
-            "counts": clips_by_label(rows, vocabulary),
+            "counts": clips_by_label(rows, vocabulary, source),
             "libraries": {name: version(name) for name in _DECODING_LIBRARIES},
             "fingerprint": self._digest.hexdigest(),
         }

@@ -1,5 +1,6 @@
 """From a source's recordings to rows of the corpus; whatever is not taken as it came gets a line that says so."""
 
+import hashlib
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -27,12 +28,13 @@ class Quarantined:
 
 
 class Intake:
-    """Decodes recordings into `writer`; collects the archive's split lists and the quarantine.
+    """Decodes the recordings of `source` into `writer`; collects the archive's split lists and the quarantine.
 
     A training clip that cannot be read is excluded. A test clip is never lost: it becomes digital silence, marked as
     not readable, and so does one that the sample submission names (`sample`, in its order) but the archive lacks.
     With `whole_noises`, a recording of noise belongs to one fold, else each fold gets a stretch of it.
     With `segments`, a training recording is cut into clips of one second, one after the other, that inherit its labels.
+    With `extra`, clips of other sources follow (`pipeline.clips.extra`), which are refused where they are ones again.
     Names and words are compared with their letters composed; test clips keep the names that `sample` gives them.
     Raises PipelineError if `sample` names a clip twice, or a test clip has a name that no line of a CSV can hold.
     """
@@ -44,8 +46,15 @@ class Intake:
         segments: bool = False,
         folds: int = 1,
         whole_noises: bool = False,
+        source: str | None = None,
+        extra: bool = False,
     ) -> None:
         self._writer = writer
+        self._source = self._own = source
+        self._digests: set[bytes] | None = set() if extra else None  # of the samples of all clips so far
+        self._own_noises = 0
+        self.clips = 0  # written so far
+        self.holds_embeddings = False
         self._segments = segments
         self._folds = folds
         self._whole_noises = whole_noises
@@ -71,7 +80,7 @@ class Intake:
         if isinstance(item, Recording):
             item = self._spelt(item)
         if isinstance(item, Rejected):
-            self.quarantine.append(Quarantined(item.part, item.name, "excluded", item.reason))
+            self.exclude(item, item.reason)
         elif item.name in self._seen[item.part]:
             self._note(item, "excluded", "a second file of this name")
         elif item.part == "test" and self._sample is not None and composed(item.name) not in self._expected:
@@ -83,6 +92,7 @@ class Intake:
             self._add(item, item.embedding)
         else:
             self._seen[item.part].add(item.name)
+            before = self.clips
             try:
                 is_whole = item.is_noise or (self._segments and item.part == "train")
                 decoded = waveform.decode(item.data, waveform.LONGEST_S if is_whole else waveform.LONGEST_CLIP_S)
@@ -99,7 +109,7 @@ class Intake:
                 samples, cut = waveform.fit(decoded.samples)
                 self._add(item, samples)
                 notes = [decoded.note, cut]
-            if any(notes):
+            if any(notes) and (item.is_noise or self.clips > before):
                 self._note(item, "converted", "; ".join(note for note in notes if note))
 
     def complete(self, max_lost_share: float) -> list[str]:
@@ -148,6 +158,14 @@ class Intake:
             metadata={key: composed(value) for key, value in item.metadata.items()},
         )
 
+    def begin(self, source: str) -> None:
+        """From here on, recordings are those of another source."""
+        self._source = source
+
+    def exclude(self, item: Recording | Rejected, reason: str) -> None:
+        """Say in the quarantine why a recording was left out."""
+        self.quarantine.append(Quarantined(item.part, item.name, "excluded", reason))
+
     def _refuse(self, item: Recording, reason: str) -> None:
         if item.part == "test":
             self._add(item, np.zeros(waveform.CLIP_SAMPLES, np.int16), readable=False)
@@ -161,10 +179,19 @@ class Intake:
         clip: str | None = None,
     ) -> None:
         known = item.part == "train"
+        if self._digests is not None:
+            digest = hashlib.blake2b(samples.tobytes(), digest_size=16).digest()
+            if self._source != self._own and digest in self._digests:
+                self._note(item, "excluded", "the same samples as another clip")
+                return
+            self._digests.add(digest)
+        self.clips += 1
+        self.holds_embeddings = item.embedding is not None
         self._writer.add(
             samples,
             clip=clip or item.name,
             part=item.part,
+            source=self._source,
             split=item.split if known else None,
             word=item.word if known else None,
             speaker=item.speaker if known else None,
@@ -183,6 +210,11 @@ class Intake:
 
     def _add_noise(self, item: Recording, samples: np.ndarray) -> None:
         recording = noise.Noise(item.name, samples)
+        if self._source == self._own:
+            self._own_noises += 1
+        elif self._own_noises:
+            self._writer.add_noise(recording, noise.NEVER_JUDGED)
+            return
         if item.split is not None and self._folds == 1:
             self._writer.add_noise(recording, noise.NEVER_JUDGED if item.split == "train" else 0)
             return

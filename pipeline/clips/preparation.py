@@ -1,6 +1,6 @@
 """From a source's recordings to the finished corpus: decoded, split, dealt into folds, with silence made of noise."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,9 +8,10 @@ import numpy as np
 import pandas
 from pydantic import Field, field_validator
 
-from pipeline.clips import silence, synthetic, unheard
+from pipeline.clips import extra, silence, synthetic, unheard
 from pipeline.clips.answers import in_order
 from pipeline.clips.corpus import CorpusWriter
+from pipeline.clips.extra import Extra
 from pipeline.clips.intake import Intake, Quarantined
 from pipeline.clips.labels import COMMANDS, SILENCE, SILENCE_WORD, UNKNOWN, Label, Vocabulary, check_commands
 from pipeline.clips.noise import NEVER_JUDGED
@@ -64,29 +65,31 @@ def build(
     source: str,
     seed: int,
     speak: Speak,
+    extras: Sequence[Extra] = (),
 ) -> tuple[dict[str, Any], pandas.DataFrame]:
     """Write the corpus, quarantine.csv, sample.csv and answers.csv; return corpus.json's content and the quarantine.
 
     `sample` names the test clips in the order of the submission, `answers` are columns fname, label, usage; None where
-    there are none; `speak` makes what settings.synthetic asks for. Raises PipelineError if too many test clips are
-    lost, there is no training clip, no noise to make silence from, nothing to learn a label from, or the clips cannot
-    be split as asked.
+    there are none. `speak` makes what settings.synthetic asks for; what `extras` bring trains. Raises PipelineError if
+    too many test clips are lost, there is no training clip, no noise to make silence from, nothing to learn a label
+    from, or the clips cannot be split as asked.
     """
     with CorpusWriter(folder) as writer:
-        intake = Intake(writer, sample, settings.segments, settings.folds, settings.silence.whole_recordings)
+        whole_noises = settings.silence.whole_recordings
+        intake = Intake(writer, sample, settings.segments, settings.folds, whole_noises, source, extra=bool(extras))
         for item in items:
             intake.take(item)
         fnames = intake.complete(settings.max_lost_share)
-        writer.end_noise()
         rows = writer.rows
         if not (rows["part"] == "train").any():
             raise PipelineError(f"The source '{source}' gave no training clip that can be read. See download.")
         splits, folds = assign(rows, intake.lists, settings.splits, settings.testing_list, seed, settings.folds)
+        added = extra.add(intake, extras, set(rows["speaker"].dropna()), settings.commands)
+        writer.end_noise()
+        splits, folds = _and(splits, folds, added, "train")
         splits, folds = _with_silence(writer, rows["word"].to_numpy(), splits, folds, settings, seed)
         words = writer.rows["word"]
-        spoken = synthetic.add(writer, settings.synthetic, seed, speak)
-        splits = np.concatenate([splits, np.full(spoken, "synthetic")])
-        folds = np.concatenate([folds, np.full(spoken, NEVER_JUDGED)])
+        splits, folds = _and(splits, folds, synthetic.add(writer, settings.synthetic, seed, speak), "synthetic")
         learnt_from = words[(splits == "train")[: len(words)]].dropna()
         never = unheard.deal(learnt_from, settings.commands, settings.unheard_words, settings.folds, seed)
         description = writer.finish(
@@ -103,19 +106,25 @@ def build(
     return description, quarantine
 
 
+def _and(splits: np.ndarray, folds: np.ndarray, count: int, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return both with `count` more rows that judge no fold."""
+    return np.concatenate([splits, np.full(count, split)]), np.concatenate([folds, np.full(count, NEVER_JUDGED)])
+
+
 def _with_silence(
     writer: CorpusWriter, words: np.ndarray, splits: np.ndarray, folds: np.ndarray, settings: Prepare, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Append the silence clips to `writer`; return `splits` and `folds` with them.
 
-    Each fold's silence is made of the noise that judges it alone, so it may train the nets of the other folds.
+    `words` are those of the source's own clips, which come first and alone say how much silence is made. Each fold's
+    silence is made of the noise that judges it alone, so it may train the nets of the other folds.
     """
     if settings.folds == 1:
         made = [("train", NEVER_JUDGED, settings.silence.train), ("validation", 0, settings.silence.validation)]
     else:
         made = [("train", fold, settings.silence.train) for fold in range(settings.folds)]
     for index, (split, fold, amount) in enumerate(made):
-        # `splits` grows by the silence made so far, which is no word.
+        # `splits` is longer: by the clips of extra sources, and by the silence made so far.
         of_split = words[(splits[: len(words)] == split) & (folds[: len(words)] == fold)]
         wanted = round(amount * np.isin(of_split, settings.commands).sum() / max(1, len(settings.commands)))
         noises = writer.noises(fold)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Part = Literal["train", "test"]
+Take = Literal["all", "clips", "noise"]  # what of an extra source joins the corpus
 
 
 @dataclass(frozen=True)

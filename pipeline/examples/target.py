@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples.task import TAGS, WORD, Presence, Task
 
 # Columns of every corpus that are no property of a clip to learn.
-_NOT_LEARNT = {"clip", "part", "split", "fold", "readable", "noise_source", "recording"}
+_NOT_LEARNT = {"clip", "source", "part", "split", "fold", "readable", "noise_source", "recording"}
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.errors import PipelineError
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, replacing, write_json
 
-VALUES, ABOUT, PROGRESS = "hidden_states.npy", "hidden_states.json", "progress.json"
+VALUES, ABOUT = "hidden_states.npy", "hidden_states.json"
+PROGRESS, DONE, LOCK = "progress.json", "done.npy", "lock"
 NOTHING = "nothing"  # the file that stands in their place where no encoder is asked for
-STRETCH_CLIPS = 512  # encoded between two notes of how far it came: a kill costs at most this many
+STRETCH_CLIPS = 512  # encoded between two notes of how far it came: a kill costs each process at most this many
 CURE = "Set the section `encode` in params.yaml, then run: dvc repro encode"
 
 
@@ -51,30 +53,65 @@ def write(
 ) -> None:
     """Write what `encode` gives of the row numbers 0 to `rows`: float32 [clips, layers, hidden] a stretch.
 
-    Memory holds one stretch. Killed, the next call with the same `about` goes on after the last whole stretch.
+    Memory holds one stretch. Killed, the next call with the same `about` goes on with the stretches that are missing.
     `about` is JSON and must name `corpus` (its fingerprint), `layers`, and all else that shapes the values.
     """
-    filled = _filled(folder, about)
-    mapped = np.load(folder / VALUES, mmap_mode="r+", allow_pickle=False) if filled else None
-    with tqdm(total=rows, initial=filled, desc="encode", unit="clip") as progress:
-        while filled < rows:
-            stretch = encode(np.arange(filled, min(filled + STRETCH_CLIPS, rows)))
-            if mapped is None:
-                mapped = np.lib.format.open_memmap(
-                    folder / VALUES, mode="w+", dtype=np.float32, shape=(rows, *stretch.shape[1:])
-                )
-            mapped[filled : filled + len(stretch)] = stretch
-            mapped.flush()
-            filled += len(stretch)
-            write_json(folder / PROGRESS, {"filled": filled, "about": about})
-            progress.update(len(stretch))
-    write_json(folder / ABOUT, about)
-    (folder / PROGRESS).unlink(missing_ok=True)
+    begin(folder, rows, about)
+    fill(folder, encode, rows)
+    finish(folder, about)
 
 
-def _filled(folder: Path, about: dict[str, Any]) -> int:
+def begin(folder: Path, rows: int, about: dict[str, Any]) -> None:
+    """Prepare a store of so many rows, unless one of the same `about` was begun there."""
     try:
-        progress = read_json(folder / PROGRESS)
+        if read_json(folder / PROGRESS) == about:
+            return
     except (FileNotFoundError, ValueError):
-        return 0
-    return int(progress["filled"]) if progress["about"] == about and (folder / VALUES).exists() else 0
+        pass
+    for name in (PROGRESS, VALUES, ABOUT):
+        (folder / name).unlink(missing_ok=True)
+    np.save(folder / DONE, np.zeros(-(-rows // STRETCH_CLIPS), np.uint8), allow_pickle=False)
+    write_json(folder / PROGRESS, about)
+
+
+def fill(
+    folder: Path,
+    encode: Callable[[NDArray[np.int64]], NDArray[np.float32]],
+    rows: int,
+    rank: int = 0,
+    processes: int = 1,
+) -> None:
+    """Encode the stretches of process `rank` of so many that are still missing; the others work on the same files."""
+    done = np.load(folder / DONE, mmap_mode="r+", allow_pickle=False)
+    mine = range(rank, len(done), processes)
+    with tqdm(total=len(mine) * STRETCH_CLIPS, desc="encode", unit="clip") as progress:
+        for stretch in mine:
+            start, end = stretch * STRETCH_CLIPS, min((stretch + 1) * STRETCH_CLIPS, rows)
+            if not done[stretch]:
+                values = encode(np.arange(start, end))
+                mapped = _mapped(folder, (rows, *values.shape[1:]))
+                mapped[start:end] = values
+                mapped.flush()
+                done[stretch] = 1
+                done.flush()
+            progress.update(end - start)
+
+
+def finish(folder: Path, about: dict[str, Any]) -> None:
+    """Declare the store whole. Raises ValueError if a stretch is missing."""
+    if not np.load(folder / DONE, allow_pickle=False).all():
+        raise ValueError(f"{folder}: some clips are not encoded yet")
+    write_json(folder / ABOUT, about)
+    for name in (PROGRESS, DONE, LOCK):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _mapped(folder: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """Return the file of values, mapped; the process that comes first makes it, sparse."""
+    path = folder / VALUES
+    with FileLock(folder / LOCK):
+        if not path.exists():
+            with replacing(path) as temporary:
+                np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape).flush()
+    mapped: np.memmap[Any, Any] = np.load(path, mmap_mode="r+", allow_pickle=False)
+    return mapped

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline import models, params, runs, sections, sources
+from pipeline import models, params, runs, sections
 from pipeline.clips.preparation import Prepare
 from pipeline.delivery.settings import Kernel, Submit
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
-from pipeline.jobs import encoding, searching
+from pipeline.jobs import downloading, encoding, searching
 from pipeline.jobs.encoding import Encode
 from pipeline.jobs.recipes import Run, read_run, recipes_of
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
@@ -82,9 +82,7 @@ def _noted(problems: list[str], where: str = "") -> Iterator[None]:
 
 def _told_by_source(tree: dict[str, Any]) -> tuple[str, ...] | None:
     """Return what the source tells of its clips, None if it does not say. Raises PipelineError for a bad section."""
-    source, values = sources.named(tree.get("download"))
-    params.validate(values, source.Params, "download")
-    return source.TELLS
+    return downloading.sources_of(tree)[0].source.TELLS
 
 
 def _check_folds(trained: list[int], folds: int) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,7 +21,8 @@ class Encode(Settings):
 
     The encoder is a published `checkpoint` (or a folder in the hub's format, such as artifacts/train/<run>/0/model), or
     one that is trained here first: `fit` is an entry as under `runs`, of the model wav2vec2, that stands for itself
-    (the shared section `train` is not under it). `layers` None means 1 to the last.
+    (the shared section `train` is not under it). `layers` None means 1 to the last. `processes` share the clips:
+    "auto" is one for each GPU; their number changes nothing that is written.
     """
 
     checkpoint: str | None = None
@@ -30,6 +31,7 @@ class Encode(Settings):
     layers: tuple[int, ...] | None = Field(None, min_length=1)
     pooling: Literal["mean", "mean_std"] = "mean"
     batch_size: int = Field(32, ge=1)
+    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
 
     @model_validator(mode="after")
     def _one_encoder(self) -> Self:
@@ -85,10 +87,11 @@ def encode(layout: Layout, settings: Encode, seed: int) -> None:
     Killed, it goes on with the training, and then with the clips, where it was. Raises PipelineError for a missing
     corpus or checkpoint, clips that are no audio, or an encoder that would have heard the speakers of its judges.
     """
+    from pipeline.jobs import launching, sharing
     from pipeline.learners import checkpoints
     from pipeline.learners.encoder import Encoder, weights_of
 
-    check(settings, layout.checkpoints)
+    layers = check(settings, layout.checkpoints)
     corpus = Corpus.open(layout.prepare)
     if corpus.dtype != "int16":
         raise PipelineError(
@@ -99,18 +102,30 @@ def encode(layout: Layout, settings: Encode, seed: int) -> None:
         source = checkpoints.resolve(settings.checkpoint, settings.revision, layout.checkpoints)
     else:
         source = _fitted(layout, settings, seed, corpus)
-    encoder = Encoder.open(source, settings.layers, settings.pooling, settings.batch_size)
+
+    def fill(rank: int, processes: int) -> None:
+        encoder = Encoder.open(source, settings.layers, settings.pooling, settings.batch_size)
+        hidden_states.fill(work, lambda rows: encoder(corpus.samples(rows)), len(corpus), rank, processes)
+
+    work = layout.encoding / "states"
+    part = sharing.part_of_this_process()
+    if part is not None and part.rank is not None:
+        fill(part.rank, part.processes)
+        return
     about = {
         "corpus": corpus.fingerprint,
-        "layers": list(encoder.layers),
+        "layers": list(layers or ()),
         "pooling": settings.pooling,
         "encoder": settings.checkpoint or NAME,
         "revision": settings.revision,
         "weights": weights_of(source),
     }
-    work = layout.encoding / "states"
     work.mkdir(parents=True, exist_ok=True)
-    hidden_states.write(work, lambda rows: encoder(corpus.samples(rows)), len(corpus), about)
+    hidden_states.begin(work, len(corpus), about)
+    with sharing.together(layout.encoding / "share", launching.processes_of(settings.processes), "encode") as shared:
+        if shared is None:
+            fill(0, 1)
+    hidden_states.finish(work, about)
     with replacing_folder(layout.encode) as folder:
         for path in work.iterdir():
             shutil.move(path, folder)

@@ -1,4 +1,4 @@
-"""A training in several processes of one machine, each with a part of every batch: torch's own elastic launcher."""
+"""A verb in several processes of one machine, through torch's own elastic launcher."""
 
 import os
 import sys

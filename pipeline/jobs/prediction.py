@@ -13,32 +13,43 @@ from tqdm import tqdm
 from pipeline.clips.corpus import Corpus
 from pipeline.examples.looks import Look
 from pipeline.jobs.recipes import Reader
+from pipeline.jobs.sharing import Share
 from pipeline.learners.classifier import Classifier, Composite
 from pipeline.scoring import probabilities
 from pipeline.scoring.nested import FILE
 from pipeline.scoring.probabilities import Probabilities, Table
 from pipeline.scoring.truth import PARTS, names_of
 
-CHUNK_CLIPS = 2_048  # 64 MB of samples at a time
+CHUNK_CLIPS = 512  # 16 MB of samples at a time, and what processes share by
 
 
 class Predictor:
     """Writes the tables of one run to `folder`; `seconds` and `clips` tell how long it took for how many.
 
-    Use it as a context manager: the out-of-fold table takes its place at the end, when all folds are in it.
+    Use it as a context manager: the out-of-fold table takes its place at the end, when all folds are in it. With a
+    `share` that is a part, it writes no tables; with that of all parts, it computes nothing.
     """
 
     def __init__(
-        self, folder: Path, corpus: Corpus, run: str, labels: list[str], exclusive: bool, looks: Sequence[Look]
+        self,
+        folder: Path,
+        corpus: Corpus,
+        run: str,
+        labels: list[str],
+        exclusive: bool,
+        looks: Sequence[Look],
+        share: Share | None = None,
     ) -> None:
         self.folder = folder
         self._looks = looks
-        self.seconds, self.clips = 0.0, 0
+        self._share = share
+        self.seconds, self.clips = share.seconds if share else 0.0, 0
         self._corpus = corpus
         self._names = names_of(corpus)
         self._about = (labels, run, corpus.fingerprint, exclusive)
         self._stack = ExitStack()
         self._judged: list[Table] = []
+        self._pieces = 0  # so far, of all tables: who does which goes round
 
     def __enter__(self) -> "Predictor":
         return self
@@ -49,20 +60,24 @@ class Predictor:
     def judge(self, classifier: Classifier, read: Reader, rows: NDArray[np.int64], fold: int) -> None:
         """Add the clips that judge a fold to out_of_fold.parquet, and to that of each part."""
         if not self._judged:
-            folders = [self.folder, *(self.folder / PARTS / part for part in _parts(classifier))]
-            self._judged = [self._open(self._stack, folder / FILE) for folder in folders]
+            self._judged = self._open(self._stack, classifier, FILE)
         self._write(self._judged, classifier, read, rows, f"fold {fold}")
 
     def write(self, classifier: Classifier, read: Reader, rows: NDArray[np.int64], split: str, fold: int) -> None:
         """Write what the nets of a fold make of the clips of a split: <split>/<fold>.parquet, and that of each part."""
-        folders = [self.folder, *(self.folder / PARTS / part for part in _parts(classifier))]
         with ExitStack() as stack:
-            tables = [self._open(stack, folder / split / f"{fold}.parquet") for folder in folders]
+            tables = self._open(stack, classifier, f"{split}/{fold}.parquet")
             self._write(tables, classifier, read, rows, f"{split}, fold {fold}")
 
-    def _open(self, stack: ExitStack, path: Path) -> Table:
+    def _open(self, stack: ExitStack, classifier: Classifier, name: str) -> list[Table]:
+        if self._share is not None and self._share.is_part:
+            return []
         labels, run, corpus, exclusive = self._about
-        return stack.enter_context(probabilities.writing(path, labels, run, corpus, exclusive=exclusive))
+        folders = [self.folder, *(self.folder / PARTS / part for part in _parts(classifier))]
+        return [
+            stack.enter_context(probabilities.writing(folder / name, labels, run, corpus, exclusive=exclusive))
+            for folder in folders
+        ]
 
     def _write(
         self, tables: list[Table], classifier: Classifier, read: Reader, rows: NDArray[np.int64], what: str
@@ -70,8 +85,15 @@ class Predictor:
         start = time.monotonic()
         with tqdm(total=len(rows), desc=f"{self._about[1]} {what}", unit="clip") as progress:
             for chunk in _chunks(rows, self._names):
-                for table, values in zip(tables, _seen(classifier, read(chunk), self._looks), strict=True):
-                    table.append(*by_recording(self._names[chunk], values))
+
+                def work(chunk: NDArray[np.int64] = chunk) -> NDArray[np.float32]:
+                    return np.stack(_seen(classifier, read(chunk), self._looks))  # [run and parts, clips, labels]
+
+                found = work() if self._share is None else self._share.of(self._pieces, work)
+                if found is not None:
+                    for table, values in zip(tables, found, strict=True):
+                        table.append(*by_recording(self._names[chunk], values))
+                self._pieces += 1
                 progress.update(len(chunk))
         self.clips, self.seconds = self.clips + len(rows), self.seconds + time.monotonic() - start
 

@@ -42,8 +42,8 @@ class Run(Task):
     `python -m pipeline search` draws from (pipeline.jobs.searching). Both change nothing.
     `pseudo_labels` is for students alone. `seed` is added to the project's, so that a run `like` another is another
     draw of it. `looks` are what stage predict takes the mean of, `engine` is what computes them there: torch, or the
-    run as one ONNX graph in onnxruntime; they change no training. `processes` share each batch of a network's training:
-    "auto" is one for each GPU.
+    run as one ONNX graph in onnxruntime; they change no training. `processes` share each batch of a network's training,
+    and the clips of stage predict: "auto" is one for each GPU.
     """
 
     model: str

@@ -19,6 +19,7 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     """
     result: dict[str, Any] = {"seed": params.seed(tree), "folds": params.folds(tree)}
     result |= {section: params.mapping(tree, section) for section in params.sections() if section not in result}
+    result["encode"] = {key: value for key, value in result["encode"].items() if key != "processes"}  # changes nothing
     result["prior"] = sections.decide(tree).for_run(ENSEMBLE).prior  # all that stage vote reads of decide
     for vote in ("vote", "ensemble"):
         sections.voters(tree, vote)
@@ -33,10 +34,10 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
         for name in runs.students(tree)
     }
     every_model = [f"models.{model}" for named in models.values() for model in named]
-    its_source = [f"sources.{result['download'].get('source')}"]
+    its_sources = [f"sources.{name}" for name in _sources(result["download"])]
     also = {
-        **dict.fromkeys(("download", "prepare"), its_source),
-        "check": [*its_source, *every_model],
+        **dict.fromkeys(("download", "prepare"), its_sources),
+        "check": [*its_sources, *every_model],
         "encoder_digest": every_model,
         "encode": ["models.wav2vec2"],  # what encode.fit trains
     }
@@ -58,3 +59,10 @@ def _digest(stage: str, also: list[str]) -> str:
     """Return the digest of a stage's code; what a typing error names is left out: stage check tells of it."""
     there = {name for name in also if (code.ROOT / f"{name.replace('.', '/')}.py").exists()}
     return code.digest([f"stages.{stage}", *there])
+
+
+def _sources(download: dict[str, Any]) -> list[str]:
+    """Return the names of all sources of the section; stage check tells what is wrong in it."""
+    extra = download.get("extra")
+    entries = [download, *(extra if isinstance(extra, list) else [])]
+    return [str(entry.get("source")) for entry in entries if isinstance(entry, dict)]

@@ -73,7 +73,7 @@ def find(name: str) -> Source:
 
 
 def named(section: Any) -> tuple[Source, dict[str, Any]]:
-    """Return the source that the section `download` of params.yaml names, and the rest of the section.
+    """Return the source that the section `download`, or an entry of its `extra`, names, and the source's own keys.
 
     Raises PipelineError with the known sources if it names none.
     """
@@ -82,7 +82,7 @@ def named(section: Any) -> tuple[Source, dict[str, Any]]:
             f"params.yaml, section download: 'source' must name a data source; found {section!r}.\n"
             f"Known sources: {', '.join(names())}."
         )
-    return find(section["source"]), {key: value for key, value in section.items() if key != "source"}
+    return find(section["source"]), {key: value for key, value in section.items() if key not in ("source", "extra")}
 
 
 def is_kaggle(name: str) -> bool:

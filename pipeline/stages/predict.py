@@ -1,14 +1,19 @@
 """predict: one run's probabilities: out of fold for the training archive, the mean over folds for the test clips."""
 
+from pathlib import Path
+from typing import Any
+
 from pipeline import params, runs
 from pipeline.clips.corpus import Corpus, Split
 from pipeline.errors import PipelineError
-from pipeline.examples.target import target_of
+from pipeline.examples.target import Target, target_of
 from pipeline.export.runtime import OnnxClassifier
 from pipeline.files import replacing_folder, write_json
+from pipeline.jobs import launching, sharing
 from pipeline.jobs.epoch_choice import nested_tables
 from pipeline.jobs.prediction import Predictor, average
-from pipeline.jobs.recipes import read_run, reader_of, trained
+from pipeline.jobs.recipes import Run, learns_in_batches, read_run, reader_of, trained
+from pipeline.jobs.sharing import Share
 from pipeline.layout import Layout
 
 SPLITS: tuple[Split, ...] = ("holdout", "test")
@@ -18,29 +23,52 @@ def main(layout: Layout, name: str) -> None:
     """Write out_of_fold.parquet, nested/<block>.parquet, holdout.parquet and test.parquet; test/ has each fold's own.
 
     Each clip of the training archive is judged by nets that never heard its speaker. Of a vote, parts/ has the same.
+    The run's `processes` share the clips, and their number changes nothing that is written.
     Raises PipelineError if the run is not listed, not trained, was trained on another corpus, or cannot be computed by
     the engine that it names.
     """
     tree = params.read(layout.params)
-    run, corpus, folds = read_run(tree, name), Corpus.open(layout.prepare), params.folds(tree)
-    paths = layout.run(name, name in runs.students(tree))
-    read, target = reader_of(layout.encode, corpus, run.model), target_of(corpus, run)
-    with replacing_folder(paths.probabilities) as folder:
-        with Predictor(folder, corpus, name, target.labels, target.exclusive, run.looks) as predictor:
-            for fold in folds:
-                classifier, about = trained(paths.model(fold), tree, name)
-                if about["corpus"] != corpus.fingerprint or about["fold"] != fold:
-                    raise PipelineError(f"{paths.model(fold)} was trained on another corpus. Run: dvc repro")
-                if run.engine == "onnx":
-                    classifier = OnnxClassifier.of(classifier, about)
-                predictor.judge(classifier, read, corpus.judged_rows(fold), fold)
-                for split in SPLITS:
-                    rows = corpus.select(split)
-                    # A test split that is not there has a table too, of no clips, for what comes after.
-                    if len(rows) or split == "test":
-                        predictor.write(classifier, read, rows, split, fold)
+    run, corpus = read_run(tree, name), Corpus.open(layout.prepare)
+    paths, target = layout.run(name, name in runs.students(tree)), target_of(corpus, run)
+    part = sharing.part_of_this_process()
+    if part is not None:
+        _tables(part.folder, layout, tree, name, run, corpus, target, part)
+        return
+    processes = launching.processes_of(run.processes) if learns_in_batches(run) else 1
+    with (
+        sharing.together(paths.unfinished / "predict", processes, "predict", name) as share,
+        replacing_folder(paths.probabilities) as folder,
+    ):
+        predictor = _tables(folder, layout, tree, name, run, corpus, target, share)
         for split in SPLITS:
             average(folder, split)
-        nested_tables(folder, corpus, target, run, {fold: paths.model(fold) for fold in folds})
+        nested_tables(folder, corpus, target, run, {fold: paths.model(fold) for fold in params.folds(tree)})
     timing = {"seconds": round(predictor.seconds, 2), "clips": predictor.clips}
     write_json(layout.timing(name, "predict"), timing)
+
+
+def _tables(
+    folder: Path,
+    layout: Layout,
+    tree: dict[str, Any],
+    name: str,
+    run: Run,
+    corpus: Corpus,
+    target: Target,
+    share: Share | None,
+) -> Predictor:
+    paths, read = layout.run(name, name in runs.students(tree)), reader_of(layout.encode, corpus, run.model)
+    with Predictor(folder, corpus, name, target.labels, target.exclusive, run.looks, share) as predictor:
+        for fold in params.folds(tree):
+            classifier, about = trained(paths.model(fold), tree, name)
+            if about["corpus"] != corpus.fingerprint or about["fold"] != fold:
+                raise PipelineError(f"{paths.model(fold)} was trained on another corpus. Run: dvc repro")
+            if run.engine == "onnx":
+                classifier = OnnxClassifier.of(classifier, about)
+            predictor.judge(classifier, read, corpus.judged_rows(fold), fold)
+            for split in SPLITS:
+                rows = corpus.select(split)
+                # A test split that is not there has a table too, of no clips, for what comes after.
+                if len(rows) or split == "test":
+                    predictor.write(classifier, read, rows, split, fold)
+    return predictor

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.features import hidden_states
-from pipeline.features.hidden_states import HiddenStates, write
+from pipeline.features.hidden_states import HiddenStates, begin, fill, finish, write
 
 VALUES = np.random.default_rng(0).normal(size=(7, 3, 4)).astype(np.float32)
 ABOUT = {"corpus": "abc", "layers": [1, 2, 5]}
@@ -64,3 +64,23 @@ def test_a_store_that_is_missing_or_of_another_corpus_is_refused(tmp_path):
     write(tmp_path, VALUES.__getitem__, 7, ABOUT)
     with pytest.raises(PipelineError, match="another corpus"):
         HiddenStates.open(tmp_path, "abd")
+
+
+def test_processes_share_the_stretches_and_write_the_same_bytes(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    write(one, VALUES.__getitem__, 7, ABOUT)
+    begin(two, 7, ABOUT)
+    asked = []
+    fill(two, lambda rows: asked.append(rows.tolist()) or VALUES[rows], 7, rank=1, processes=2)
+    assert asked == [[3, 4, 5]]
+    with pytest.raises(ValueError, match="not encoded yet"):
+        finish(two, ABOUT)
+    begin(two, 7, ABOUT)  # killed; the next time one process does the rest
+    fill(two, lambda rows: asked.append(rows.tolist()) or VALUES[rows], 7)
+    assert asked[1:] == [[0, 1, 2], [6]]
+    finish(two, ABOUT)
+    for path in one.iterdir():
+        assert (two / path.name).read_bytes() == path.read_bytes()
+    assert len(list(two.iterdir())) == len(list(one.iterdir()))

@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.features import hidden_states
 from pipeline.features.hidden_states import HiddenStates
 from pipeline.files import read_json
-from pipeline.jobs import fitting
+from pipeline.jobs import fitting, launching
 from pipeline.layout import Layout
 from pipeline.learners.encoder import Encoder
 from pipeline.stages import check, decide, encode, predict, train
@@ -110,6 +110,29 @@ def test_each_clip_has_its_row_of_hidden_states(layers, numbers, project, checkp
     np.testing.assert_allclose(states(np.arange(90)), expected(corpus.samples(np.arange(90))), atol=1e-5)
     assert states.about["weights"].keys() == {"model.safetensors"}
     assert not layout.encoding.joinpath("states").exists()
+
+
+def test_two_processes_write_the_same_bytes_as_one(project, checkpoint, monkeypatch):
+    monkeypatch.setattr(hidden_states, "STRETCH_CLIPS", 40)
+    layout = project(encode={"checkpoint": checkpoint, "batch_size": 16})
+    encode.main(layout)
+    expected = {path.name: path.read_bytes() for path in layout.encode.iterdir()}
+    encoded = []
+
+    def launch(processes, *verb):
+        """Both processes in this one; tests/stages/test_predict.py launches real ones."""
+        for rank in range(processes):
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in (("RANK", rank), ("LOCAL_RANK", rank), ("WORLD_SIZE", processes)):
+                    patch.setenv(name, str(value))
+                encode.main(layout)
+            encoded.append(np.load(layout.encoding / "states" / "done.npy").tolist())
+
+    monkeypatch.setattr(launching, "launch", launch)
+    project(encode={"checkpoint": checkpoint, "batch_size": 16, "processes": 2})
+    encode.main(layout)
+    assert encoded == [[1, 0, 1], [1, 1, 1]]
+    assert {path.name: path.read_bytes() for path in layout.encode.iterdir()} == expected
 
 
 def fit_section(tiny_params):

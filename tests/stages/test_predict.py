@@ -18,6 +18,8 @@ from pipeline.layout import Layout
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import predict
 
+VERB = (sys.executable, "-m", "pipeline")
+
 
 @pytest.fixture
 def layout(finished, tmp_path):
@@ -109,6 +111,18 @@ def test_weights_of_other_labels_are_refused(layout):
     with pytest.raises(PipelineError, match=r"labels are not those of run\.json.*dvc repro -f"):
         predict.main(layout, "ast")
     assert not layout.run("ast").probabilities.exists()
+
+
+def test_two_processes_share_the_clips_and_write_the_same_bytes(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.configure(lambda params: params["runs"]["ast"].update(processes=2))
+    output = project.run(*VERB, "predict", "ast")
+    assert output.count("ast test, fold 0:   0%") == 3  # each of the two, and the one that puts it together
+    folder, expected = project.layout.run("ast").probabilities, finished.layout.run("ast").probabilities
+    written = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.parquet")}
+    assert written == {path.relative_to(expected): path.read_bytes() for path in expected.rglob("*.parquet")}
+    assert not (project.layout.run("ast").unfinished / "predict").exists()
+    assert read_json(project.layout.timing("ast", "predict"))["clips"] > 0
 
 
 def test_a_plain_net_predicts_without_what_only_training_needs():

@@ -1,0 +1,106 @@
+"""What extra sources bring trains all folds, judges none, and never holds what judges."""
+
+import io
+
+import numpy as np
+import pandas
+import pytest
+import soundfile
+
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.extra import Extra
+from pipeline.clips.preparation import Prepare, build
+from pipeline.clips.recording import Recording, Rejected, SplitList
+from pipeline.errors import PipelineError
+
+
+def wav(samples):
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16_000, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def clip(word, speaker, level, part="train", **more):
+    name = f"{word}/{speaker}_{level}.wav"
+    return Recording(part, name, wav(np.full(16_000, level, np.int16)), word, speaker, **more)
+
+
+WORDS = ("yes", "no", "cat")
+OWN = [clip(word, f"s{s}", 100 * s + w) for s in range(8) for w, word in enumerate(WORDS)]
+TEST = [Recording("test", f"t{number}.wav", wav(np.full(16_000, 5_000 + number, np.int16))) for number in range(3)]
+HUM = Recording("train", "hum.wav", wav(np.full(160_000, 3_000, np.int16)), is_noise=True)
+RAIN = Recording("train", "rain.wav", wav(np.full(160_000, 4_000, np.int16)), is_noise=True)
+SPLITS = SplitList("validation", frozenset(item.name for item in OWN if item.speaker == "s0"))
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    def made(extras, items=(*OWN, HUM, *TEST, SPLITS), **settings):
+        folder = tmp_path / "corpus"
+        folder.mkdir()
+        _, quarantine = build(
+            folder, items, None, None, Prepare(commands=("yes", "no"), **settings), "own", 1, None, extras
+        )
+        return Corpus.open(folder), quarantine
+
+    return made
+
+
+@pytest.mark.parametrize("folds", [1, 3])
+def test_extra_clips_train_and_are_never_judged_or_submitted(corpus, folds):
+    brought = [clip("yes", "x1", 901), clip("dog", "x2", 902, split="validation"), clip("no", "x3", 903, part="test")]
+    corpus, quarantine = corpus([Extra("more", [*brought, SPLITS])], folds=folds)
+    rows = corpus.rows
+    extra = np.flatnonzero(rows["source"] == "more")
+    assert rows["clip"].iloc[extra].tolist() == ["_extra_/more/yes/x1_901.wav", "_extra_/more/dog/x2_902.wav"]
+    assert set(rows["split"].iloc[extra]) == {"train"}
+    assert set(rows["fold"].iloc[extra]) == {-1}
+    for fold in range(folds):
+        assert set(extra) <= set(corpus.training_rows(fold))
+        assert not set(extra) & set(corpus.judged_rows(fold))
+    assert rows["clip"].iloc[corpus.select("test")].tolist() == ["t0.wav", "t1.wav", "t2.wav"]
+    assert pandas.read_csv(corpus.folder / "sample.csv")["fname"].tolist() == ["t0.wav", "t1.wav", "t2.wav"]
+    assert rows["source"][rows["word"] == "_silence_"].isna().all()
+    assert set(rows["source"][rows["part"] == "test"]) == {"own"}
+    assert corpus.description["counts"]["extra"] == {"more": 2}
+    assert quarantine.empty
+
+
+def test_speakers_and_recordings_that_judge_never_train_through_another_source(corpus):
+    brought = [clip("yes", "s0", 904), clip("yes", "x1", 5_001), clip("no", "x1", 905), clip("no", "x2", 905)]
+    corpus, quarantine = corpus([Extra("more", brought)])
+    assert corpus.rows["clip"][corpus.rows["source"] == "more"].tolist() == ["_extra_/more/no/x1_905.wav"]
+    assert dict(quarantine[["clip", "reason"]].values) == {
+        "_extra_/more/yes/s0_904.wav": "its speaker is one of the source's own, and may judge",
+        "_extra_/more/yes/x1_5001.wav": "the same samples as another clip",
+        "_extra_/more/no/x2_905.wav": "the same samples as another clip",
+    }
+
+
+def test_words_of_another_language_are_unknown_unless_they_are_spelled_like_a_command(corpus):
+    corpus, quarantine = corpus([Extra("german", [clip("ja", "x1", 901), clip("no", "x1", 902)], unknown=True)])
+    assert corpus.rows["word"][corpus.rows["source"] == "german"].tolist() == ["_unknown_"]
+    assert corpus.vocabulary.words == ("cat", "no", "unknown", "yes")
+    assert quarantine["reason"].tolist() == ["spelled like the command 'no', so not called unknown"]
+
+
+def test_noise_or_clips_alone_may_be_taken(corpus):
+    items = [clip("yes", "x1", 901), RAIN, Rejected("train", "odd.wav", "why not")]
+    corpus, quarantine = corpus([Extra("a", items, take="noise"), Extra("b", [clip("no", "x1", 902), RAIN], "clips")])
+    assert corpus.rows["source"].value_counts()[["b"]].to_dict() == {"b": 1}
+    assert "a" not in set(corpus.rows["source"])
+    assert {noise.name for noise in corpus.training_noises(0)} == {"hum.wav", "_extra_/a/rain.wav"}
+    assert {noise.name for noise in corpus.judging_noises(0)} == {"hum.wav"}
+    assert quarantine["clip"].tolist() == ["_extra_/a/odd.wav"]
+
+
+def test_noise_of_an_extra_source_also_judges_where_there_is_no_other(corpus):
+    corpus, _ = corpus([Extra("rain", [RAIN], take="noise")], items=(*OWN, *TEST, SPLITS))
+    assert len(corpus.judging_noises(0)) == len(corpus.training_noises(0)) == 1
+    assert corpus.description["counts"]["validation"]["silence"] == 1
+
+
+def test_audio_and_embeddings_do_not_mix(corpus):
+    embedded = Recording("train", "a", word="yes", embedding=np.zeros((10, 128), np.uint8))
+    with pytest.raises(PipelineError, match=r"'more' cannot join the corpus.\n.*download\.extra"):
+        corpus([Extra("more", [embedded])])
