@@ -13,12 +13,22 @@ from pipeline.clips.answers import in_order
 from pipeline.clips.corpus import CorpusWriter
 from pipeline.clips.extra import Extra
 from pipeline.clips.intake import Intake, Quarantined
-from pipeline.clips.labels import COMMANDS, SILENCE, SILENCE_WORD, UNKNOWN, Label, Vocabulary, check_commands
+from pipeline.clips.labels import (
+    COMMANDS,
+    SILENCE,
+    SILENCE_WORD,
+    UNKNOWN,
+    UNKNOWN_WORD,
+    Label,
+    Vocabulary,
+    check_commands,
+)
 from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.clips.silence import Silence
 from pipeline.clips.splits import Method, TestingList, assign
 from pipeline.clips.synthetic import Speak, Synthetic
+from pipeline.clips.waveform import fit
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
@@ -89,7 +99,7 @@ def build(
         splits, folds = _and(splits, folds, added, "train")
         splits, folds = _with_silence(writer, rows["word"].to_numpy(), splits, folds, settings, seed)
         words = writer.rows["word"]
-        splits, folds = _and(splits, folds, synthetic.add(writer, settings.synthetic, seed, speak), "synthetic")
+        splits, folds = _and(splits, folds, _add_synthetic(writer, settings.synthetic, seed, speak), "synthetic")
         learnt_from = words[(splits == "train")[: len(words)]].dropna()
         never = unheard.deal(learnt_from, settings.commands, settings.unheard_words, settings.folds, seed)
         description = writer.finish(
@@ -109,6 +119,28 @@ def build(
 def _and(splits: np.ndarray, folds: np.ndarray, count: int, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Return both with `count` more rows that judge no fold."""
     return np.concatenate([splits, np.full(count, split)]), np.concatenate([folds, np.full(count, NEVER_JUDGED)])
+
+
+def _add_synthetic(writer: CorpusWriter, settings: Synthetic, seed: int, speak: Speak) -> int:
+    """Append the synthetic clips to the corpus; return how many.
+
+    Raises PipelineError if the corpus holds no words to speak, or as `speak` does.
+    """
+    if not settings.total:
+        return 0
+    reserved = {SILENCE_WORD, UNKNOWN_WORD}
+    train = writer.rows[lambda rows: rows["part"] == "train"]
+    words = sorted(set(train["word"].dropna()) - reserved)
+    if not words:
+        raise PipelineError(
+            "prepare.synthetic asks for synthetic speech, and the source's clips have no words. "
+            "Delete it in params.yaml."
+        )
+    for number, spoken in enumerate(speak(words, settings, seed)):
+        word = spoken.word if spoken.word in words else UNKNOWN_WORD
+        name = f"{synthetic.FOLDER}/{spoken.word}/{spoken.speaker}_{number:06}.wav"
+        writer.add(fit(spoken.samples)[0], clip=name, part="train", word=word, speaker=spoken.speaker)
+    return settings.total
 
 
 def _with_silence(

@@ -6,10 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from pipeline.clips.corpus import CorpusWriter
-from pipeline.clips.labels import SILENCE_WORD, UNKNOWN_WORD
-from pipeline.clips.waveform import fit
-from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
 FOLDER = "_synthetic_"
@@ -43,25 +39,3 @@ class Spoken:
 
 # Words of the corpus, settings and seed -> clips; those whose word is none of the corpus's are of other words.
 Speak = Callable[[list[str], Synthetic, int], Iterator[Spoken]]
-
-
-def add(writer: CorpusWriter, settings: Synthetic, seed: int, speak: Speak) -> int:
-    """Append the synthetic clips to the corpus; return how many.
-
-    Raises PipelineError if the corpus holds no words to speak, or as `speak` does.
-    """
-    if not settings.total:
-        return 0
-    reserved = {SILENCE_WORD, UNKNOWN_WORD}
-    train = writer.rows[lambda rows: rows["part"] == "train"]
-    words = sorted(set(train["word"].dropna()) - reserved)
-    if not words:
-        raise PipelineError(
-            "prepare.synthetic asks for synthetic speech, and the source's clips have no words. "
-            "Delete it in params.yaml."
-        )
-    for number, spoken in enumerate(speak(words, settings, seed)):
-        word = spoken.word if spoken.word in words else UNKNOWN_WORD
-        name = f"{FOLDER}/{spoken.word}/{spoken.speaker}_{number:06}.wav"
-        writer.add(fit(spoken.samples)[0], clip=name, part="train", word=word, speaker=spoken.speaker)
-    return settings.total

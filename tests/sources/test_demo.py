@@ -15,6 +15,7 @@ from pipeline.clips.labels import COMMANDS
 from pipeline.clips.recording import SplitList
 from pipeline.errors import PipelineError
 from pipeline.sources import demo
+from pipeline.synthesis import espeak, speech
 
 TINY = {
     "train_voices": 4,
@@ -87,8 +88,14 @@ def test_validation_voices_are_in_the_list_and_only_there(members):
 
 def test_test_voices_are_no_training_voices_and_another_seed_gives_other_bytes(tiny, monkeypatch, tmp_path):
     heard = []
-    real = demo.speak
-    monkeypatch.setattr(demo, "speak", lambda utterances, seed: heard.append(utterances) or real(utterances, seed))
+    real = espeak.speak
+
+    def speak(utterances, seed):
+        heard.append(utterances)
+        return real(utterances, seed)
+
+    for module in (demo, speech):  # backgrounds, and clips
+        monkeypatch.setattr(module, "speak", speak)
     other = demo.fetch(demo.Params(folder=tmp_path, **TINY), 6)
     assert not {file.sha256 for file in other} & {file.sha256 for file in tiny[1]}
     backgrounds, training, other_backgrounds, test = ({one.variant for one in utterances} for utterances in heard)

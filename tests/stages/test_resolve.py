@@ -70,7 +70,7 @@ def concerned(before, after):
     return {name for name in one if one[name] != other[name]}
 
 
-DECIDES = {"decide@net", "decide@same", "decide@apart", "decide_student@pupil", "ensemble"}
+DECIDES = {"decide@net", "decide@same", "decide@apart", "decide_student@pupil", "ensemble", "report"}
 PREDICTS = {"predict@net", "predict@same", "predict@apart", "predict_student@pupil"}
 TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
 
@@ -92,23 +92,29 @@ TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
         (lambda tree: tree.update(submit={}, vote={}), set()),
         (
             lambda tree: tree["runs"]["net"].update(training={"epochs": 3}),
-            {"check", "train@net", "train@same", "train_student@pupil"},
+            {"check", "train@net", "train@same", "train_student@pupil", "report"},
         ),
         (
             lambda tree: tree["runs"]["same"].update(vocabulary="words"),
-            {"check", "train@same", "predict@same", "vote", "decide@same", "ensemble", "score"},
+            {"check", "train@same", "predict@same", "vote", "decide@same", "ensemble", "score", "report"},
         ),
-        (lambda tree: tree["runs"]["apart"]["detector"].update(parameters={"hidden": 4}), {"check", "train@apart"}),
+        (
+            lambda tree: tree["runs"]["apart"]["detector"].update(parameters={"hidden": 4}),
+            {"check", "train@apart", "report"},
+        ),
         (
             lambda tree: tree["students"]["pupil"].update(pseudo_labels={"minimum": 0.6}),
-            {"check", "pseudo_label@pupil", "train_student@pupil"},
+            {"check", "pseudo_label@pupil", "train_student@pupil", "report"},
         ),
-        (lambda tree: tree["students"]["pupil"].update(training={"epochs": 3}), {"check", "train_student@pupil"}),
+        (
+            lambda tree: tree["students"]["pupil"].update(training={"epochs": 3}),
+            {"check", "train_student@pupil", "report"},
+        ),
         (lambda tree: tree.update(decide={"rule": "none"}), DECIDES),
         (lambda tree: tree.update(decide={"prior": {"yes": 1.0}}), DECIDES | {"vote"}),
         (lambda tree: tree.update(vote={"weights": "equal"}), {"vote"}),
-        (lambda tree: tree.update(ensemble={"weights": "equal"}), {"ensemble"}),
-        (lambda tree: tree.update(folds=[0]), PREDICTS | {"check", "vote", "pseudo_label@pupil", "ensemble"}),
+        (lambda tree: tree.update(ensemble={"weights": "equal"}), {"ensemble", "report"}),
+        (lambda tree: tree.update(folds=[0]), PREDICTS | {"check", "vote", "pseudo_label@pupil", "ensemble", "report"}),
         (lambda tree: tree["prepare"].update(splits="hash"), {"check", "prepare"}),
         (lambda tree: tree.update(encode={"layers": [1]}), {"check", "encode"}),
     ],
@@ -145,8 +151,8 @@ def edit(monkeypatch, tmp_path):
         ("stages/submit.py", set()),
         ("models/ast.py", set()),  # no run has it
         # The detector's model too.
-        ("models/gru.py", {"check", "encoder_digest", "train@apart", "predict@apart"}),
-        ("models/linear.py", {"check", "encoder_digest"} | TRAINS | PREDICTS),
+        ("models/gru.py", {"check", "encoder_digest", "train@apart", "predict@apart", "report"}),
+        ("models/linear.py", {"check", "encoder_digest", "report"} | TRAINS | PREDICTS),
         ("sources/demo.py", {"check", "download", "prepare"}),
         ("sources/kaggle.py", set()),
         ("stages/score.py", {"score"}),
