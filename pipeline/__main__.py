@@ -44,8 +44,10 @@ app = typer.Typer(
 
 
 def _stage(name: str, *arguments: object) -> None:
-    # torchrun starts each of its processes with this: of all stages, only a training shares its work out to them.
-    if name != "train" and os.environ.get("RANK", "0") != "0":
+    # torchrun starts each of its processes with this: only these stages share their work out to them, and those that
+    # share clips are started by themselves (pipeline.jobs.sharing).
+    shares = name == "train" or "PIPELINE_SHARE" in os.environ
+    if not shares and os.environ.get("RANK", "0") != "0":
         return
     modules.stage(name).main(Layout(), *arguments)
 

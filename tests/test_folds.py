@@ -80,7 +80,7 @@ def test_one_more_fold_trains_that_fold_alone_and_the_first_round_ends_before_th
         *("resolve", "check", "train@commands-1", "train@words-1", "predict@commands", "predict@words"),
         *("vote", "pseudo_label@student", "train_student@student-0", "train_student@student-1"),
         *("predict_student@student", "decide@commands", "decide@words", "decide_student@student"),
-        *("ensemble", "score"),
+        *("ensemble", "score", "report"),
     ]
 
 
@@ -175,7 +175,7 @@ def test_a_student_that_goes_takes_its_own_along_and_comes_back_from_the_cache(f
     students = project.params["students"]
     project.configure(lambda params: params.update(students={}))
     ran = stages_run(project.run(*REPRO))
-    assert ran == ["resolve", "check", "encoder_digest", "vote", "ensemble", "score"]
+    assert ran == ["resolve", "check", "encoder_digest", "vote", "ensemble", "score", "report"]
     left = [path for path in project.layout.second.rglob("*") if path.is_dir() and path.name == "student"]
     assert left == []
     assert set(read_json(project.layout.submission("ensemble") / "metrics.json")["weights"]) == {"commands", "words"}

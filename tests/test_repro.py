@@ -100,7 +100,7 @@ def appended(file, text):
 
 def test_each_change_runs_what_it_concerns_and_nothing_else(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
-    code, judged = project.root / "pipeline", ["decide@ast", "decide@wav2vec2", "ensemble", "score"]
+    code, judged = project.root / "pipeline", ["decide@ast", "decide@wav2vec2", "ensemble", "score", "report"]
     before = tracked_by_nobody(project)
     appended(project.layout.params, "# a comment\n")
     output = project.run(*REPRO)
@@ -121,7 +121,7 @@ def test_each_change_runs_what_it_concerns_and_nothing_else(finished, tmp_path):
     # The same weights come out, but DVC cannot know; what they say is the same, so nothing is decided anew.
     appended(code / "models" / "ast.py", "# a comment\n")
     ran = stages_run(project.run(*REPRO))
-    assert ran == ["resolve", "check", "encoder_digest", "train@ast-0", "predict@ast"]
+    assert ran == ["resolve", "check", "encoder_digest", "train@ast-0", "predict@ast", "report"]
 
 
 def test_an_added_run_is_trained_alone_and_continues_when_dvc_is_killed(finished, tmp_path):
@@ -139,7 +139,15 @@ def test_an_added_run_is_trained_alone_and_continues_when_dvc_is_killed(finished
     assert not paths.trained.exists() or not paths.model(0).exists()
 
     output = project.run(*REPRO)
-    assert stages_run(output) == ["train@again-0", "predict@again", "vote", "decide@again", "ensemble", "score"]
+    assert stages_run(output) == [
+        "train@again-0",
+        "predict@again",
+        "vote",
+        "decide@again",
+        "ensemble",
+        "score",
+        "report",
+    ]
     assert "epoch   1 " not in output
     assert "epoch   4 " in output
     # The same parameters under another name: the kill has changed no bit of the weights.

@@ -11,7 +11,7 @@ from pipeline.benchmarks.rounds import Spread, seconds
 from pipeline.benchmarks.table import Finding
 from pipeline.errors import PipelineError
 
-_PARTS = ("pipeline", "params.yaml", "dvc.yaml", "dvc.lock", ".dvcignore", ".dvc/config", "submissions")
+_PARTS = ("pipeline", "params.yaml", "dvc.yaml", "dvc.lock", ".dvcignore", ".dvc/config", "submissions", "report")
 _LARGE_PARTS = ("artifacts", ".dvc/cache")
 NOTHING_TO_DO, CHANGED = "dvc repro, nothing to do", "dvc repro, a changed threshold"
 MANY_RUNS, MANY_FOLDS = 33, 5
