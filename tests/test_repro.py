@@ -52,7 +52,7 @@ def test_one_command_runs_every_stage_in_order(finished):
     assert ran == [
         *("resolve", "check", "download", "prepare", "encode", "encoder_digest"),
         *("train@ast-0", "train@wav2vec2-0", "predict@ast", "predict@wav2vec2", "vote"),
-        *("decide@ast", "decide@wav2vec2", "ensemble", "score"),
+        *("decide@ast", "decide@wav2vec2", "ensemble", "score", "report"),
     ]
 
 

@@ -13,7 +13,7 @@ from pipeline.layout import Layout
 from pipeline.scoring import provenance, scoreboard
 
 # What stages decide and ensemble write into a run's folder.
-PUBLISHED = ("submission.csv", "metrics.json", "confusion.csv", "confusion.png")
+PUBLISHED = ("submission.csv", "metrics.json", "confusion.csv", "confusion.png", "judged.parquet")
 
 
 def remove_outputs(layout: Layout, tree: dict[str, Any]) -> list[Path]:

@@ -116,7 +116,7 @@ TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
         (lambda tree: tree.update(ensemble={"weights": "equal"}), {"ensemble", "report"}),
         (lambda tree: tree.update(folds=[0]), PREDICTS | {"check", "vote", "pseudo_label@pupil", "ensemble", "report"}),
         (lambda tree: tree["prepare"].update(splits="hash"), {"check", "prepare"}),
-        (lambda tree: tree.update(encode={"layers": [1]}), {"check", "encode"}),
+        (lambda tree: tree.update(encode={"layers": [1]}), {"check", "encode", "report"}),
     ],
 )
 def test_a_change_concerns_the_stages_that_it_changes(change, stages, resolved):
