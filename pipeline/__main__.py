@@ -16,6 +16,7 @@ from typer.models import CommandInfo
 
 from pipeline import modules, sound_verbs
 from pipeline.errors import PipelineError
+from pipeline.jobs import SHARED_FOLDER
 from pipeline.layout import Layout
 from pipeline.sound_verbs import RunName
 
@@ -46,7 +47,7 @@ app = typer.Typer(
 def _stage(name: str, *arguments: object) -> None:
     # torchrun starts each of its processes with this: only these stages share their work out to them, and those that
     # share clips are started by themselves (pipeline.jobs.sharing).
-    shares = name == "train" or "PIPELINE_SHARE" in os.environ
+    shares = name == "train" or SHARED_FOLDER in os.environ
     if not shares and os.environ.get("RANK", "0") != "0":
         return
     modules.stage(name).main(Layout(), *arguments)

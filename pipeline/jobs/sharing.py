@@ -18,9 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.files import replacing
-from pipeline.jobs import launching
-
-_FOLDER = "PIPELINE_SHARE"  # set for the processes that `together` starts: where they leave their pieces
+from pipeline.jobs import SHARED_FOLDER, launching
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Share:
 
 def part_of_this_process() -> Share | None:
     """Return what this process has to do if `together` started it, on a GPU of its own where there are several."""
-    folder = os.environ.get(_FOLDER)
+    folder = os.environ.get(SHARED_FOLDER)
     if folder is None:
         return None
     if torch.cuda.is_available():
@@ -74,10 +72,10 @@ def together(folder: Path, processes: int, *verb: str) -> Iterator[Share | None]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     start = time.monotonic()
-    os.environ[_FOLDER] = str(folder.resolve())
+    os.environ[SHARED_FOLDER] = str(folder.resolve())
     try:
         launching.launch(processes, *verb)
         yield Share(folder, None, processes, time.monotonic() - start)
     finally:
-        del os.environ[_FOLDER]
+        del os.environ[SHARED_FOLDER]
         shutil.rmtree(folder)

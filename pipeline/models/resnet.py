@@ -7,12 +7,11 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.examples.training_data import Examples
-from pipeline.features.log_mel import LogMel, enough_for_statistics, frames_of, statistics
-from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
+from pipeline.features.spec_augment import SpecAugmentParams
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.training import Training
+from pipeline.models._log_mel_net import about_of, classifier_of
 from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "restore"]
@@ -100,10 +99,7 @@ class ResNet(nn.Module):
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    clips = examples.read(enough_for_statistics(examples.rows))
-    mean, std = statistics(clips, num_mel_bins=params.num_mel_bins)
-    options = {"params": params.model_dump(), "mean": round(mean, 6), "std": round(std, 6)}
-    return _classifier(About(labels, examples.multi_label, options), training)
+    return _classifier(about_of(params, labels, examples), training)
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
@@ -112,8 +108,4 @@ def restore(folder: Path, training: Training) -> NetClassifier:
 
 def _classifier(about: About, training: Training) -> NetClassifier:
     params = Params(**about.options["params"])
-    options = {name: about.options[name] for name in ("mean", "std")}
-    front_end = LogMel(num_mel_bins=params.num_mel_bins, max_length=frames_of(CLIP_SAMPLES), **options)
-    return NetClassifier(
-        ResNet(params, len(about.labels)), about, front_end, training, SpecAugment(params.spec_augment)
-    )
+    return classifier_of(ResNet(params, len(about.labels)), params, about, training)

@@ -13,12 +13,13 @@ from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples
 from pipeline.features.deltas import deltas
-from pipeline.features.log_mel import LogMel, enough_for_statistics, frames_of, statistics
+from pipeline.features.log_mel import LogMel, frames_of
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.files import read_json
 from pipeline.learners import checkpoints
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.training import Training
+from pipeline.models._log_mel_net import about_of
 from pipeline.models._timm_library import timm_library
 from pipeline.settings import Settings
 
@@ -108,11 +109,7 @@ def check(params: Params, store: Path) -> None:
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    clips = examples.read(enough_for_statistics(examples.rows))
-    mean, std = statistics(clips, num_mel_bins=params.num_mel_bins)
-    about = About(
-        labels, examples.multi_label, {"params": params.model_dump(), "mean": round(mean, 6), "std": round(std, 6)}
-    )
+    about = about_of(params, labels, examples)
     return _classifier(about, training, _network(params, len(labels), _weights(params, store)))
 
 
