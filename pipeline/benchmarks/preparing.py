@@ -15,8 +15,7 @@ import py7zr
 import pipeline
 from pipeline.benchmarks.rounds import Spread, alternate
 from pipeline.benchmarks.table import Finding, rates
-from pipeline.clips.corpus import BATCH_ROWS
-from pipeline.clips.recording import Recording
+from pipeline.clips.recording import Recording, bytes_of
 from pipeline.errors import PipelineError
 
 COMPETITION_CLIPS = 223_000
@@ -46,7 +45,7 @@ def pack(folder: Path, recordings: list[Recording], times: int = 1) -> int:
             for item in recordings if copy == 0 else clips:
                 path = Path(item.name)
                 name = path.with_name(f"{path.stem}c{copy}{path.suffix}").as_posix()
-                with io.BytesIO(item.data) as member:
+                with io.BytesIO(bytes_of(item.data)) as member:
                     (train if item.part == "train" else test).writef(member, f"{item.part}/audio/{name}")
                 if item.part == "test":
                     fnames.append(name)

@@ -15,7 +15,7 @@ from pipeline.benchmarks import clips, networks, preparing, repro
 from pipeline.benchmarks.table import Finding
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.preparation import Prepare
-from pipeline.clips.recording import Recording
+from pipeline.clips.recording import Recording, bytes_of
 from pipeline.errors import PipelineError
 from pipeline.examples.from_corpus import training_data_of
 from pipeline.examples.target import target_of
@@ -62,7 +62,7 @@ def of_clips(corpus: Corpus, files: list[SourceFile], rounds: int, clips_wanted:
     """Return what was found of decoding, of reading the corpus, and of the front end."""
     test = next(Path(file.path) for file in files if file.role == "test")
     return [
-        clips.decoding([clip.data for clip in itertools.islice(archives.test(test), 1000)], rounds),
+        clips.decoding([bytes_of(clip.data) for clip in itertools.islice(archives.test(test), 1000)], rounds),
         clips.reading(corpus, rounds),
         *clips.log_mel(corpus.samples(corpus.select("train")[:clips_wanted]), rounds),
     ]
