@@ -120,7 +120,9 @@ class Corpus:
         from datasets import Dataset
 
         clip = int(np.prod(self.shape))
-        shards = [pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(each.reshape(-1)), clip) for each in self._shards]
+        shards = [
+            pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(each.reshape(-1)), clip) for each in self._shards
+        ]
         rows = parquet.read_table(self.folder / "rows.parquet")
         # Named, since the name would else be made of all samples.
         return Dataset(rows.append_column("samples", pyarrow.chunked_array(shards)), fingerprint=self.fingerprint)

@@ -39,7 +39,9 @@ class Decoder:
         context = multiprocessing.get_context("spawn")
         self.connection, its_end = context.Pipe()
         self.units = 0
-        self._process = context.Process(target=_work, args=(its_end, folder, audio_shards.SHARD_CLIPS), name="decoder", daemon=True)
+        self._process = context.Process(
+            target=_work, args=(its_end, folder, audio_shards.SHARD_CLIPS), name="decoder", daemon=True
+        )
         self._process.start()
         its_end.close()  # else this process would keep the connection open that ends with the other
 
@@ -94,7 +96,7 @@ class Decoder:
             how = f"ended with {status}; what it said stands above"
         return PipelineError(
             f"A process that decoded clips {how}.\n"
-            "Nothing of the corpus is kept. Run it again; with `prepare.processes: 1` in params.yaml, one process does it all."
+            "Nothing of the corpus is kept. Run it again; with `prepare.processes: 1` in params.yaml, one does it all."
         )
 
 

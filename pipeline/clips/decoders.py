@@ -117,10 +117,9 @@ class Decoders(Generic[Entry]):
 
     def _hear(self, at_once: bool) -> None:
         """Take what the processes have to tell, having waited for it unless `at_once`; settle what has its turn."""
-        talking = {decoder.connection: decoder for decoder in self._decoders}
-        for connection in wait(list(talking), timeout=0 if at_once else None):
-            decoder = talking[connection]
-            found = decoder.hear()
+        talking = wait([decoder.connection for decoder in self._decoders], timeout=0 if at_once else None)
+        for decoder in self._decoders:
+            found = decoder.hear() if decoder.connection in talking else None
             if found is not None:
                 next(unit for unit in self._units if unit.decoder is decoder and unit.found is None).found = found
         while self._units and self._units[0].found is not None:

@@ -37,9 +37,7 @@ def clips_of(encoded: Encoded) -> Clips:
     """Decode a file. Raises PipelineError if it cannot be read from the disk."""
     is_whole = encoded.cut == "segments"
     try:
-        decoded = waveform.decode(
-            bytes_of(encoded.data), waveform.LONGEST_S if is_whole else waveform.LONGEST_CLIP_S
-        )
+        decoded = waveform.decode(bytes_of(encoded.data), waveform.LONGEST_S if is_whole else waveform.LONGEST_CLIP_S)
     except waveform.UnreadableAudio as error:
         return Clips(refusal=str(error))
     if is_whole:
@@ -52,5 +50,7 @@ def clips_of(encoded: Encoded) -> Clips:
 
 def _seconds(samples: np.ndarray) -> list[np.ndarray]:
     """Return one clip a second; what is left at the end counts as one if it is half a second or more."""
-    starts = range(0, max(1, round(len(samples) / waveform.CLIP_SAMPLES)) * waveform.CLIP_SAMPLES, waveform.CLIP_SAMPLES)
+    starts = range(
+        0, max(1, round(len(samples) / waveform.CLIP_SAMPLES)) * waveform.CLIP_SAMPLES, waveform.CLIP_SAMPLES
+    )
     return [waveform.fit(samples[start : start + waveform.CLIP_SAMPLES])[0] for start in starts]

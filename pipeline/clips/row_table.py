@@ -80,7 +80,9 @@ def _packed(schema: pyarrow.Schema, columns: list[Any], metadata: list[Mapping[s
     further = [(name, pyarrow.string()) for name in names]
     values = [*(columns or [[]] * len(schema)), *([of_row.get(name) for of_row in metadata] for name in names)]
     fields = [(field.name, field.type) for field in schema] + further
-    arrays = {name: pyarrow.array(each, _encoded(name, kind)) for (name, kind), each in zip(fields, values, strict=True)}
+    arrays = {
+        name: pyarrow.array(each, _encoded(name, kind)) for (name, kind), each in zip(fields, values, strict=True)
+    }
     return pyarrow.table(arrays)
 
 

@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pyarrow
 import pytest
 
 from pipeline.clips import audio_shards

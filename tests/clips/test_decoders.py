@@ -131,7 +131,9 @@ def put_all(pool, clips=40):
 
 def test_a_process_that_is_killed_is_told_at_once(pool):
     os.kill(pool._decoders[0]._process.pid, signal.SIGKILL)
-    with pytest.raises(PipelineError, match=r"was killed \(SIGKILL\); most often, the memory was full\.\n.*processes: 1"):
+    with pytest.raises(
+        PipelineError, match=r"was killed \(SIGKILL\); most often, the memory was full\.\n.*processes: 1"
+    ):
         put_all(pool)
 
 

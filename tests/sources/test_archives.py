@@ -79,9 +79,9 @@ def test_every_layout_reads_the_same(tmp_path, layout):
     layout(tmp_path)
     files = fetch(Params(folder=tmp_path), seed=0)
     assert [file.role for file in files] == ["train", "test", "sample"]
-    assert {replace(each, data=bytes_of(each.data)) if isinstance(each, Recording) else each for each in read(files)} == (
-        EXPECTED
-    )
+    assert {
+        replace(each, data=bytes_of(each.data)) if isinstance(each, Recording) else each for each in read(files)
+    } == (EXPECTED)
     assert sample(files) == ["clip_b.wav", "clip_a.wav"]
     assert answers(files) is None
 
