@@ -28,7 +28,7 @@ STAGES = Path(__file__).parent / "stages"
 # The order of --help.
 FLOW = (
     *("resolve", "check", "download", "prepare", "encode", "encoder_digest", "train", "predict", "vote"),
-    *("pseudo_label", "decide", "ensemble", "score", "report", "watch", "compare", "search"),
+    *("pseudo_label", "decide", "ensemble", "score", "report", "watch", "compare", "search", "fleet"),
 )
 PARTS_OF_OTHERS = {"access", "kernel"}  # `kaggle check` and the verbs of `kernel`
 
@@ -87,6 +87,16 @@ def pseudo_label(run: RunName) -> None:
 def decide(run: RunName) -> None:
     """Turn one run's probabilities into a submission, metrics and a confusion matrix."""
     _stage("decide", run)
+
+
+@app.command()
+def fleet(
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster: HOST:PORT, auto, or local. By default fleet.address.")
+    ] = None,
+) -> None:
+    """Hand trainings and predictions that are not up to date to the machines of a Ray cluster."""
+    _stage("fleet", address)
 
 
 @app.command()

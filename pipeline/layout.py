@@ -112,6 +112,11 @@ class Layout:
         return self.artifacts / "search" / run
 
     @property
+    def fleet(self) -> Path:
+        """What each stage said that another machine ran; no stage of the graph's."""
+        return self.artifacts / "fleet"
+
+    @property
     def submissions(self) -> Path:
         return self.root / "submissions"
 
