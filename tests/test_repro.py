@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from pipeline import params
 from pipeline.clips.corpus import Corpus
 from pipeline.files import sha256_of
+from tests.conftest import Project
 
 VERB = (sys.executable, "-m", "pipeline")
 REPRO = (sys.executable, "-m", "dvc", "repro")
@@ -162,6 +163,21 @@ def test_an_added_run_is_trained_alone_and_continues_when_dvc_is_killed(finished
     assert set(json.loads((layout.submission("ensemble") / "metrics.json").read_text())["weights"]) == {"again", "ast"}
     assert set(json.loads(layout.scores.read_text())) == {"again", "ast", "ensemble"}
     assert stages_run(project.run(*REPRO)) == []
+
+
+def test_a_second_clone_pulls_from_a_remote_and_computes_nothing(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.dvc("remote", "add", "--default", "storage", "../storage")
+    project.dvc("push", "--run-cache")
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for command in (["add", "-A"], ["commit", "-qm", "results"], ["clone", "-q", ".", str(tmp_path / "second")]):
+        subprocess.run([*git, *command], cwd=project.root, check=True)
+    second = Project(tmp_path / "second")
+    second.dvc("pull")
+    output = second.run(*REPRO, "--dry")
+    # The page alone: it is in no cache, since it tells of what lies on this disk.
+    assert stages_run(output) == ["report"]
+    assert {path.name for path in (second.root / "artifacts").iterdir()} >= {"train", "predict", "prepare", "score"}
 
 
 def test_an_experiment_in_a_copy_finds_the_project_s_files_and_may_be_applied(clone, tiny_params, tmp_path):

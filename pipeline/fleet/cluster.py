@@ -71,7 +71,7 @@ class Cluster:
         """Return a reference to the files of a working copy: each machine fetches them once."""
         return self._ray.put(dict(files))
 
-    def hand_out(self, stage: str, needs: Needs, files: Any, lock: bytes, settings: str) -> None:
+    def hand_out(self, stage: str, needs: Needs, files: Any, lock: bytes, settings: str, patience_s: float) -> None:
         """Let Ray find a machine for a stage, by preference one that has begun it before; again if it is lost."""
         kept: dict[str, Any] = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "name": stage}
         if node := self._kept_at.pop(stage, None):
@@ -79,7 +79,7 @@ class Cluster:
 
             kept["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=True)
         task = self._ray.remote(max_retries=self._retries, **kept)(errand.attend)
-        self._stage_of[task.remote(stage, files, lock, settings, self._folder, self._board)] = stage
+        self._stage_of[task.remote(stage, files, lock, settings, patience_s, self._folder, self._board)] = stage
 
     def reports(self, timeout_s: float) -> list[Report]:
         """Return what has come back, waiting for it so long. Raises PipelineError if the cluster's head is lost."""

@@ -89,7 +89,7 @@ class Dispatch:
             self._say(f"No machine of the cluster has {asked} (fleet.{self._verbs[stage]}): waiting for one.")
         lock = (self._project.root / "dvc.lock").read_bytes()
         settings = _CONFIG.format(remote=self._project.remote, url=self._project.remote_url)
-        self._cluster.hand_out(stage, needs, self._files, lock, settings)
+        self._cluster.hand_out(stage, needs, self._files, lock, settings, self._project.patience_s)
         self.plan.out.add(stage)
 
     def _settle(self, report: Report) -> None:

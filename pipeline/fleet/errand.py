@@ -43,12 +43,13 @@ def survey(folder: str) -> tuple[str, list[str]]:
 
 
 def attend(
-    stage: str, files: Mapping[str, bytes], lock: bytes, settings: str, folder: str, board: Any
+    stage: str, files: Mapping[str, bytes], lock: bytes, settings: str, patience_s: float, folder: str, board: Any
 ) -> dict[str, Any]:
     """Run a stage in a working copy below `folder`; return what came of it.
 
     `files` are those of the copy, `lock` is dvc.lock as it is now, `settings` the copy's own part of DVC's
-    configuration. `board` is given the last line of output now and then.
+    configuration, `patience_s` how many seconds the remote is asked again. `board` is given the last line of output,
+    now and then.
     """
     start, home, host = time.monotonic(), Path(folder).expanduser().resolve(), socket.gethostname()
     copies = home / "copies"
@@ -61,7 +62,7 @@ def attend(
         (copy / "artifacts").mkdir(exist_ok=True)
         (copy / "artifacts" / "work").symlink_to(home / "work")
         (copy / "data").symlink_to(home / "data")
-        log = _worked(stage, copy, home, lambda line: board.write.remote(stage, host, line))
+        log = _worked([stage, str(home), str(patience_s)], copy, lambda line: board.write.remote(stage, host, line))
         outcome = copy / "outcome.json"
         told = json.loads(outcome.read_text()) if outcome.exists() else {}
     except OSError as error:
@@ -78,12 +79,12 @@ def _unpack(copy: Path, files: Mapping[str, bytes]) -> None:
         path.write_bytes(content)
 
 
-def _worked(stage: str, copy: Path, home: Path, tell: Callable[[str], None]) -> str:
+def _worked(arguments: list[str], copy: Path, tell: Callable[[str], None]) -> str:
     """Run the copy's worker to its end; return the end of its output."""
     # `python` in the commands of dvc.yaml is this Python.
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     environment |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = ["sh", "-c", _ORPHAN, "sh", sys.executable, "-m", "pipeline.fleet.worker", stage, str(home)]
+    command = ["sh", "-c", _ORPHAN, "sh", sys.executable, "-m", "pipeline.fleet.worker", *arguments]
     process = subprocess.Popen(
         command,
         cwd=copy,

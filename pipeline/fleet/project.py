@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from pipeline.errors import PipelineError
 from pipeline.fleet.trouble import Trouble, noted
@@ -44,11 +44,9 @@ class Project:
         self.root, self.patience_s = root, patience_s
         name, known = self.repo.config["core"].get("remote"), self.repo.config["remote"]
         if name not in known:
-            there = f"Remotes: {', '.join(known) or 'none'}."
+            wanted = f"there is none called '{name}'" if name else "no default one is set"
             raise PipelineError(
-                f"Stages travel through a DVC remote, and there is none called '{name}'. {there}\n"
-                if name
-                else f"Stages travel through a DVC remote, and no default one is set. {there}\n"
+                f"Stages travel through a DVC remote, and {wanted}. Remotes: {', '.join(known) or 'none'}.\n"
                 "Add one that all machines reach, for example: dvc remote add --default storage /mnt/shared/storage"
             )
         self.remote: str = name
@@ -172,6 +170,11 @@ class Project:
                 known = isinstance(error, LockError | PipelineError | KeyboardInterrupt)
                 return isinstance(error, Exception) and not known and trouble.disk_full(error) is None
 
+            def say(state: RetryCallState) -> None:
+                if state.attempt_number == 1:
+                    why = state.outcome.exception() if state.outcome else None
+                    print(f"The remote '{self.remote}' does not {what}, and is asked again: {why}", flush=True)
+
             def attempt() -> T:
                 trouble.clear()
                 return work(trouble)
@@ -180,6 +183,7 @@ class Project:
                 stop=stop_after_delay(self.patience_s),
                 wait=wait_exponential(multiplier=1, max=60),
                 retry=retry_if_exception(is_passing),
+                before_sleep=say,
                 reraise=True,
             )
             try:

@@ -28,13 +28,15 @@ class Fleet(Settings):
     `address` is that of a Ray cluster: HOST:PORT, "auto" for the one that this machine is part of, "local" for this
     machine alone. `remote` is a DVC remote's name, by default DVC's own default. `folder` is where a machine keeps its
     copies, cache and checkpoints: on storage that all machines share, another one goes on with a lost one's training.
-    `retries` is how often a stage is handed out again after its machine was lost.
+    `retries` is how often a stage is handed out again after its machine was lost, `patience_min` how many minutes the
+    remote is asked again when it does not answer.
     """
 
     address: Annotated[str, Field(min_length=1)] = "auto"
     remote: str | None = None
     folder: Annotated[str, Field(min_length=1)] = "~/.cache/speech-commands-fleet"
     retries: Annotated[int, Field(ge=0)] = 3
+    patience_min: Annotated[float, Field(ge=0)] = 15
     train: Needs = Needs()
     predict: Needs = Needs()
     encode: Needs = Needs()

@@ -1,4 +1,4 @@
-"""One stage in a working copy on another machine: `python -m pipeline.fleet.worker STAGE HOME`, begun by an errand."""
+"""One stage in a working copy on another machine: `python -m pipeline.fleet.worker STAGE HOME PATIENCE_S`."""
 
 import json
 import os
@@ -15,12 +15,10 @@ from pipeline.errors import PipelineError
 from pipeline.files import write_json
 from pipeline.fleet.project import Project
 
-# A training of hours should not be lost to a remote's bad half hour; nor is it: it is kept here for the next attempt.
-PATIENCE_S = 900.0
 _DYING_S = 60.0  # that an attempt takes to end once its machine is given up
 
 
-def work(stage: str, home: Path, patience_s: float = PATIENCE_S) -> dict[str, Any]:
+def work(stage: str, home: Path, patience_s: float) -> dict[str, Any]:
     """Do what is asked of a stage in this copy: bring its inputs, run it or find it done, push it.
 
     Returns whether it was there already, and the times that it noted. Raises PipelineError if the remote does not
@@ -71,7 +69,7 @@ def main() -> None:
 
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
-        write_json(Path("outcome.json"), work(sys.argv[1], Path(sys.argv[2])))
+        write_json(Path("outcome.json"), work(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])))
     except (PipelineError, DvcException, OSError) as error:
         sys.exit(f"error: {error}")
 

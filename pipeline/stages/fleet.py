@@ -11,7 +11,6 @@ from pipeline.fleet.settings import Fleet
 from pipeline.layout import Layout
 
 AWAY = ("train", "predict", "encode")  # the verbs whose stages other machines run
-PATIENCE_S = 120.0  # with a remote that does not answer
 
 
 def main(layout: Layout, address: str | None = None) -> None:
@@ -33,7 +32,7 @@ def main(layout: Layout, address: str | None = None) -> None:
     except Timeout:
         raise PipelineError("Another fleet of this project is at work. Wait for it, or stop it with Ctrl-C.") from None
     with alone:
-        project = Project(layout.root, settings.remote, PATIENCE_S)
+        project = Project(layout.root, settings.remote, settings.patience_min * 60)
         project.check_remote()
         cluster = Cluster(address or settings.address, settings.folder_of(project.remote_url), settings.retries)
         try:
