@@ -1,6 +1,7 @@
 """A Ray cluster: stages go out, reports come back. Nothing else here knows Ray."""
 
 import importlib.util
+import os
 import socket
 import time
 from collections import Counter
@@ -45,6 +46,7 @@ class Cluster:
         options: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if address.split(":")[0] in _LOOPBACK else {}
         if address == "local":
             options = {"include_dashboard": False}
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it tells its makers
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **options)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -66,6 +68,10 @@ class Cluster:
             if has.get("CPU", 0) >= needs.cpus and has.get("GPU", 0) >= needs.gpus:
                 return True
         return False
+
+    def gpus(self) -> float:
+        """Return how many GPUs the cluster has."""
+        return float(self._ray.cluster_resources().get("GPU", 0))
 
     def put(self, files: Mapping[str, bytes]) -> Any:
         """Return a reference to the files of a working copy: each machine fetches them once."""

@@ -46,7 +46,8 @@ class Dispatch:
     def __init__(self, project: Project, cluster: Cluster, settings: Fleet, verbs: Collection[str], logs: Path) -> None:
         self._project, self._cluster, self._settings, self._logs = project, cluster, settings, logs
         self._verbs = project.verbs()
-        self.plan = Plan(project.graph(), [stage for stage, verb in self._verbs.items() if verb in verbs])
+        self._needs = project.graph()
+        self.plan = Plan(self._needs, [stage for stage, verb in self._verbs.items() if verb in verbs])
         self._console, self._start = Console(soft_wrap=True, highlight=False), time.monotonic()
         self._files = cluster.put(project.packed())
         self._given: set[str] = set()
@@ -56,6 +57,8 @@ class Dispatch:
     def run(self) -> None:
         """Work until nothing is left. Raises PipelineError at the end if a stage failed; the others are done then."""
         plan = self.plan
+        if not self._settings.train.gpus and (gpus := self._cluster.gpus()):
+            self._say(f"The cluster has {gpus:g} GPUs, and trainings are given none: set fleet.train.gpus.")
         while True:
             for stage in plan.to_hand_out():
                 self._begin(stage)
@@ -79,7 +82,7 @@ class Dispatch:
         if not self._project.changed([stage]) or self._project.take(stage):
             self.plan.done.add(stage)
             return
-        inputs = self._project.graph()[stage] - self._given
+        inputs = self._needs[stage] - self._given
         self._project.give(inputs)
         self._given |= inputs
         needs = getattr(self._settings, self._verbs[stage])
@@ -122,10 +125,9 @@ class Dispatch:
         command = [sys.executable, "-m", "dvc", "repro", "--keep-going", *stages]
         sys.stdout.flush()
         status = subprocess.run(command, cwd=self._project.root, check=False).returncode
-        failed = self._project.changed(stages) if status else []
-        self.plan.failed |= set(failed)
-        self.plan.done |= set(stages) - set(failed)
-        if status and not failed:
+        changed = self._project.changed(stages) if status else []
+        self.plan.note_here(stages, changed)
+        if status and not changed:
             raise PipelineError("`dvc repro` failed, as said above. Mend it, and run: python -m pipeline fleet")
 
     def _waited(self) -> list[Report]:

@@ -1,6 +1,6 @@
 """Which stages may be worked on now: it knows the graph, and nothing of DVC, Ray or files."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 
 class Plan:
@@ -47,6 +47,12 @@ class Plan:
         waited_for = set().union(*(self._before[stage] for stage in self._left() if stage in self._away))
         first = [stage for stage in able if stage in waited_for]
         return first or ([] if self.out or self.to_hand_out() else able)
+
+    def note_here(self, stages: Sequence[str], changed: Collection[str]) -> None:
+        """Note that `stages` were run here, in their order, and which of them are still not up to date."""
+        for stage in stages:
+            if not self._before[stage] & self.failed:
+                (self.failed if stage in changed else self.done).add(stage)
 
     def _left(self) -> list[str]:
         return [stage for stage in self.order if stage not in self.done | self.failed | self.out]

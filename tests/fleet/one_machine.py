@@ -31,6 +31,9 @@ class OneMachine:
     def put(self, files: Any) -> Any:
         return files
 
+    def gpus(self) -> float:
+        return 0
+
     def can(self, needs: Any) -> bool:
         return True
 

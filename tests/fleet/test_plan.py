@@ -70,6 +70,12 @@ def test_a_failed_stage_stops_what_depends_on_it_and_nothing_else(plan):
     assert plan.to_run_here() == ["decide@a"]
 
 
+def test_of_stages_that_ran_here_the_first_that_is_out_of_date_has_failed():
+    plan = Plan({"resolve": [], "check": ["resolve"], "download": ["check"], "train": ["download"]}, ["train"])
+    plan.note_here(["resolve", "check", "download"], {"check", "download"})
+    assert (plan.done, plan.failed, plan.blocked) == ({"resolve"}, {"check"}, ["download", "train"])
+
+
 def test_it_ends_when_nothing_is_left(plan):
     plan.done |= set(NEEDS)
     assert plan.to_hand_out() == plan.to_run_here() == plan.blocked == []

@@ -24,7 +24,8 @@ def node(*where: str) -> subprocess.Popen[bytes]:
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+                # Ray's workers are as nice as can be, unless they are told not to.
+                env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"},
             )
             while process.poll() is None:
                 if b"Ray runtime started" in os.pread(said.fileno(), 100_000, 0):
