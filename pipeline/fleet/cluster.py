@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,21 +128,13 @@ class Cluster:
             ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(self._folder)
             for node in nodes
         ]
-        holders: dict[str, list[str]] = {}
+        begun: dict[str, list[str]] = {}
         for node, reference in zip(nodes, asked, strict=True):
             try:
-                _, begun = self._ray.get(reference, timeout=60)
-            except (RayError, TimeoutError):
-                continue
-            for stage in begun:
-                holders.setdefault(stage, []).append(node)
-        load: Counter[str] = Counter()
-        chosen: dict[str, str] = {}
-        for stage, having in holders.items():
-            if len(having) < len(nodes):  # on shared storage any will do
-                chosen[stage] = min(having, key=lambda node: load[node])
-                load[chosen[stage]] += 1
-        return chosen
+                begun[node] = self._ray.get(reference, timeout=60)
+            except (RayError, TimeoutError):  # it is asked for a preference only
+                begun[node] = []
+        return keepers(begun)
 
     def _check_head(self) -> None:
         host, _, port = self._head.rpartition(":")
@@ -155,6 +147,22 @@ class Cluster:
                     f"The cluster's head at {self._head} is lost: {error}\nWhat was finished is kept. Start the "
                     "cluster again, and then: python -m pipeline fleet"
                 ) from None
+
+
+def keepers(begun: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the node that should go on with each stage, of the stages that were begun on each node.
+
+    What all nodes know lies on shared storage, and any of them will do. Of several that know a stage, the one that
+    keeps fewest others is taken.
+    """
+    load: Counter[str] = Counter()
+    chosen: dict[str, str] = {}
+    for stage in dict.fromkeys(stage for stages in begun.values() for stage in stages):
+        having = [node for node, stages in begun.items() if stage in stages]
+        if len(having) < len(begun):
+            chosen[stage] = min(having, key=lambda node: load[node])
+            load[chosen[stage]] += 1
+    return chosen
 
 
 def require_ray() -> None:

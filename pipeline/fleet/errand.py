@@ -36,10 +36,10 @@ class Board:
         return self._lines
 
 
-def survey(folder: str) -> tuple[str, list[str]]:
-    """Return this machine's name, and the stages that were begun in `folder` and not delivered."""
+def survey(folder: str) -> list[str]:
+    """Return the stages that were begun in `folder` of this machine and not delivered."""
     begun = Path(folder).expanduser() / "begun"
-    return socket.gethostname(), sorted(path.name for path in begun.glob("*")) if begun.is_dir() else []
+    return sorted(path.name for path in begun.glob("*"))
 
 
 def attend(

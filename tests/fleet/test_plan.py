@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.fleet.cluster import keepers
 from pipeline.fleet.plan import Plan
 
 NEEDS = {
@@ -74,6 +75,15 @@ def test_of_stages_that_ran_here_the_first_that_is_out_of_date_has_failed():
     plan = Plan({"resolve": [], "check": ["resolve"], "download": ["check"], "train": ["download"]}, ["train"])
     plan.note_here(["resolve", "check", "download"], {"check", "download"})
     assert (plan.done, plan.failed, plan.blocked) == ({"resolve"}, {"check"}, ["download", "train"])
+
+
+def test_begun_stages_go_to_the_machine_that_keeps_their_checkpoints():
+    assert keepers({"one": ["train@a-0"], "two": ["train@a-1", "train@a-0"], "three": []}) == {
+        "train@a-0": "one",
+        "train@a-1": "two",
+    }
+    shared = ["train@a-0", "train@a-1"]
+    assert keepers({"one": shared, "two": shared}) == keepers({"alone": shared}) == {}
 
 
 def test_it_ends_when_nothing_is_left(plan):
