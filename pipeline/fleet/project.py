@@ -220,10 +220,10 @@ def _runs(odb: Any) -> Iterator[str]:
 
 def _copy_runs(source: Any, target: Any) -> None:
     """Copy the notes of a run cache that the other has not. (DVC's own way copies all, and hides what fails.)"""
-    from dvc_objects.fs.generic import copy
+    from dvc.fs import generic
 
     there = {name.replace("\\", "/") for name in _runs(target)}
     for name in _runs(source):
         parts = name.replace("\\", "/").split("/")
         if "/".join(parts) not in there:
-            copy(source.fs, source.fs.join(source.path, *parts), target.fs, target.fs.join(target.path, *parts))
+            generic.copy(source.fs, source.fs.join(source.path, *parts), target.fs, target.fs.join(target.path, *parts))
