@@ -174,7 +174,7 @@ def test_an_experiment_in_a_copy_finds_the_project_s_files_and_may_be_applied(cl
     assert project.params == tiny_params
     assert not project.layout.prepare.exists()
     assert (project.root / "data" / "demo" / "train.7z").exists()  # not in the copy, which is gone
-    project.dvc("exp", "run", "--queue", "--name", "quieter", "-S", "seed=9", "prepare")
+    project.dvc("exp", "run", "--queue", "--name", "quieter", "-S", "seed=9", "resolve")
     project.dvc("queue", "start")
     while "Success" not in (queue := project.dvc("queue", "status")):
         assert "Failed" not in queue, project.outcome(sys.executable, "-m", "dvc", "queue", "logs", "quieter")
