@@ -102,9 +102,10 @@ def fleet(
 @app.command()
 def compare(
     into: Annotated[Path | None, typer.Option(help="A file to put the table into, between its marks.")] = None,
+    against: Annotated[str | None, typer.Option(metavar="RUN", help="Add each run's paired difference to it.")] = None,
 ) -> None:
     """Set all runs side by side: cost, accuracy with its interval, the authors' figures."""
-    _stage("compare", into)
+    _stage("compare", into, against)
 
 
 @app.command()

@@ -66,6 +66,11 @@ class Layout:
         """What stage encode has not finished; hidden, so that no run has this name."""
         return self.artifacts / "work" / ".encode"
 
+    @property
+    def page_scripts(self) -> Path:
+        """What the page is made with, kept between its makings."""
+        return self.artifacts / "work" / ".page"
+
     def timing(self, run: str, stage: str) -> Path:
         """How long the last run of a stage took; no DVC output, since it differs from run to run."""
         return self.artifacts / "timing" / run / f"{stage}.json"

@@ -190,7 +190,14 @@ def test_an_experiment_in_a_copy_finds_the_project_s_files_and_may_be_applied(cl
     assert project.params == tiny_params
     assert not project.layout.prepare.exists()
     assert (project.root / "data" / "demo" / "train.7z").exists()  # not in the copy, which is gone
-    assert "louder" in project.dvc("exp", "show", "--csv")
+    project.dvc("exp", "run", "--queue", "--name", "quieter", "-S", "seed=9", "resolve")
+    project.dvc("queue", "start")
+    while "Success" not in (queue := project.dvc("queue", "status")):
+        assert "Failed" not in queue, project.outcome(sys.executable, "-m", "dvc", "queue", "logs", "quieter")
+    project.dvc("queue", "stop")  # DVC's worker stays a while
+    shown = project.dvc("exp", "show", "--csv")
+    assert "louder" in shown
+    assert "quieter" in shown
     # DVC brings what the experiment made, and then complains of the stages that have never run.
     project.outcome(sys.executable, "-m", "dvc", "exp", "apply", "louder")
     tiny_params["prepare"]["silence"]["train"], tiny_params["seed"] = 2, 8
