@@ -40,6 +40,7 @@ class Cluster:
         require_ray()
         import ray
         import ray.cloudpickle
+        from ray.exceptions import RayError
 
         self._ray, self._folder, self._retries = ray, folder, retries
         ray.cloudpickle.register_pickle_by_value(errand)
@@ -49,11 +50,13 @@ class Cluster:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it tells its makers
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+            why = str(error).strip().splitlines()[-1]  # some bring a whole traceback
             raise PipelineError(
-                f"No Ray cluster answers at '{address}': {error}\n"
+                f"No Ray cluster answers at '{address}': {why}\n"
                 "Start one: `ray start --head --port=6379` here, `ray start --address=HOST:6379` on the others. "
-                "Then: python -m pipeline fleet --address HOST:6379 (`local` is this machine alone)."
+                "Then: python -m pipeline fleet --address HOST:6379 (`local` is this machine alone). "
+                "All of them need the same token (~/.ray/auth_token) and RAY_AUTH_MODE, or none."
             ) from None
         self._head = ray.get_runtime_context().gcs_address
         self._board = ray.remote(num_cpus=0)(errand.Board).remote()
