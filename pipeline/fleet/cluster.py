@@ -51,7 +51,7 @@ class Cluster:
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **options)
         except (RayError, ConnectionError, RuntimeError, ValueError) as error:
-            why = str(error).strip().splitlines()[-1]  # some bring a whole traceback
+            why = (str(error).strip() or repr(error)).splitlines()[-1]  # some bring a whole traceback
             raise PipelineError(
                 f"No Ray cluster answers at '{address}': {why}\n"
                 "Start one: `ray start --head --port=6379` here, `ray start --address=HOST:6379` on the others. "
