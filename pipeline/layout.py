@@ -43,7 +43,7 @@ class Layout:
 
     @property
     def prepare(self) -> Path:
-        """The corpus (rows.parquet, audio.arrow, noise.arrow, corpus.json), quarantine.csv, sample.csv, answers.csv."""
+        """The corpus (rows.parquet, audio-*.npy, noise.arrow, corpus.json), quarantine.csv, sample.csv, answers.csv."""
         return self.artifacts / "prepare"
 
     @property

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas
 
-from pipeline.clips.corpus import Corpus, CorpusWriter
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.scoring.probabilities import Probabilities
 
 COMMANDS = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"]

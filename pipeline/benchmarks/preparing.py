@@ -15,12 +15,12 @@ import py7zr
 import pipeline
 from pipeline.benchmarks.rounds import Spread, alternate
 from pipeline.benchmarks.table import Finding, rates
-from pipeline.clips.corpus import BATCH_ROWS
-from pipeline.clips.recording import Recording
+from pipeline.clips.recording import Recording, bytes_of
 from pipeline.errors import PipelineError
 
 COMPETITION_CLIPS = 223_000
 MOST_MEMORY_MB = 1_500
+_FEWEST_CLIPS = 1_000  # below, what grows does not show
 # The fastest setting: its dictionary of 256 KiB lets no clip shrink because an earlier copy of it lies in the archive.
 _FASTEST = {"id": py7zr.FILTER_LZMA2, "preset": 0}
 
@@ -46,13 +46,35 @@ def pack(folder: Path, recordings: list[Recording], times: int = 1) -> int:
             for item in recordings if copy == 0 else clips:
                 path = Path(item.name)
                 name = path.with_name(f"{path.stem}c{copy}{path.suffix}").as_posix()
-                with io.BytesIO(item.data) as member:
+                with io.BytesIO(bytes_of(item.data)) as member:
                     (train if item.part == "train" else test).writef(member, f"{item.part}/audio/{name}")
                 if item.part == "test":
                     fnames.append(name)
+    _write_sample(folder, fnames)
+    return times * len(clips)
+
+
+def unpack(folder: Path, recordings: list[Recording], times: int = 1) -> int:
+    """Write the same as folders; a clip's copies are links to one file. Return how many clips that is."""
+    fnames: list[str] = []
+    for item in recordings:
+        first = folder / item.part / "audio" / item.name
+        first.parent.mkdir(parents=True, exist_ok=True)
+        first.write_bytes(bytes_of(item.data))
+        copies = [
+            first.with_name(f"{first.stem}c{copy}{first.suffix}") for copy in range(1 if item.is_noise else times)
+        ]
+        for path in copies:
+            path.hardlink_to(first)
+        first.unlink()
+        fnames += [path.name for path in copies if item.part == "test"]
+    _write_sample(folder, fnames)
+    return times * sum(not item.is_noise for item in recordings)
+
+
+def _write_sample(folder: Path, fnames: list[str]) -> None:
     with (folder / "sample_submission.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("fname", "label"), *((name, "silence") for name in fnames)])
-    return times * len(clips)
 
 
 def against_decompressing(paths: list[Path], clips: int, prepare: Callable[[], object], rounds: int) -> Finding:
@@ -91,6 +113,12 @@ def linear(small: Callable[[], object], large: Callable[[], object], clips: tupl
     )
 
 
+def shared(one: Callable[[], object], two: Callable[[], object], clips: int, rounds: int) -> Finding:
+    """Compare `prepare` of a folder by two processes that decode with the same by one."""
+    times = alternate(two, one, rounds, warm_up=False)
+    return rates("prepare, a folder, two processes", clips, "clips", times, "one process", at_least=1.67)
+
+
 def memory(small: Path, large: Path, clips: tuple[int, int]) -> Finding:
     """Compare the peak memory of `python -m pipeline prepare` in two projects that differ in the archive's length."""
     what = "prepare, peak memory as the archive grows"
@@ -98,8 +126,8 @@ def memory(small: Path, large: Path, clips: tuple[int, int]) -> Finding:
         return Finding(what, "not measured: this system does not tell the memory of a process")
     small_mb, large_mb = (_peak_memory_mb(project) for project in (small, large))
     measured, against = (f"{count:,} clips: {mb:.0f} MB" for count, mb in ((clips[1], large_mb), (clips[0], small_mb)))
-    if clips[0] < BATCH_ROWS:
-        return Finding(what, measured, against, "too few clips to tell: not one batch of the corpus")
+    if clips[0] < _FEWEST_CLIPS:
+        return Finding(what, measured, against, "too few clips to tell")
     growth_mb = max(0.0, large_mb - small_mb) / (clips[1] - clips[0])
     whole_mb = large_mb + growth_mb * max(0, COMPETITION_CLIPS - clips[1])
     return Finding(

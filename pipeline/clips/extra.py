@@ -43,6 +43,7 @@ def add(intake: Intake, extras: Sequence[Extra], speakers: set[str], commands: t
                 intake.take(item)
             elif extra.take in ("all", "noise" if item.is_noise else "clips"):
                 _take(intake, replace(item, split=None), extra, speakers, commands)
+    intake.settle()
     return intake.clips - before
 
 

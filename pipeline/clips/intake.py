@@ -1,17 +1,20 @@
 """From a source's recordings to rows of the corpus; whatever is not taken as it came gets a line that says so."""
 
-import hashlib
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Literal
+from types import TracebackType
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from pipeline.clips import noise, waveform
-from pipeline.clips.corpus import CorpusWriter
+from pipeline.clips.audio_shards import digest_of
+from pipeline.clips.corpus_writer import CorpusWriter
+from pipeline.clips.decoders import Decoders
+from pipeline.clips.decoding import Clips, Encoded
 from pipeline.clips.labels import composed
-from pipeline.clips.recording import Part, Recording, Rejected, SplitList
+from pipeline.clips.recording import Part, Recording, Rejected, SplitList, bytes_of
 from pipeline.errors import PipelineError
 
 _MISSING = "in the sample submission, but not in the archive"
@@ -36,6 +39,7 @@ class Intake:
     With `segments`, a training recording is cut into clips of one second, one after the other, that inherit its labels.
     With `extra`, clips of other sources follow (`pipeline.clips.extra`), which are refused where they are ones again.
     Names and words are compared with their letters composed; test clips keep the names that `sample` gives them.
+    With several `processes` that decode, what was taken may be seen only after `settle`; then it is a context manager.
     Raises PipelineError if `sample` names a clip twice, or a test clip has a name that no line of a CSV can hold.
     """
 
@@ -48,8 +52,10 @@ class Intake:
         whole_noises: bool = False,
         source: str | None = None,
         extra: bool = False,
+        processes: int = 1,
     ) -> None:
         self._writer = writer
+        self._decoders = Decoders(self._settle, writer.write, writer.folder, processes)
         self._source = self._own = source
         self._digests: set[bytes] | None = set() if extra else None  # of the samples of all clips so far
         self._own_noises = 0
@@ -72,6 +78,13 @@ class Intake:
         self.lists: list[SplitList] = []
         self.quarantine: list[Quarantined] = []
 
+    def __enter__(self) -> Self:
+        self._decoders.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._decoders.__exit__(kind, error, at)
+
     def take(self, item: Recording | SplitList | Rejected) -> None:
         """Write one recording, or say in the quarantine why it was not."""
         if isinstance(item, SplitList):
@@ -82,41 +95,25 @@ class Intake:
         if isinstance(item, Rejected):
             self.exclude(item, item.reason)
         elif item.name in self._seen[item.part]:
-            self._note(item, "excluded", "a second file of this name")
+            self.exclude(item, "a second file of this name")
         elif item.part == "test" and self._sample is not None and composed(item.name) not in self._expected:
-            self._note(item, "excluded", "not in the sample submission")
+            self.exclude(item, "not in the sample submission")
         elif item.part == "train" and not item.is_noise and item.word is None and item.tags is None:
-            self._note(item, "excluded", "a training clip without a word")
-        elif item.embedding is not None:
-            self._seen[item.part].add(item.name)
-            self._add(item, item.embedding)
+            self.exclude(item, "a training clip without a word")
         else:
             self._seen[item.part].add(item.name)
-            before = self.clips
-            try:
-                is_whole = item.is_noise or (self._segments and item.part == "train")
-                decoded = waveform.decode(item.data, waveform.LONGEST_S if is_whole else waveform.LONGEST_CLIP_S)
-            except waveform.UnreadableAudio as error:
-                self._refuse(item, str(error))
-                return
-            if item.is_noise:
-                self._add_noise(item, decoded.samples)
-                notes = [decoded.note]
-            elif self._segments and item.part == "train":
-                self._add_segments(item, decoded.samples)
-                notes = [decoded.note]
-            else:
-                samples, cut = waveform.fit(decoded.samples)
-                self._add(item, samples)
-                notes = [decoded.note, cut]
-            if any(notes) and (item.is_noise or self.clips > before):
-                self._note(item, "converted", "; ".join(note for note in notes if note))
+            self._decoders.put(item, self._encoded(item))
+
+    def settle(self) -> None:
+        """Wait until all that was taken is written."""
+        self._decoders.drain()
 
     def complete(self, max_lost_share: float) -> list[str]:
         """Add the test clips that the archive lacks; return the names of all test clips in the order to submit them.
 
         Raises PipelineError if none can be used, or more than the share of them is lost (missing, excluded, silenced).
         """
+        self.settle()
         names = sorted(self._seen["test"]) if self._sample is None else self._sample
         for name in names:
             if name not in self._seen["test"]:
@@ -160,53 +157,86 @@ class Intake:
 
     def begin(self, source: str) -> None:
         """From here on, recordings are those of another source."""
+        self.settle()
         self._source = source
 
     def exclude(self, item: Recording | Rejected, reason: str) -> None:
         """Say in the quarantine why a recording was left out."""
-        self.quarantine.append(Quarantined(item.part, item.name, "excluded", reason))
+        self._decoders.put(Quarantined(item.part, item.name, "excluded", reason))
+
+    def _encoded(self, item: Recording) -> Encoded | None:
+        """Return what is to be decoded of a recording; noise is seldom, long, and cut here."""
+        if item.embedding is not None or item.is_noise:
+            return None
+        return Encoded(item.data, "segments" if self._segments and item.part == "train" else "fit")
+
+    def _settle(self, entry: Recording | Quarantined, clips: Clips | None) -> list[int | None]:
+        """Write what became of an entry; return the rows of its clips, whose samples are written by others."""
+        if isinstance(entry, Quarantined):
+            self.quarantine.append(entry)
+        elif clips is not None:
+            return self._add_decoded(entry, clips)
+        elif entry.embedding is not None:
+            self._add(entry, entry.embedding)
+        else:
+            self._decode_noise(entry)
+        return []
+
+    def _add_decoded(self, item: Recording, clips: Clips) -> list[int | None]:
+        if clips.refusal is not None:
+            self._refuse(item, clips.refusal)
+            return []
+        in_segments = self._segments and item.part == "train"
+        rows = [
+            self._row(item, digest, f"{item.name}#{number:03}" if in_segments else None)
+            for number, digest in enumerate(clips.digests)
+        ]
+        if clips.note and any(row is not None for row in rows):
+            self._note(item, "converted", clips.note)
+        return rows
 
     def _refuse(self, item: Recording, reason: str) -> None:
         if item.part == "test":
             self._add(item, np.zeros(waveform.CLIP_SAMPLES, np.int16), readable=False)
         self._note(item, "silenced" if item.part == "test" else "excluded", reason)
 
-    def _add(
-        self,
-        item: Recording,
-        samples: np.ndarray,
-        readable: bool = True,
-        clip: str | None = None,
-    ) -> None:
-        known = item.part == "train"
+    def _add(self, item: Recording, samples: np.ndarray, readable: bool = True) -> None:
+        self.holds_embeddings = item.embedding is not None
+        if self._is_admitted(item, digest_of(samples)):
+            self._writer.add(samples, **self._about(item), readable=readable)
+
+    def _row(self, item: Recording, digest: bytes, clip: str | None) -> int | None:
+        """Append the row of a clip; return its number, None if it is left out."""
+        self.holds_embeddings = False
+        return self._writer.add_row(digest, **self._about(item, clip)) if self._is_admitted(item, digest) else None
+
+    def _is_admitted(self, item: Recording, digest: bytes) -> bool:
         if self._digests is not None:
-            digest = hashlib.blake2b(samples.tobytes(), digest_size=16).digest()
             if self._source != self._own and digest in self._digests:
                 self._note(item, "excluded", "the same samples as another clip")
-                return
+                return False
             self._digests.add(digest)
         self.clips += 1
-        self.holds_embeddings = item.embedding is not None
-        self._writer.add(
-            samples,
-            clip=clip or item.name,
-            part=item.part,
-            source=self._source,
-            split=item.split if known else None,
-            word=item.word if known else None,
-            speaker=item.speaker if known else None,
-            readable=readable,
-            recording=item.name if clip else None,
-            tags=item.tags if known else None,
-            metadata=item.metadata if known else None,
-        )
+        return True
 
-    def _add_segments(self, item: Recording, samples: np.ndarray) -> None:
-        """Write one clip a second; what is left at the end counts as one if it is half a second or more."""
-        segments = max(1, round(len(samples) / waveform.CLIP_SAMPLES))
-        for segment in range(segments):
-            stretch = samples[segment * waveform.CLIP_SAMPLES : (segment + 1) * waveform.CLIP_SAMPLES]
-            self._add(item, waveform.fit(stretch)[0], clip=f"{item.name}#{segment:03}")
+    def _about(self, item: Recording, clip: str | None = None) -> dict[str, Any]:
+        """Return what a row says; nothing that a test clip says of itself."""
+        about = {"clip": clip or item.name, "part": item.part, "source": self._source}
+        if item.part == "test":
+            return about
+        recording = item.name if clip else None
+        told = {"word": item.word, "speaker": item.speaker, "tags": item.tags, "metadata": item.metadata}
+        return {**about, **told, "split": item.split, "recording": recording}
+
+    def _decode_noise(self, item: Recording) -> None:
+        try:
+            decoded = waveform.decode(bytes_of(item.data), waveform.LONGEST_S)
+        except waveform.UnreadableAudio as error:
+            self._refuse(item, str(error))
+            return
+        self._add_noise(item, decoded.samples)
+        if decoded.note:
+            self._note(item, "converted", decoded.note)
 
     def _add_noise(self, item: Recording, samples: np.ndarray) -> None:
         recording = noise.Noise(item.name, samples)

@@ -1,8 +1,9 @@
 """From a source's recordings to the finished corpus: decoded, split, dealt into folds, with silence made of noise."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas
@@ -10,7 +11,7 @@ from pydantic import Field, field_validator
 
 from pipeline.clips import extra, silence, synthetic, unheard
 from pipeline.clips.answers import in_order
-from pipeline.clips.corpus import CorpusWriter
+from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.clips.extra import Extra
 from pipeline.clips.intake import Intake, Quarantined
 from pipeline.clips.labels import (
@@ -45,6 +46,8 @@ class Prepare(Settings):
     words, so it is 0 unless that is to be measured.
     `max_lost_share` of the test clips (a broken number of clips counts as one more) may be missing from the archive,
     unreadable, or unknown to the sample submission: more, and it is probably the wrong archive.
+    `processes` decode, beside one that reads where they are several; the corpus is the same for any number. "auto" is
+    one for each core that this process may use.
     """
 
     commands: tuple[Label, ...] = COMMANDS
@@ -57,6 +60,7 @@ class Prepare(Settings):
     unheard_words: float = Field(0.0, ge=0, le=0.5)
     without: tuple[Literal["unknown", "silence"], ...] = ()
     max_lost_share: float = Field(0.02, ge=0, le=1)
+    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
 
     @field_validator("commands")
     @classmethod
@@ -85,35 +89,46 @@ def build(
     from, or the clips cannot be split as asked.
     """
     with CorpusWriter(folder) as writer:
-        whole_noises = settings.silence.whole_recordings
-        intake = Intake(writer, sample, settings.segments, settings.folds, whole_noises, source, extra=bool(extras))
-        for item in items:
-            intake.take(item)
-        fnames = intake.complete(settings.max_lost_share)
-        rows = writer.rows
-        if not (rows["part"] == "train").any():
-            raise PipelineError(f"The source '{source}' gave no training clip that can be read. See download.")
-        splits, folds = assign(rows, intake.lists, settings.splits, settings.testing_list, seed, settings.folds)
-        added = extra.add(intake, extras, set(rows["speaker"].dropna()), settings.commands)
+        whole_noises, processes = settings.silence.whole_recordings, _processes(settings)
+        intake = Intake(
+            writer, sample, settings.segments, settings.folds, whole_noises, source, bool(extras), processes
+        )
+        with intake:
+            for item in items:
+                intake.take(item)
+            fnames = intake.complete(settings.max_lost_share)
+            rows = writer.rows
+            if not (rows["part"] == "train").any():
+                raise PipelineError(f"The source '{source}' gave no training clip that can be read. See download.")
+            splits, folds = assign(rows, intake.lists, settings.splits, settings.testing_list, seed, settings.folds)
+            added = extra.add(intake, extras, set(rows["speaker"].dropna()), settings.commands)
+            own_words = rows["word"].to_numpy()
+            del rows  # a GB for some millions of clips
         writer.end_noise()
         splits, folds = _and(splits, folds, added, "train")
-        splits, folds = _with_silence(writer, rows["word"].to_numpy(), splits, folds, settings, seed)
-        words = writer.rows["word"]
+        splits, folds = _with_silence(writer, own_words, splits, folds, settings, seed)
+        words = writer.columns(["word"])["word"]
         splits, folds = _and(splits, folds, _add_synthetic(writer, settings.synthetic, seed, speak), "synthetic")
-        learnt_from = words[(splits == "train")[: len(words)]].dropna()
+        learnt_from = words[(splits == "train")[: len(words)]].dropna().unique()
         never = unheard.deal(learnt_from, settings.commands, settings.unheard_words, settings.folds, seed)
         description = writer.finish(
             splits, folds, source=source, seed=seed, commands=settings.commands, unheard=never if any(never) else None
         )
     vocabulary = Vocabulary(settings.commands, tuple(description["words"]))
     for fold in range(settings.folds):
-        learnt = set(words[((splits == "train") & (folds != fold))[: len(words)]]) - set(never[fold])
+        learnt = set(words[((splits == "train") & (folds != fold))[: len(words)]].unique()) - set(never[fold])
         _refuse_labels_without_clips({vocabulary.label_of(word, "commands") for word in learnt}, fold, settings)
     in_order(answers, fnames, vocabulary).to_csv(folder / "answers.csv", index=False)
     pandas.DataFrame({"fname": fnames}).to_csv(folder / "sample.csv", index=False)
     quarantine = pandas.DataFrame(intake.quarantine, columns=list(Quarantined.__annotations__))
     quarantine.to_csv(folder / "quarantine.csv", index=False)
     return description, quarantine
+
+
+def _processes(settings: Prepare) -> int:
+    if settings.processes != "auto":
+        return settings.processes
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _and(splits: np.ndarray, folds: np.ndarray, count: int, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +144,7 @@ def _add_synthetic(writer: CorpusWriter, settings: Synthetic, seed: int, speak: 
     if not settings.total:
         return 0
     reserved = {SILENCE_WORD, UNKNOWN_WORD}
-    train = writer.rows[lambda rows: rows["part"] == "train"]
+    train = writer.columns(["part", "word"])[lambda rows: rows["part"] == "train"]
     words = sorted(set(train["word"].dropna()) - reserved)
     if not words:
         raise PipelineError(

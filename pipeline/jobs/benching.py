@@ -15,7 +15,7 @@ from pipeline.benchmarks import clips, networks, preparing, repro
 from pipeline.benchmarks.table import Finding
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.preparation import Prepare
-from pipeline.clips.recording import Recording
+from pipeline.clips.recording import Recording, bytes_of
 from pipeline.errors import PipelineError
 from pipeline.examples.from_corpus import training_data_of
 from pipeline.examples.target import target_of
@@ -55,14 +55,17 @@ def of_prepare(
     # The archive's lists do not know the copies.
     small, large = (_project(room / f"times{n}", room / f"packed{n}", splits="grouped")[0] for n in (1, 4))
     growth = preparing.linear(lambda: _prepare(small), lambda: _prepare(large), both, rounds)
-    return [speed, growth, preparing.memory(small.root, large.root, both)], corpus, files
+    many = preparing.unpack(room / "folder", some, times=16)
+    one, two = (_project(room / f"processes{n}", room / "folder", splits="hash", processes=n)[0] for n in (1, 2))
+    shared = preparing.shared(lambda: _prepare(one), lambda: _prepare(two), many, rounds)
+    return [speed, growth, shared, preparing.memory(small.root, large.root, both)], corpus, files
 
 
 def of_clips(corpus: Corpus, files: list[SourceFile], rounds: int, clips_wanted: int) -> list[Finding]:
     """Return what was found of decoding, of reading the corpus, and of the front end."""
     test = next(Path(file.path) for file in files if file.role == "test")
     return [
-        clips.decoding([clip.data for clip in itertools.islice(archives.test(test), 1000)], rounds),
+        clips.decoding([bytes_of(clip.data) for clip in itertools.islice(archives.test(test), 1000)], rounds),
         clips.reading(corpus, rounds),
         *clips.log_mel(corpus.samples(corpus.select("train")[:clips_wanted]), rounds),
     ]

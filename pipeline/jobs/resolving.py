@@ -19,7 +19,8 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     """
     result: dict[str, Any] = {"seed": params.seed(tree), "folds": params.folds(tree)}
     result |= {section: params.mapping(tree, section) for section in params.sections() if section not in result}
-    result["encode"] = {key: value for key, value in result["encode"].items() if key != "processes"}  # changes nothing
+    for section in ("prepare", "encode"):  # how many processes do it changes nothing
+        result[section] = {key: value for key, value in result[section].items() if key != "processes"}
     result["prior"] = sections.decide(tree).for_run(ENSEMBLE).prior  # all that stage vote reads of decide
     for vote in ("vote", "ensemble"):
         sections.voters(tree, vote)

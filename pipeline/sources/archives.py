@@ -10,7 +10,7 @@ from typing import Literal
 import pandas
 from tqdm import tqdm
 
-from pipeline.clips.recording import Recording, SplitList
+from pipeline.clips.recording import Recording, SplitList, bytes_of
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile
@@ -107,10 +107,10 @@ def training(path: Path) -> Iterator[Recording | SplitList]:
 
     A file that does not belong there is yielded like a clip, so that `prepare` puts it on the quarantine list.
     """
-    for name, data in archive.members(path):
+    for name, data in archive.located(path):
         parts = _below_audio(name)
         if parts[-1] in _LISTS:
-            yield SplitList(_LISTS[parts[-1]], _listed(path, name, data))
+            yield SplitList(_LISTS[parts[-1]], _listed(path, name, bytes_of(data)))
         elif _is_about(parts[-1]):
             continue
         elif parts[0] == NOISE_FOLDER and len(parts) > 1:
@@ -123,7 +123,7 @@ def training(path: Path) -> Iterator[Recording | SplitList]:
 
 def test(path: Path) -> Iterator[Recording]:
     """Stream a test archive: `.../audio/<clip>`, or the clips alone."""
-    for name, data in archive.members(path):
+    for name, data in archive.located(path):
         parts = _below_audio(name)
         if not _is_about(parts[-1]):
             inside = "audio" in PurePosixPath(name).parent.parts

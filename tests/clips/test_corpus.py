@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import numpy as np
-import pyarrow
 import pytest
 
-from pipeline.clips import corpus as corpus_module
-from pipeline.clips.corpus import Corpus, CorpusWriter
+from pipeline.clips import audio_shards
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.clips.noise import NEVER_JUDGED, Noise
 from pipeline.errors import PipelineError
 
@@ -38,7 +38,7 @@ def write(folder, clips=CLIPS, first=0, seed=7):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "BATCH_ROWS", 10)
+    monkeypatch.setattr(audio_shards, "SHARD_CLIPS", 10)
     return write(tmp_path / "corpus")
 
 
@@ -140,7 +140,6 @@ def test_the_fingerprint_follows_samples_and_rows_alone(folder, tmp_path):
 def test_it_is_a_memory_mapped_dataset(folder):
     dataset = Corpus.open(folder).dataset
     assert len(dataset) == CLIPS
-    assert dataset.cache_files == [{"filename": str(folder / "audio.arrow")}]
     row = dataset.with_format("numpy")[12]
     assert row["clip"] == "yes/12.wav"
     np.testing.assert_array_equal(row["samples"], clip(12))
@@ -153,14 +152,14 @@ def test_it_can_be_sent_to_a_loader_process(folder):
     np.testing.assert_array_equal(pickle.loads(sent).samples(np.array([5])), [clip(5)])
 
 
-@pytest.mark.parametrize("name", ["corpus.json", "rows.parquet", "audio.arrow"])
+@pytest.mark.parametrize("name", ["corpus.json", "rows.parquet", "audio-00001.npy"])
 def test_a_missing_file_says_what_to_run(folder, name):
     (folder / name).unlink()
     with pytest.raises(PipelineError, match=rf"{name}.*dvc repro prepare"):
         Corpus.open(folder)
 
 
-@pytest.mark.parametrize("name", ["corpus.json", "rows.parquet", "audio.arrow"])
+@pytest.mark.parametrize("name", ["corpus.json", "rows.parquet", "audio-00001.npy"])
 def test_a_file_cut_short_says_what_to_run(folder, name):
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: len(content) // 2])
@@ -197,7 +196,7 @@ WRITE_MANY = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from pipeline.clips.corpus import CorpusWriter
+from pipeline.clips.corpus_writer import CorpusWriter
 folder, clips = Path(sys.argv[1]), int(sys.argv[2])
 silence = np.zeros(16_000, np.int16)
 with CorpusWriter(folder) as writer:
@@ -218,7 +217,17 @@ def test_memory_stays_flat_as_clips_are_added(tmp_path):
     assert peak_mb(7000) - peak_mb(1000) < 30  # the 6,000 clips between them are 192 MB
 
 
-def test_the_audio_file_is_a_plain_arrow_stream(folder):
-    with pyarrow.ipc.open_stream(str(folder / "audio.arrow")) as stream:
-        lengths = [len(batch) for batch in stream]
-    assert lengths == [10, 10, 5]
+def test_a_shard_is_a_plain_file_of_numpy(folder):
+    shards = [np.load(path) for path in sorted(folder.glob("audio-*"))]
+    assert [shard.shape for shard in shards] == [(10, 16_000), (10, 16_000), (5, 16_000)]
+    np.testing.assert_array_equal(np.concatenate(shards)[:, 0], np.arange(CLIPS))
+    np.save(folder / "same.npy", shards[0])
+    assert (folder / "same.npy").read_bytes() == (folder / "audio-00000.npy").read_bytes()
+
+
+def test_the_number_of_clips_in_a_shard_changes_nothing_else(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(audio_shards, "SHARD_CLIPS", 7)
+    other = Corpus.open(write(tmp_path / "other"))
+    assert len(list(other.folder.glob("audio-*"))) == 4
+    assert other.fingerprint == Corpus.open(folder).fingerprint
+    np.testing.assert_array_equal(other.samples(np.arange(CLIPS)), Corpus.open(folder).samples(np.arange(CLIPS)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.clips.corpus import CorpusWriter
+from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.clips.intake import Intake
 from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import Recording, SplitList

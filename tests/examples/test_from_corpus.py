@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.clips.corpus import Corpus, CorpusWriter
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.clips.noise import NEVER_JUDGED, Noise
 from pipeline.errors import PipelineError
 from pipeline.examples.augmentation import Augmentation

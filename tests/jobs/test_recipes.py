@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.clips.corpus import Corpus, CorpusWriter
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.errors import PipelineError
 from pipeline.examples.augmentation import Augmentation
 from pipeline.examples.pseudo_labels import PseudoLabels

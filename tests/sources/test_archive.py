@@ -16,9 +16,11 @@ import numpy as np
 import py7zr
 import pytest
 
+from pipeline.clips.recording import Span, bytes_of
 from pipeline.errors import PipelineError
 from pipeline.sources import _archive as archive
-from pipeline.sources._archive import members
+from pipeline.sources import _archive_refusals
+from pipeline.sources._archive import located, members
 
 FILES = {
     "train/audio/yes/a_nohash_0.wav": b"yes" * 9_000,
@@ -124,6 +126,24 @@ def test_7z_of_several_blocks(tmp_path):
     with py7zr.SevenZipFile(path, "a") as file:
         file.writestr(b"2" * 70_000, "b")
     assert list(members(path)) == [("a", b"1" * 70_000), ("b", b"2" * 70_000)]
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_files_that_lie_plainly_are_only_pointed_at(tmp_path, name):
+    found = dict(located(PACKERS[name](tmp_path / name, FILES)))
+    assert {name: bytes_of(content) for name, content in found.items()} == FILES
+    lie_plainly = name in ("train", "train.tar")
+    assert all(isinstance(content, Span) == lie_plainly for content in found.values())
+
+
+def test_a_file_that_shrank_since_it_was_found_is_told(tmp_path):
+    ((_, content),) = located(unpacked(tmp_path / "in", {"a": b"123"}))
+    (tmp_path / "in" / "a").write_bytes(b"12")
+    with pytest.raises(PipelineError, match="was changed while it was read"):
+        bytes_of(content)
+    (tmp_path / "in" / "a").unlink()
+    with pytest.raises(PipelineError, match="cannot be read"):
+        bytes_of(content)
 
 
 def test_folder_is_sorted(tmp_path):
@@ -250,7 +270,7 @@ def test_repeated_names_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", PACKERS)
 def test_too_large_a_member_is_refused(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(archive, "_LARGEST_MEMBER_BYTES", 10_000)
+    monkeypatch.setattr(_archive_refusals, "_LARGEST_MEMBER_BYTES", 10_000)
     with pytest.raises(PipelineError, match="MiB"):
         list(members(PACKERS[name](tmp_path / name, FILES)))
 

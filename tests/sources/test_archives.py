@@ -1,10 +1,11 @@
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import py7zr
 import pytest
 
-from pipeline.clips.recording import Recording, SplitList
+from pipeline.clips.recording import Recording, SplitList, bytes_of
 from pipeline.errors import PipelineError
 from pipeline.sources import archives
 from pipeline.sources.archives import Params, answers, catalogue, fetch, read, sample
@@ -78,7 +79,9 @@ def test_every_layout_reads_the_same(tmp_path, layout):
     layout(tmp_path)
     files = fetch(Params(folder=tmp_path), seed=0)
     assert [file.role for file in files] == ["train", "test", "sample"]
-    assert set(read(files)) == EXPECTED
+    assert {
+        replace(each, data=bytes_of(each.data)) if isinstance(each, Recording) else each for each in read(files)
+    } == (EXPECTED)
     assert sample(files) == ["clip_b.wav", "clip_a.wav"]
     assert answers(files) is None
 

@@ -10,7 +10,8 @@ import pandas
 import pytest
 import yaml
 
-from pipeline.clips.corpus import Corpus, CorpusWriter
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.clips.labels import COMMANDS, SILENCE_WORD
 from pipeline.layout import Layout
 from pipeline.scoring.probabilities import Probabilities

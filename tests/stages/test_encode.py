@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.clips.corpus import Corpus, CorpusWriter
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.errors import PipelineError
 from pipeline.features import hidden_states
 from pipeline.features.hidden_states import HiddenStates

@@ -12,7 +12,7 @@ import soundfile
 import yaml
 
 from pipeline import sound_verbs as verbs
-from pipeline.clips.corpus import CorpusWriter
+from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout
 from pipeline.listening.gate import Gate

@@ -41,10 +41,7 @@ def made_hostile(project: JudgedProject) -> None:
     about["words"] = [SCRIPT if word == "dog" else word for word in about["words"]]
     (folder / "corpus.json").write_text(json.dumps(about))
     sound = np.random.default_rng(0).normal(0, 3000, (len(rows), 16_000)).astype(np.int16)
-    clips = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(sound.ravel()), 16_000)
-    with pyarrow.ipc.new_stream(str(folder / "audio.arrow"), pyarrow.schema([("samples", clips.type)])) as stream:
-        for start in range(0, len(rows), 1000):
-            stream.write_batch(pyarrow.record_batch([clips[start : start + 1000]], names=["samples"]))
+    np.save(folder / "audio-00000.npy", sound)
     project.configure(report={"clips": 40})
     project.configure(runs={**project.params["runs"], "ast": {"model": "ast", "reported": f"private 0.85727 {SCRIPT}"}})
     for run in project.params["runs"]:

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from pipeline import params, runs
-from pipeline.clips.corpus import Corpus, CorpusWriter
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.errors import PipelineError
 from pipeline.jobs import searching
 from pipeline.jobs.checking import problems_of

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.clips.corpus import Corpus, CorpusWriter
+from pipeline.clips.corpus import Corpus
+from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.reporting.page import drift
 
 RNG = np.random.default_rng(0)
