@@ -28,7 +28,7 @@ STAGES = Path(__file__).parent / "stages"
 # The order of --help.
 FLOW = (
     *("resolve", "check", "download", "prepare", "encode", "encoder_digest", "train", "predict", "vote"),
-    *("pseudo_label", "decide", "ensemble", "score", "report", "watch", "compare", "search"),
+    *("pseudo_label", "decide", "ensemble", "score", "report", "watch", "compare", "search", "fleet"),
 )
 PARTS_OF_OTHERS = {"access", "kernel"}  # `kaggle check` and the verbs of `kernel`
 
@@ -90,11 +90,22 @@ def decide(run: RunName) -> None:
 
 
 @app.command()
+def fleet(
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster: HOST:PORT, auto, or local. By default fleet.address.")
+    ] = None,
+) -> None:
+    """Hand trainings and predictions that are not up to date to the machines of a Ray cluster."""
+    _stage("fleet", address)
+
+
+@app.command()
 def compare(
     into: Annotated[Path | None, typer.Option(help="A file to put the table into, between its marks.")] = None,
+    against: Annotated[str | None, typer.Option(metavar="RUN", help="Add each run's paired difference to it.")] = None,
 ) -> None:
     """Set all runs side by side: cost, accuracy with its interval, the authors' figures."""
-    _stage("compare", into)
+    _stage("compare", into, against)
 
 
 @app.command()

@@ -66,6 +66,11 @@ class Layout:
         """What stage encode has not finished; hidden, so that no run has this name."""
         return self.artifacts / "work" / ".encode"
 
+    @property
+    def page_scripts(self) -> Path:
+        """What the page is made with, kept between its makings."""
+        return self.artifacts / "work" / ".page"
+
     def timing(self, run: str, stage: str) -> Path:
         """How long the last run of a stage took; no DVC output, since it differs from run to run."""
         return self.artifacts / "timing" / run / f"{stage}.json"
@@ -110,6 +115,11 @@ class Layout:
     def search(self, run: str) -> Path:
         """The store of a run's searches, a folder a trial, trials.csv and best.yaml; no stage of the graph's."""
         return self.artifacts / "search" / run
+
+    @property
+    def fleet(self) -> Path:
+        """What each stage said that another machine ran; no stage of the graph's."""
+        return self.artifacts / "fleet"
 
     @property
     def submissions(self) -> Path:

@@ -135,7 +135,7 @@ BESIDE_THE_GRAPH = {
     f"code.{verb}"
     for verb in ("access", "bench", "compare", "export", "gate", "kernel", "listen", "prune", "resolve", "search")
 }
-BESIDE_THE_GRAPH |= {"code.submissions", "code.submit", "code.validate", "code.watch"}
+BESIDE_THE_GRAPH |= {"code.fleet", "code.submissions", "code.submit", "code.validate", "code.watch"}
 # Watched by the digests of runs and code_of_predict, with the models; these two stand for no stage of the graph.
 BESIDE_THE_GRAPH |= {"code.train", "code.predict"}
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from pipeline import params
 from pipeline.clips.corpus import Corpus
 from pipeline.files import sha256_of
+from tests.conftest import Project
 
 VERB = (sys.executable, "-m", "pipeline")
 REPRO = (sys.executable, "-m", "dvc", "repro")
@@ -164,6 +165,21 @@ def test_an_added_run_is_trained_alone_and_continues_when_dvc_is_killed(finished
     assert stages_run(project.run(*REPRO)) == []
 
 
+def test_a_second_clone_pulls_from_a_remote_and_computes_nothing(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.dvc("remote", "add", "--default", "storage", "../storage")
+    project.dvc("push", "--run-cache")
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for command in (["add", "-A"], ["commit", "-qm", "results"], ["clone", "-q", ".", str(tmp_path / "second")]):
+        subprocess.run([*git, *command], cwd=project.root, check=True)
+    second = Project(tmp_path / "second")
+    second.dvc("pull")
+    output = second.run(*REPRO, "--dry")
+    # The page alone: it is in no cache, since it tells of what lies on this disk.
+    assert stages_run(output) == ["report"]
+    assert {path.name for path in (second.root / "artifacts").iterdir()} >= {"train", "predict", "prepare", "score"}
+
+
 def test_an_experiment_in_a_copy_finds_the_project_s_files_and_may_be_applied(clone, tiny_params, tmp_path):
     """DVC makes the copy somewhere below .dvc, and writes params.yaml anew, without our quotes."""
     tiny_params["runs"] = {"net": {"model": "linear", "parameters": {"frames": 10}}}
@@ -174,7 +190,14 @@ def test_an_experiment_in_a_copy_finds_the_project_s_files_and_may_be_applied(cl
     assert project.params == tiny_params
     assert not project.layout.prepare.exists()
     assert (project.root / "data" / "demo" / "train.7z").exists()  # not in the copy, which is gone
-    assert "louder" in project.dvc("exp", "show", "--csv")
+    project.dvc("exp", "run", "--queue", "--name", "quieter", "-S", "seed=9", "resolve")
+    project.dvc("queue", "start")
+    while "Success" not in (queue := project.dvc("queue", "status")):
+        assert "Failed" not in queue, project.outcome(sys.executable, "-m", "dvc", "queue", "logs", "quieter")
+    project.dvc("queue", "stop")  # DVC's worker stays a while
+    shown = project.dvc("exp", "show", "--csv")
+    assert "louder" in shown
+    assert "quieter" in shown
     # DVC brings what the experiment made, and then complains of the stages that have never run.
     project.outcome(sys.executable, "-m", "dvc", "exp", "apply", "louder")
     tiny_params["prepare"]["silence"]["train"], tiny_params["seed"] = 2, 8

@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"pipeline", "tests"}
 # Imported where they are there: a test compares our reading of TFRecords with tensorflow's own; a microphone and a page
-# to listen with (requirements-web.txt).
-OPTIONAL = {"tensorflow", "sounddevice", "gradio", "timm"}
+# to listen with (requirements-web.txt); a cluster (requirements-cluster.txt).
+OPTIONAL = {"tensorflow", "sounddevice", "gradio", "timm", "ray"}
 NOT_IMPORTED = {
     "accelerate": "transformers' Trainer imports it",
     "dvc": "a command: dvc repro",

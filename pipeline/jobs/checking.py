@@ -10,6 +10,7 @@ from pipeline.clips.preparation import Prepare
 from pipeline.delivery.settings import Kernel, Submit
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
+from pipeline.fleet.settings import Fleet
 from pipeline.jobs import downloading, encoding, searching
 from pipeline.jobs.encoding import Encode
 from pipeline.jobs.recipes import Run, read_run, recipes_of
@@ -39,6 +40,8 @@ def problems_of(tree: dict[str, Any], store: Path) -> list[str]:
             layers = encoding.check(encode, store)
     with _noted(problems):
         params.section(tree, "submit", Submit)
+    with _noted(problems):
+        params.section(tree, "fleet", Fleet)
     with _noted(problems):
         names = runs.names(tree)
     if not names:

@@ -1,13 +1,22 @@
 """One row a run for the table of all, from what the stages left of each."""
 
+from dataclasses import replace
 from typing import Any
 
-from pipeline import metrics, params, runs
+import numpy as np
+
+from pipeline import metrics, params, runs, sections
+from pipeline.clips.corpus import Corpus
+from pipeline.errors import PipelineError
+from pipeline.examples.target import target_of
+from pipeline.examples.task import Task
 from pipeline.files import read_json
 from pipeline.layout import Layout
 from pipeline.reporting import comparison
 from pipeline.reporting.comparison import Judged, Row
+from pipeline.scoring import decision, judged, paired, truth
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
+from pipeline.scoring.paired import Gain
 
 
 def rows_of(layout: Layout, tree: dict[str, Any]) -> tuple[list[Row], list[str]]:
@@ -21,6 +30,41 @@ def rows_of(layout: Layout, tree: dict[str, Any]) -> tuple[list[Row], list[str]]
         else:
             lacking.append(run)
     return rows, lacking
+
+
+def with_gains(rows: list[Row], layout: Layout, tree: dict[str, Any], against: str) -> list[Row]:
+    """Return the rows with `gain`: by how much each run's estimate is above that of the run `against`.
+
+    Judged are the clips that both decided, by the prior of params.yaml (where that is to be estimated, each label
+    counts alike). Runs of another question have no gain. Raises PipelineError if `against` is no decided run.
+    """
+    if against not in {row.run for row in rows if _decides(row)}:
+        names = ", ".join(row.run for row in rows if _decides(row)) or "none"
+        raise PipelineError(f"There is no decided run '{against}' to compare with. There are: {names}.")
+    corpus = Corpus.open(layout.prepare)
+    labels, prior = corpus.vocabulary.submission_labels, sections.decide(tree).for_run(ENSEMBLE).prior
+    shares = decision.shares_of("uniform" if prior == "estimated" else prior, labels)
+
+    def read(run: str) -> judged.Judged:
+        return judged.Judged.read(layout.submission(run) / judged.FILE)
+
+    def over(run: str) -> Gain:
+        ours = read(run)
+        both = [place for place, clip in enumerate(ours.table.clips) if clip in decided]
+        table = ours.table.select(np.array(both, np.int64))
+        wanted = truth.truth_of(corpus, "out_of_fold", table, target_of(corpus, Task()))
+        speakers = truth.speakers_of(corpus, truth.rows_of(corpus, "out_of_fold", table))
+        first = [place_of[label] for label in ours.decided[both]]
+        second = [place_of[decided[clip]] for clip in table.clips]
+        return paired.gain(wanted, np.array(first), np.array(second), speakers, len(labels), shares)
+
+    theirs, place_of = read(against), {label: place for place, label in enumerate(labels)}
+    decided = dict(zip(theirs.table.clips, theirs.decided.tolist(), strict=True))
+    return [replace(row, gain=over(row.run)) if _decides(row) and row.run != against else row for row in rows]
+
+
+def _decides(row: Row) -> bool:
+    return row.question == "word"
 
 
 def row_of(layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, Any], score: dict[str, Any]) -> Row:

@@ -1,20 +1,19 @@
 """Recurrent nets over the frames of a spectrogram: what the models `lstm` and `gru` share."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.examples.training_data import Examples
-from pipeline.features import log_mel
-from pipeline.features.log_mel import LogMel
 from pipeline.features.mel_amplitude import MelAmplitude
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.training import Training
+from pipeline.models._log_mel_net import about_of, classifier_of
+from pipeline.models._read_norm import ReadNorm
 from pipeline.settings import Settings
 
 Cell = Literal["lstm", "gru"]
@@ -27,7 +26,8 @@ class RecurrentParams(Settings):
 
     `channels` of the convolutions over time and frequency that come before the recurrent layers; each halves the bins,
     the first (5 x 5, the others 3 x 3) the frames too, so that a word spoken a little higher or later looks alike.
-    `pooling` over time: last state, mean and maximum, or attention.
+    `pooling` over time: last state, mean and maximum, or attention. `read_norm`: what was pooled is normalised over the
+    batch.
     `streaming` makes a net that can hear on and on, each frame computed once (`pipeline export --streaming`): its
     convolutions look back only, it reads in one direction, and half of the batches it learns begin in the middle of
     sound, so that what it says of a second does not depend on what came before.
@@ -40,6 +40,7 @@ class RecurrentParams(Settings):
     layers: int = Field(2, ge=1)
     bidirectional: bool = True
     pooling: Pooling = "mean_max"
+    read_norm: bool = True
     dropout: float = Field(0.3, ge=0, lt=1)
     streaming: bool = False
     spec_augment: SpecAugmentParams = SpecAugmentParams(frequency_width=6, time_width=12)
@@ -96,8 +97,10 @@ class RecurrentNet(nn.Module):
         )
         width = params.hidden * (2 if params.bidirectional else 1)
         self.pool = Pool(params.pooling, width)
+        width *= 2 if params.pooling == "mean_max" else 1
+        self.read_norm = ReadNorm(width) if params.read_norm else nn.Identity()
         self.dropout = nn.Dropout(params.dropout)
-        self.head = nn.Linear(width * (2 if params.pooling == "mean_max" else 1), labels)
+        self.head = nn.Linear(width, labels)
 
     def forward(self, features: Tensor) -> Tensor:
         earlier = 0
@@ -108,7 +111,11 @@ class RecurrentNet(nn.Module):
         states, _ = self.recurrent(self.dropout(maps.transpose(1, 2).flatten(2)))
         if earlier:
             states = states[:, earlier * states.shape[1] // features.shape[1] :]
-        logits: Tensor = self.head(self.dropout(self.pool(states)))
+        return self.read(states)
+
+    def read(self, states: Tensor) -> Tensor:
+        """Return the logits of states [clips, frames, width]."""
+        logits: Tensor = self.head(self.dropout(self.read_norm(self.pool(states))))
         return logits
 
 
@@ -137,12 +144,8 @@ def build(
     cell: Cell, params: RecurrentParams, training: Training, labels: list[str], examples: Examples
 ) -> NetClassifier:
     """Return an unfitted classifier; the log-mel is normalised to the training clips."""
-    mean, std = 0.0, 1.0
-    if params.spectrogram == "log":
-        clips = examples.read(log_mel.enough_for_statistics(examples.rows))
-        mean, std = log_mel.statistics(clips, num_mel_bins=params.num_mel_bins)
-    options = {"params": params.model_dump(), "mean": round(mean, 6), "std": round(std, 6)}
-    return _classifier(cell, About(labels, examples.multi_label, options), training)
+    about = About(labels, examples.multi_label, {"params": params.model_dump()})
+    return _classifier(cell, about_of(params, labels, examples) if params.spectrogram == "log" else about, training)
 
 
 def restore(cell: Cell, folder: Path, training: Training) -> NetClassifier:
@@ -150,15 +153,9 @@ def restore(cell: Cell, folder: Path, training: Training) -> NetClassifier:
 
 
 def _classifier(cell: Cell, about: About, training: Training) -> NetClassifier:
-    options: dict[str, Any] = about.options
-    params = RecurrentParams(**options["params"])
-    front_end: nn.Module
-    if params.spectrogram == "log":
-        frames = log_mel.frames_of(CLIP_SAMPLES)
-        front_end = LogMel(
-            num_mel_bins=params.num_mel_bins, max_length=frames, mean=options["mean"], std=options["std"]
-        )
-    else:
-        front_end = MelAmplitude(num_mel_bins=params.num_mel_bins)
+    params = RecurrentParams(**about.options["params"])
     net = RecurrentNet(cell, params, len(about.labels))
+    if params.spectrogram == "log":
+        return classifier_of(net, params, about, training)
+    front_end = MelAmplitude(num_mel_bins=params.num_mel_bins)
     return NetClassifier(net, about, front_end, training, SpecAugment(params.spec_augment))

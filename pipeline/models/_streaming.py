@@ -79,7 +79,7 @@ class StreamingStep(nn.Module):
         else:
             states, new["hidden"] = self.net.recurrent(steps, old["hidden"])
         new["second"] = torch.cat([old["second"], states], dim=1)[:, -old["second"].shape[1] :]
-        logits = self.net.head(self.net.pool(new["second"]))
+        logits = self.net.read(new["second"])
         return probabilities_of(self.loss, logits, self.multi_label), *(new[name] for name in old)
 
 

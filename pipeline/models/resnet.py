@@ -12,6 +12,7 @@ from pipeline.features.spec_augment import SpecAugmentParams
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.training import Training
 from pipeline.models._log_mel_net import about_of, classifier_of
+from pipeline.models._read_norm import ReadNorm
 from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "restore"]
@@ -58,17 +59,6 @@ class Block(nn.Module):
         return (changed + self.shortcut(heard)).relu()
 
 
-class ReadNorm(nn.BatchNorm1d):
-    """Batch normalisation that takes a single clip, such as an epoch's last, by the statistics so far."""
-
-    def forward(self, read: Tensor) -> Tensor:
-        if self.training and len(read) == 1:
-            return nn.functional.batch_norm(
-                read, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-            )
-        return super().forward(read)
-
-
 class ResNet(nn.Module):
     """Log-mel [clips, frames, bins] -> logits [clips, labels]."""
 
@@ -80,7 +70,6 @@ class ResNet(nn.Module):
         self.blocks = nn.Sequential(
             *(Block(*each) for each in zip(before[:-1], params.channels, params.strides, strict=True))
         )
-        # Without it the head learns nothing but the labels' shares for the first four to eight epochs (docs/score.md).
         self.read_norm = ReadNorm(params.channels[-1])
         self.dropout = nn.Dropout(params.dropout)
         self.head = nn.Linear(params.channels[-1], labels)

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from pipeline.errors import PipelineError
 from pipeline.features.selection import FILE as SELECTION
 from pipeline.files import replacing
+from pipeline.scoring.paired import Gain
 
 FIGURES = {"prior_accuracy": "accuracy under the prior", "map": "mean average precision"}
 BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
@@ -39,7 +40,7 @@ class Row:
     made on them, which flatters.
     `parameters` counts the networks' values, `train_seconds` includes what killed trainings took, `clips_a_second`
     is the speed of `predict`. `reported` is what the system's authors told of their own data. `unheard_recall` is the
-    recall of unknown on words that the nets never learnt.
+    recall of unknown on words that the nets never learnt, `gain` the difference to another run's estimate.
     """
 
     run: str
@@ -59,6 +60,7 @@ class Row:
     silence_recall: float | None
     reported: str
     unheard_recall: Judged | None = None
+    gain: Gain | None = None
 
 
 HEADINGS = {
@@ -70,6 +72,7 @@ HEADINGS = {
     "train_seconds": "training, s",
     "clips_a_second": "clips/s",
     "estimate": "estimate, nested (95 %)",
+    "gain": "difference (95 %)",
     "selected": "selected, flatters",
     "test": "test (95 %)",
     "macro_f1": "macro F1",
@@ -78,7 +81,7 @@ HEADINGS = {
     "silence_recall": "recall of silence",
     "reported": "reported by the authors",
 }
-SHORT = ("run", "train_seconds", "estimate", "test", "macro_f1")  # for a terminal
+SHORT = ("run", "train_seconds", "estimate", "gain", "test", "macro_f1")  # for a terminal
 _NUMBERS = {name for name in HEADINGS if name not in ("run", "model", "round", "learns", "reported")}
 LEGEND = (
     "estimate: clips out of fold, each judged by choices (epoch, weights, thresholds) made on other speakers;\n"
@@ -163,6 +166,8 @@ def _texts(row: Row) -> dict[str, str]:
             texts[name] = f"{value:,.0f}"
         elif isinstance(value, float):
             texts[name] = f"{value:.3f}"
+        elif isinstance(value, Gain):
+            texts[name] = f"{value.value:+.3f} ({value.low:+.3f} to {value.high:+.3f})"
         else:
             texts[name] = str(value).replace("|", "\\|")
     return texts
@@ -174,6 +179,9 @@ def _flat(row: Row) -> dict[str, object]:
         if name in ("estimate", "test", "unheard_recall"):
             parts = value or dict.fromkeys(("value", "low", "high", "clips"))
             flat |= {f"{name}_{part}".removesuffix("_value"): parts[part] for part in ("value", "low", "high", "clips")}
+        elif name == "gain":
+            parts = value or dict.fromkeys(("value", "low", "high"))
+            flat |= {f"gain_{part}".removesuffix("_value"): parts[part] for part in ("value", "low", "high")}
         else:
             flat[name] = value
     return flat

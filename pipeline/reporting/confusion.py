@@ -1,20 +1,27 @@
 """The confusion matrix as a table and as a picture: rows are the truth, columns the prediction."""
 
 import csv
+import functools
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline import metrics
 from pipeline.files import replacing
 
+if TYPE_CHECKING:
+    from PIL import Image, ImageFont
+
 CORNER = "truth \\ predicted"
 RIGHT = ["#ffffff", "#d6e6f2", "#7fb2d6", "#2f77ad", "#0f3d66"]
 WRONG = ["#ffffff", "#fde3cf", "#f7b27f", "#e0702f", "#a83e0c"]
 WRONG_FULL = 0.4  # share of a row at which the colour of a mistake is full: most are a few per cent
 DARK_FROM = 0.55  # share of the full colour from which white figures read better than dark ones
-INK, FAINT = "#1b2733", "#7b8794"
+INK, FAINT, GRID = "#1b2733", "#7b8794", "#d5dce4"
+GAP = 12  # pixels between the matrix and what stands beside it
 
 
 def publish(folder: Path, counts: np.ndarray, labels: Sequence[str], title: str, caption: str) -> None:
@@ -37,53 +44,100 @@ def draw(path: Path, counts: np.ndarray, labels: Sequence[str], title: str, capt
     Figures are clips; colour is their share of the row, blue where they are right, orange where they are wrong. The
     recall of each label stands at the right of its row, `caption` below the title.
     """
-    # Imported here, and without pyplot, because it takes most of a second and only this needs it.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
+    # Pillow, and not matplotlib, which takes most of a second to load: as long as all else that `decide` does.
+    from PIL import Image, ImageDraw
 
-    size = len(labels)
-    recalls = metrics.recalls(counts)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = max(5.0, 0.62 * size)
-    figure = Figure(figsize=(side + 2.2, side + 1.9), dpi=130, facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((1.25 / (side + 2.2), 0.95 / (side + 1.9), side / (side + 2.2), side / (side + 1.9)))
-    right = np.eye(size, dtype=bool)
-    depth = np.where(right, shares, np.minimum(shares / WRONG_FULL, 1))
-    blue, orange = (LinearSegmentedColormap.from_list(stops[-1], stops) for stops in (RIGHT, WRONG))
-    axes.imshow(np.where(right[..., None], blue(depth), orange(depth)), aspect="equal")
+    size, cell = len(labels), max(80, 640 // len(labels))
+    regular, bold, heading = _font(19), _font(19, bold=True), _font(25, bold=True)
+    recalls = ["–" if np.isnan(recall) else f"{recall:.1%}" for recall in metrics.recalls(counts)]
+    left = 70 + _width(regular, labels)
+    width = left + cell * size + 2 * GAP + _width(regular, ["recall", *recalls])
+    lines = _wrapped(caption, regular, width - left - GAP)
+    top = 80 + 26 * len(lines) + 30
+    slanted = [_slanted(label, regular) for label in labels]
+    bottom = top + cell * size + GAP
+    below = bottom + max(label.height for label in slanted)
+    picture = Image.new("RGB", (width, below + 50), "white")
+    pen = ImageDraw.Draw(picture)
 
-    small = 10 if counts.max() < 1000 else 8.5
-    for row, column in zip(*np.nonzero(counts), strict=True):
-        axes.text(
-            column,
-            row,
-            f"{counts[row, column]:,}",
-            ha="center",
-            va="center",
-            fontsize=small,
-            fontweight="bold" if row == column else "normal",
-            color="white" if depth[row, column] > DARK_FROM else INK,
-        )
-    for row, recall in enumerate(recalls):
-        text = "–" if np.isnan(recall) else f"{recall:.1%}"
-        axes.text(size - 0.3, row, text, ha="left", va="center", fontsize=10, color=INK)
-    axes.text(size - 0.3, -0.75, "recall", ha="left", va="center", fontsize=10, color=FAINT)
+    pen.text((left, 30), title, INK, heading)
+    for number, line in enumerate(lines):
+        pen.text((left, 76 + 26 * number), line, FAINT, regular)
+    pen.text((width - GAP, top - GAP), "recall", FAINT, regular, anchor="rs")
+    middle = (left + cell * size / 2, top + cell * size / 2)
+    pen.text((middle[0], below + 30), "predicted", FAINT, regular, anchor="ms")
+    truth = _text("truth", regular, FAINT).rotate(90, expand=True)
+    picture.paste(truth, (16, round(middle[1] - truth.height / 2)), truth)
 
-    axes.set_xticks(range(size), labels, rotation=40, ha="right", rotation_mode="anchor", fontsize=10.5, color=INK)
-    axes.set_yticks(range(size), labels, fontsize=10.5, color=INK)
-    axes.set_xticks(np.arange(size + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(size + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="#e3e8ee", linewidth=0.8)
-    axes.tick_params(which="both", length=0)
-    for spine in axes.spines.values():
-        spine.set_edgecolor("#c5ced8")
-    axes.set_xlabel("predicted", fontsize=10, color=FAINT, labelpad=4)
-    axes.set_ylabel("truth", fontsize=10, color=FAINT, labelpad=4)
-    top = 0.95 + side
-    figure.text(1.25 / (side + 2.2), (top + 0.58) / (side + 1.9), title, fontsize=14, fontweight="bold", color=INK)
-    figure.text(1.25 / (side + 2.2), (top + 0.31) / (side + 1.9), caption, fontsize=10, color=FAINT)
+    depth = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    is_right = np.eye(size, dtype=bool)
+    depth = np.where(is_right, depth, np.minimum(depth / WRONG_FULL, 1))
+    for row, column in np.ndindex(size, size):
+        x, y = left + cell * column, top + cell * row
+        fill = _colour(RIGHT if row == column else WRONG, depth[row, column])
+        pen.rectangle((x, y, x + cell, y + cell), fill, GRID)
+        if counts[row, column]:
+            ink = "white" if depth[row, column] > DARK_FROM else INK
+            font = bold if row == column else regular
+            pen.text((x + cell / 2, y + cell / 2), f"{counts[row, column]:,}", ink, font, anchor="mm")
+    for number, (label, recall) in enumerate(zip(labels, recalls, strict=True)):
+        across, down = left + cell * number + cell // 2, top + cell * number + cell / 2
+        pen.text((left - GAP, down), label, INK, regular, anchor="rm")
+        pen.text((width - GAP, down), recall, INK, regular, anchor="rm")
+        picture.paste(slanted[number], (across - slanted[number].width + GAP, bottom), slanted[number])
     with replacing(path) as temporary:
-        # No software version in the file: equal pictures are equal bytes.
-        figure.savefig(temporary, metadata={"Software": None})
+        picture.save(temporary, optimize=True)
+
+
+@functools.cache
+def _font(size_px: int, bold: bool = False) -> "ImageFont.FreeTypeFont":
+    """Return DejaVu Sans, which has most of the world's letters, as matplotlib brings it (which need not be loaded)."""
+    from PIL import ImageFont
+
+    found = find_spec("matplotlib")
+    assert found is not None
+    assert found.origin is not None
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / name, size_px)
+
+
+def _width(font: "ImageFont.FreeTypeFont", texts: Sequence[str]) -> int:
+    """Return the pixels of the widest of the texts."""
+    return max(round(font.getlength(text)) for text in texts)
+
+
+def _wrapped(text: str, font: "ImageFont.FreeTypeFont", width: int) -> list[str]:
+    """Return the text in lines of at most `width` pixels, or of one word."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def _text(text: str, font: "ImageFont.FreeTypeFont", colour: str) -> "Image.Image":
+    """Return a line of text on nothing, as wide and as high as it is."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("RGBA", (_width(font, [text]) + 2, 26), f"{colour}00")
+    ImageDraw.Draw(picture).text((0, 0), text, colour, font)
+    return picture
+
+
+def _slanted(label: str, font: "ImageFont.FreeTypeFont") -> "Image.Image":
+    """Return a label that rises to its upper right corner."""
+    from PIL.Image import Resampling
+
+    return _text(label, font, INK).rotate(40, Resampling.BICUBIC, expand=True)
+
+
+def _colour(stops: Sequence[str], depth: float) -> tuple[int, int, int]:
+    """Return the colour at a share, 0 to 1, of the way through stops of #rrggbb."""
+    places = np.linspace(0, 1, len(stops))
+    red, green, blue = (
+        round(float(np.interp(depth, places, [int(stop[start : start + 2], 16) for stop in stops])))
+        for start in (1, 3, 5)
+    )
+    return red, green, blue

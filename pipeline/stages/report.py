@@ -8,6 +8,7 @@ from pipeline import params
 from pipeline.files import replacing
 from pipeline.jobs.paging import content
 from pipeline.layout import Layout
+from pipeline.reporting.page import vega
 from pipeline.reporting.page.columns import with_cells
 from pipeline.reporting.page.render import render
 from pipeline.reporting.page.story import story
@@ -19,7 +20,8 @@ def main(layout: Layout, then_open: bool = False) -> None:
     What is not made yet is told as such. Raises PipelineError as `paging.content` does.
     """
     told = content(layout, params.read(layout.params))
-    page = render({**told, "groups": [with_cells(group, told["runs"]) for group in told["groups"]]}, story(told))
+    groups = [with_cells(group, told["runs"]) for group in told["groups"]]
+    page = render({**told, "groups": groups}, story(told), vega.script(layout.page_scripts))
     with replacing(layout.report) as temporary:
         temporary.write_text(page, encoding="utf-8")
     heard = f", {len(told['media'])} clips to hear" if told["media"] else ""

@@ -9,6 +9,7 @@ from pipeline import params
 from pipeline.jobs import watching
 from pipeline.jobs.paging import told_or_trouble
 from pipeline.layout import Layout
+from pipeline.reporting.page import vega
 from pipeline.reporting.page.columns import with_cells
 from pipeline.reporting.page.render import render
 from pipeline.reporting.page.server import HOST, serve
@@ -28,7 +29,8 @@ def main(layout: Layout, port: int, then_open: bool = False) -> None:
                 told = {**told_or_trouble(layout, params.read(layout.params)), "version": version}
                 groups = [with_cells(group, told["runs"]) for group in told["groups"]]
                 made.clear()
-                made[version] = render({**told, "groups": groups}, story(told), live=True)
+                scripts = vega.script(layout.page_scripts)
+                made[version] = render({**told, "groups": groups}, story(told), scripts, live=True)
             return made[version]
 
     server = serve(port, page, lambda: watching.now(layout, params.read(layout.params)))

@@ -32,7 +32,7 @@ def test_attention_is_a_mean_weighted_by_the_softmax_of_the_frames_scores() -> N
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_a_net_without_convolutions_is_torch_s_own_and_a_linear_layer(cell) -> None:
     params = RecurrentParams(
-        num_mel_bins=8, channels=[], hidden=5, layers=1, bidirectional=False, pooling="last", dropout=0
+        num_mel_bins=8, channels=[], hidden=5, layers=1, bidirectional=False, pooling="last", read_norm=False, dropout=0
     )
     net = RecurrentNet(cell, params, labels=3)
     reference = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell](8, 5, batch_first=True)

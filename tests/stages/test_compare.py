@@ -47,6 +47,22 @@ def test_each_run_has_a_row_of_what_the_stages_measured(finished, tmp_path, caps
     assert "each judged by choices (epoch, weights, thresholds) made on other speakers" in table
 
 
+def test_against_a_run_each_other_has_its_paired_difference(finished, tmp_path, capsys):
+    project = finished.copy(tmp_path / "project")
+    layout = project.layout
+    compare.main(layout, against="ast")
+    with (layout.comparison / "table.csv").open() as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert rows["ast"]["gain"] == ""
+    for run in ("wav2vec2", "ensemble"):
+        difference = float(rows[run]["estimate"]) - float(rows["ast"]["estimate"])
+        assert float(rows[run]["gain"]) == pytest.approx(difference, abs=1e-4)
+        assert float(rows[run]["gain_low"]) <= float(rows[run]["gain"]) <= float(rows[run]["gain_high"])
+    assert "to the estimate of ast" in capsys.readouterr().out
+    with pytest.raises(PipelineError, match=r"no decided run 'asd'.*There are: ast, wav2vec2, ensemble"):
+        compare.main(layout, against="asd")
+
+
 def test_without_a_decided_run_there_is_nothing_to_compare(finished, tmp_path):
     (tmp_path / "params.yaml").write_bytes(finished.layout.params.read_bytes())
     with pytest.raises(PipelineError, match=r"nothing to compare.*dvc repro"):

@@ -1,7 +1,6 @@
 """The page as one file of HTML: template, style, scripts, charts and values, complete without a network."""
 
 import base64
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,19 +12,17 @@ from markupsafe import Markup
 
 FOLDER = Path(__file__).parent
 TITLE = "The Speech Commands Report"
-# What the charts need of Vega: one function.
-SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 
-def render(told: Mapping[str, Any], story: Mapping[str, Any] | None, live: bool = False) -> str:
+def render(told: Mapping[str, Any], story: Mapping[str, Any] | None, charts_script: str, live: bool = False) -> str:
     """Return the page; equal content gives equal text.
 
-    `told` is `jobs.paging.content`, `story` its sentences (`story.story`); None where no run is decided yet. A `live`
-    page asks the server that it came from how the training goes on. Nothing of the content is ever markup: the
-    template escapes it, the scripts make text of it, and the policy allows no script but the page's own, and no
-    request.
+    `told` is `jobs.paging.content`, `story` its sentences (`story.story`); None where no run is decided yet.
+    `charts_script` is what draws the charts (`vega.script`). A `live` page asks the server that it came from how the
+    training goes on. Nothing of the content is ever markup: the template escapes it, the scripts make text of it, and
+    the policy allows no script but the page's own, and no request.
     """
-    scripts = [vega(), _text("page.js"), _text("runs.js"), *([_text("live.js")] if live else [])]
+    scripts = [charts_script, _text("page.js"), _text("runs.js"), *([_text("live.js")] if live else [])]
     charts = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("charts/*.json"))}
     values = {name: value for name, value in told.items() if name not in ("media", "groups", "changes")}
     blocks = {"told": values, "media": told["media"], "charts": charts}
@@ -67,14 +64,6 @@ def as_json(value: Any) -> Markup:
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return Markup(text)
-
-
-@functools.cache
-def vega() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script of 0.9 MB: vl-convert carries them and makes it in 2 s."""
-    from vl_convert import javascript_bundle
-
-    return str(javascript_bundle(SNIPPET)).replace("</script", "<\\/script")
 
 
 def thousands(value: float) -> str:

@@ -1,0 +1,78 @@
+"""One stage in a working copy on another machine: `python -m pipeline.fleet.worker STAGE HOME PATIENCE_S`."""
+
+import json
+import os
+import shutil
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from pipeline.errors import PipelineError
+from pipeline.files import write_json
+from pipeline.fleet.project import Project
+
+_DYING_S = 60.0  # that an attempt takes to end once its machine is given up
+
+
+def work(stage: str, home: Path, patience_s: float) -> dict[str, Any]:
+    """Do what is asked of a stage in this copy: bring its inputs, run it or find it done, push it.
+
+    Returns whether it was there already, and the times that it noted. Raises PipelineError if the remote does not
+    answer, or an earlier attempt is still alive.
+    """
+    begun, locks = home / "begun" / stage, home / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with _alone(locks / f"{stage}.lock", stage):
+        for left in home.joinpath("copies").glob(f"{stage}.*"):  # by attempts that were killed
+            if left.resolve() != Path.cwd():
+                shutil.rmtree(left, ignore_errors=True)
+        begun.touch()
+        project = Project(Path(), None, patience_s)
+        print("fetching its inputs")
+        with FileLock(locks / "fetching.lock"):  # what is fetched once, is there for all on this machine
+            project.bring_inputs(stage)
+        was_there = project.take(stage)
+        if not was_there:
+            project.run(stage)
+        print("pushing its outputs")
+        project.give([stage])
+        begun.unlink()
+    times = {path.as_posix(): json.loads(path.read_text()) for path in Path("artifacts/timing").rglob("*.json")}
+    return {"was_there": was_there, "times": times}
+
+
+def _alone(lock: Path, stage: str) -> FileLock:
+    """Return the lock of a stage, held. Raises PipelineError if another attempt keeps it."""
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=_DYING_S)
+    except Timeout:
+        raise PipelineError(f"Another attempt at {stage} is alive, and holds {lock}. Wait for it, or end it.") from None
+    return held
+
+
+def _end_with_input() -> None:
+    """Wait until the process that began this one is gone; then end all that was started here, and this."""
+    while os.read(0, 1):
+        pass
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    os._exit(1)
+
+
+def main() -> None:
+    from dvc.exceptions import DvcException
+
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    try:
+        write_json(Path("outcome.json"), work(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])))
+    except (PipelineError, DvcException, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
