@@ -143,12 +143,14 @@ def _from_tar(path: Path, emit: Emit, wanted: Wanted, located: bool) -> None:
                 name = checked(path, member.name, member.size)
                 if member.isdir():
                     continue
-                content = archive.extractfile(member) if member.isreg() else None
-                if content is None:
+                if not member.isreg():
                     raise refused(path, member.name)
-                if wanted(name):
-                    lies_plainly = skips and not member.issparse()
-                    emit(name, Span(str(path), member.offset_data, member.size) if lies_plainly else content.read())
+                if not wanted(name):
+                    continue
+                if skips and not member.issparse():
+                    emit(name, Span(str(path), member.offset_data, member.size))
+                elif content := archive.extractfile(member):
+                    emit(name, content.read())
         while plain.read(1 << 20):  # to the end, where the checksum is
             pass
         if not compressed:

@@ -6,7 +6,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from py7zr.exceptions import ArchiveError, PasswordRequired, UnsupportedCompressionMethodError
 
@@ -49,7 +49,7 @@ def unread(path: Path, method: str) -> PipelineError:
 
 def checked(path: Path, name: str, size: int) -> str:
     """Return the member's name without './'; refuse one that could lead out of the archive, and one too large."""
-    parts = PurePosixPath(name).parts
+    parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or not parts or re.search(r"^[A-Za-z]:|[\\\0]", name):
         raise PipelineError(f"{path} holds the unsafe name {name!r}. Nothing of it was used; get it from its source.")
     if size > _LARGEST_MEMBER_BYTES:

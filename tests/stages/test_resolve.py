@@ -90,7 +90,7 @@ TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
         (lambda tree: tree["runs"]["net"].update(training={"epochs": 2}), set()),  # as all have
         (lambda tree: tree["runs"].update(same={"model": "linear"}), set()),
         (lambda tree: tree.update(submit={}, vote={}), set()),
-        (lambda tree: tree.update(prepare={"processes": 3}, encode={"processes": 2}), set()),
+        (lambda tree: [tree.setdefault(each, {}).update(processes=3) for each in ("prepare", "encode")], set()),
         (
             lambda tree: tree["runs"]["net"].update(training={"epochs": 3}),
             {"check", "train@net", "train@same", "train_student@pupil", "report"},
