@@ -9,6 +9,7 @@ from pipeline.stages import bench
 ROWS = [
     "prepare, whole",
     "prepare, time a clip as the archive grows",
+    "prepare, a folder, two processes",
     "prepare, peak memory as the archive grows",
     "decoding",
     "corpus, rows in random batches",
@@ -31,9 +32,9 @@ def test_a_quick_bench_fills_the_table_and_leaves_only_its_page(tmp_path):
     # What the rows claim beside time: clips are counted, the front end has the published one's numbers.
     assert cells[1][1].startswith("592 clips: ")
     assert cells[1][2].startswith("148 clips: ")
-    assert cells[2][1].endswith(" MB")
-    assert cells[6][-1].startswith("yes")
-    assert cells[8][1].startswith("not measured: run `dvc repro` first")
+    assert cells[3][1].endswith(" MB")
+    assert cells[7][-1].startswith("yes")
+    assert cells[9][1].startswith("not measured: run `dvc repro` first")
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
         "artifacts",
         "docs",
