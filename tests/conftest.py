@@ -86,11 +86,6 @@ TINY_PARAMS: dict[str, Any] = {
 }
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return one more than there are cores: a test that waits for a server or a kill leaves its core to another."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {REPOSITORY / name: number for number, name in enumerate(LONGEST_FILES)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
