@@ -12,6 +12,7 @@ from pipeline.features.frames import BINS, FrameParams, spread
 from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
 from pipeline.models import _frame_net as frame_net
+from pipeline.models._read_norm import normalised
 
 __all__ = ["INPUTS", "Params", "Training", "build", "restore"]
 
@@ -55,16 +56,7 @@ class Conv2d(nn.Module):
         self.head = nn.Sequential(nn.Linear(values, hidden), nn.Dropout(dropout), nn.Linear(hidden, labels))
 
     def forward(self, frames: Tensor) -> Tensor:
-        values = self.image(spread(frames)[:, None])
-        if self.training and len(values) == 1:
-            # An epoch's last batch may be one clip, which has no variance: the running figures serve.
-            norm = self.norm
-            values = nn.functional.batch_norm(
-                values, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-            )
-        else:
-            values = self.norm(values)
-        logits: Tensor = self.head(values)
+        logits: Tensor = self.head(normalised(self.norm, self.image(spread(frames)[:, None])))
         return logits
 
 
