@@ -8,14 +8,16 @@ import numpy as np
 from pipeline import metrics, params, runs, sections
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
-from pipeline.examples.target import target_of
 from pipeline.examples.task import Task
 from pipeline.files import read_json
 from pipeline.layout import Layout
 from pipeline.reporting import comparison
 from pipeline.reporting.comparison import Judged, Row
-from pipeline.scoring import decision, judged, paired, truth
+from pipeline.reporting.page import evidence
+from pipeline.reporting.page.evidence import Evidence
+from pipeline.scoring import decision, paired
 from pipeline.scoring.ensemble import NAME as ENSEMBLE
+from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.paired import Gain
 
 
@@ -45,21 +47,20 @@ def with_gains(rows: list[Row], layout: Layout, tree: dict[str, Any], against: s
     labels, prior = corpus.vocabulary.submission_labels, sections.decide(tree).for_run(ENSEMBLE).prior
     shares = decision.shares_of("uniform" if prior == "estimated" else prior, labels)
 
-    def read(run: str) -> judged.Judged:
-        return judged.Judged.read(layout.submission(run) / judged.FILE)
+    def read(run: str) -> Evidence:
+        return evidence.read(layout.submission(run) / JUDGED, corpus, Task(), run)
 
     def over(run: str) -> Gain:
         ours = read(run)
-        both = [place for place, clip in enumerate(ours.table.clips) if clip in decided]
-        table = ours.table.select(np.array(both, np.int64))
-        wanted = truth.truth_of(corpus, "out_of_fold", table, target_of(corpus, Task()))
-        speakers = truth.speakers_of(corpus, truth.rows_of(corpus, "out_of_fold", table))
-        first = [place_of[label] for label in ours.decided[both]]
-        second = [place_of[decided[clip]] for clip in table.clips]
-        return paired.gain(wanted, np.array(first), np.array(second), speakers, len(labels), shares)
+        both = [place for place, clip in enumerate(ours.clips) if clip in decided]
+        assert ours.decided is not None
+        second = np.array([decided[ours.clips[place]] for place in both], np.int64)
+        speakers = [ours.speakers[place] for place in both]
+        return paired.gain(ours.truth[both].astype(np.int64), ours.decided[both], second, speakers, len(labels), shares)
 
-    theirs, place_of = read(against), {label: place for place, label in enumerate(labels)}
-    decided = dict(zip(theirs.table.clips, theirs.decided.tolist(), strict=True))
+    theirs = read(against)
+    assert theirs.decided is not None
+    decided = dict(zip(theirs.clips, theirs.decided.tolist(), strict=True))
     return [replace(row, gain=over(row.run)) if _decides(row) and row.run != against else row for row in rows]
 
 

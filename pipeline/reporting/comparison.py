@@ -82,6 +82,11 @@ HEADINGS = {
     "reported": "reported by the authors",
 }
 SHORT = ("run", "train_seconds", "estimate", "gain", "test", "macro_f1")  # for a terminal
+# What has several columns of the CSV.
+_PARTS = {
+    **dict.fromkeys(("estimate", "test", "unheard_recall"), ("value", "low", "high", "clips")),
+    "gain": ("value", "low", "high"),
+}
 _NUMBERS = {name for name in HEADINGS if name not in ("run", "model", "round", "learns", "reported")}
 LEGEND = (
     "estimate: clips out of fold, each judged by choices (epoch, weights, thresholds) made on other speakers;\n"
@@ -176,12 +181,8 @@ def _texts(row: Row) -> dict[str, str]:
 def _flat(row: Row) -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in asdict(row).items():
-        if name in ("estimate", "test", "unheard_recall"):
-            parts = value or dict.fromkeys(("value", "low", "high", "clips"))
-            flat |= {f"{name}_{part}".removesuffix("_value"): parts[part] for part in ("value", "low", "high", "clips")}
-        elif name == "gain":
-            parts = value or dict.fromkeys(("value", "low", "high"))
-            flat |= {f"gain_{part}".removesuffix("_value"): parts[part] for part in ("value", "low", "high")}
+        if name in _PARTS:
+            flat |= {f"{name}_{part}".removesuffix("_value"): value and value[part] for part in _PARTS[name]}
         else:
             flat[name] = value
     return flat
