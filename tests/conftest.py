@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -89,6 +90,14 @@ TINY_PARAMS: dict[str, Any] = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {REPOSITORY / name: number for number, name in enumerate(LONGEST_FILES)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+REPRO = (sys.executable, "-m", "dvc", "repro")
+
+
+def stages_run(output: str) -> list[str]:
+    """Return the stages that `dvc repro` said it ran, in order."""
+    return re.findall(r"Running stage '([^']+)'", output)
 
 
 class Project:

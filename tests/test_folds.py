@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 import time
 
 import numpy as np
@@ -22,15 +21,11 @@ from pipeline.files import read_json
 from pipeline.learners.training import Training
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.truth import speakers_of
+from tests.conftest import REPRO, stages_run
 
-REPRO = (sys.executable, "-m", "dvc", "repro")
 NET = {"model": "linear", "parameters": {"frames": 10}, "training": {"epochs": 2, "learning_rate": 0.01}}
 FOLDS = [0, 1]
 RUNS = ["commands", "words", "student"]
-
-
-def stages_run(output):
-    return re.findall(r"Running stage '([^']+)'", output)
 
 
 @pytest.fixture(scope="module")

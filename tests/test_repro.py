@@ -14,16 +14,11 @@ from safetensors.torch import load_file
 from pipeline import params
 from pipeline.clips.corpus import Corpus
 from pipeline.files import sha256_of
-from tests.conftest import Project
+from tests.conftest import REPRO, Project, stages_run
 
 VERB = (sys.executable, "-m", "pipeline")
-REPRO = (sys.executable, "-m", "dvc", "repro")
 LABELS = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", "unknown", "silence"]
 RUNS = ["ast", "wav2vec2"]
-
-
-def stages_run(output):
-    return re.findall(r"Running stage '([^']+)'", output)
 
 
 def finished_checkpoint(work):

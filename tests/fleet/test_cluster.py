@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_repro import REPRO, stages_run
+from tests.conftest import REPRO, stages_run
 
 pytest.importorskip("ray", reason="pip install -r requirements-cluster.txt")
 
