@@ -7,9 +7,7 @@ from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
 from pipeline.runs import names, task_of, teachers
-from pipeline.scoring.decision import Decide, Rule
-from pipeline.scoring.ensemble import NAME as ENSEMBLE
-from pipeline.scoring.ensemble import Ensemble
+from pipeline.scoring.settings import ENSEMBLE, Decide, Ensemble, Rule
 
 
 def decide(tree: dict[str, Any]) -> Decide:

@@ -75,6 +75,25 @@ def test_the_closure_sees_all_ways_of_importing():
     assert len(ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body) == 1
 
 
+def imported_by_the_grammar(path):
+    """Return all modules of the package, and names in them, that a file imports: the slow way."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def test_no_import_is_overlooked_by_searching_lines():
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+        ours = {
+            each.removeprefix("pipeline.") for each in imported_by_the_grammar(path) if each.startswith("pipeline.")
+        }
+        there = {each for each in ours if code._path(each).exists()}
+        assert there <= set(code._imported(name)), path
+
+
 def test_plumbing_shapes_no_result():
     """Plumbing imports nothing but plumbing, so nothing that shapes a result hides behind it."""
     for name in code.PLUMBING:
@@ -144,10 +163,23 @@ def watched(keys):
     return keys - BESIDE_THE_GRAPH
 
 
-@pytest.mark.parametrize("file", ["reporting/confusion.py", "scoring/submission.py", "scoring/ensemble.py"])
-def test_a_report_concerns_no_training(edited, file):
-    assert not watched(edited(file)) & TRAININGS
-    assert "code.decide" in edited(file)
+@pytest.mark.parametrize(
+    ("file", "stage"),
+    [
+        ("reporting/confusion.py", "code.decide"),
+        ("scoring/submission.py", "code.decide"),
+        ("scoring/settings.py", "code.decide"),
+        ("scoring/ensemble.py", "code.ensemble"),
+    ],
+)
+def test_a_report_concerns_no_training(edited, file, stage):
+    concerned = edited(file)
+    assert not watched(concerned) & TRAININGS
+    assert stage in concerned
+
+
+def test_how_runs_vote_concerns_no_decision_of_one(edited):
+    assert watched(edited("scoring/ensemble.py")) == {"code.vote", "code.ensemble"}
 
 
 @pytest.mark.parametrize(

@@ -137,3 +137,11 @@ def test_every_module_can_be_imported_on_its_own() -> None:
     for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+
+
+@pytest.mark.parametrize("stage", ["resolve", "submit", "submissions", "validate", "kernel"])
+def test_what_needs_no_clips_starts_without_what_reads_them(stage: str) -> None:
+    """Each takes half a second to import, and torch three; `resolve` runs at every `dvc repro`."""
+    lines = f"import sys; import pipeline.stages.{stage}; print({{'pandas', 'pyarrow', 'torch'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", lines], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -14,7 +14,7 @@ from pipeline.fleet.settings import Fleet
 from pipeline.jobs import downloading, encoding, searching
 from pipeline.jobs.encoding import Encode
 from pipeline.jobs.recipes import Run, read_run, recipes_of
-from pipeline.scoring.ensemble import NAME as ENSEMBLE
+from pipeline.scoring.settings import ENSEMBLE
 
 Layers = tuple[int, ...] | None  # numbers of the layers whose hidden states will be stored, None where none will
 

@@ -22,8 +22,8 @@ from pipeline.reporting.page import augmented, cells, changes, dataset, drift, e
 from pipeline.reporting.page.clipbook import ClipBook
 from pipeline.reporting.page.evidence import Evidence, read
 from pipeline.reporting.page.settings import Report
-from pipeline.scoring.ensemble import NAME as ENSEMBLE
 from pipeline.scoring.judged import FILE as JUDGED
+from pipeline.scoring.settings import ENSEMBLE
 
 SUSPECTS = 12
 

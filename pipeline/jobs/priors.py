@@ -3,16 +3,13 @@
 from pipeline.clips.corpus import Corpus
 from pipeline.examples.target import target_of
 from pipeline.examples.task import Task
-from pipeline.files import read_json
-from pipeline.layout import Layout
 from pipeline.scoring import prior
-from pipeline.scoring.decision import Prior, Rule
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.prior import EstimatedPrior
 from pipeline.scoring.probabilities import Probabilities
+from pipeline.scoring.settings import Rule
+from pipeline.scoring.shares import ESTIMATED
 from pipeline.scoring.truth import truth_of
-
-ESTIMATED = "estimated"
 
 
 def settle(
@@ -34,15 +31,3 @@ def settle(
 def with_shares(rule: Rule, found: EstimatedPrior) -> Rule:
     """Return the rule with the shares that were found."""
     return rule.model_copy(update={"prior": found.as_prior()})
-
-
-def expected(layout: Layout, asked: Prior, run: str) -> Prior:
-    """Return the prior of a run's submission: the estimate that is in its metrics.json, if one is asked for.
-
-    `uniform` where the run has none yet.
-    """
-    if asked != ESTIMATED:
-        return asked
-    path = layout.submission(run) / "metrics.json"
-    found: Prior = read_json(path).get("prior", "uniform") if path.exists() else "uniform"
-    return found

@@ -10,7 +10,7 @@ from pipeline import params, runs
 from pipeline.delivery import ledger
 from pipeline.files import sha256_of
 from pipeline.layout import Layout
-from pipeline.scoring import provenance, scoreboard
+from pipeline.scoring import provenance, scored_files
 
 # What stages decide and ensemble write into a run's folder.
 PUBLISHED = ("submission.csv", "metrics.json", "confusion.csv", "confusion.png", "judged.parquet")
@@ -45,8 +45,8 @@ def leftovers(layout: Layout, tree: dict[str, Any]) -> list[Path]:
     work = [path for path in _folders(layout.artifacts / "work") if not path.name.startswith(".")]
     found = [path for path in (*work, *_folders(layout.artifacts / "timing")) if path.name not in known]
     at_kaggle = {row.sha256 for row in ledger.read(layout.ledger) if row.scoreboard == ledger.KAGGLE}
-    of_runs = {path for run in known for path in scoreboard.kept(layout.submissions, run)}
-    for path in scoreboard.kept(layout.submissions):
+    of_runs = {path for run in known for path in scored_files.kept(layout.submissions, run)}
+    for path in scored_files.kept(layout.submissions):
         if path not in of_runs and sha256_of(path) not in at_kaggle:
             found += [each for each in (path, path.with_suffix(".png")) if each.exists()]
     return sorted(found)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline import code, params, runs, sections
-from pipeline.scoring.ensemble import NAME as ENSEMBLE
+from pipeline.scoring.settings import ENSEMBLE
 
 # What a run says that its training does not depend on.
 LATER = ("engine", "looks", *runs.SAID_OF_A_RUN)

@@ -14,8 +14,8 @@ from pipeline.reporting.comparison import Row
 from pipeline.reporting.page import calibration, cells, curves, threshold_curves
 from pipeline.reporting.page.clipbook import ClipBook
 from pipeline.reporting.page.evidence import Evidence
-from pipeline.scoring import decision
-from pipeline.scoring.ensemble import NAME as ENSEMBLE
+from pipeline.scoring.settings import ENSEMBLE
+from pipeline.scoring.shares import shares_of
 
 _TOLD_ELSEWHERE = ("like", "reported")
 
@@ -118,7 +118,7 @@ def _folds(layout: Layout, tree: dict[str, Any], run: str) -> list[dict[str, Any
 
 
 def _thresholds(tree: dict[str, Any], corpus: Corpus, evidence: Evidence, figures: dict[str, Any]) -> dict[str, Any]:
-    shares = decision.shares_of(figures["prior"], evidence.labels)  # what was estimated, where that was asked for
+    shares = shares_of(figures["prior"], evidence.labels)  # what was estimated, where that was asked for
     chosen = figures["thresholds"] if figures["rule"] == "tuned" else {}
     rng = np.random.default_rng(params.seed(tree))
     return threshold_curves.curves(evidence, corpus.vocabulary.commands, shares, chosen, rng)

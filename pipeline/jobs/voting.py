@@ -12,15 +12,15 @@ from pipeline import runs, sections
 from pipeline.clips.corpus import Corpus
 from pipeline.examples.target import Target, target_of
 from pipeline.examples.task import Task
-from pipeline.jobs import priors
 from pipeline.layout import Layout
-from pipeline.scoring import decision, ensemble, prior
+from pipeline.scoring import ensemble, prior
 from pipeline.scoring.combination import Combination
-from pipeline.scoring.decision import Prior
-from pipeline.scoring.ensemble import Ensemble, Vote
+from pipeline.scoring.ensemble import Vote
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.prior import EstimatedPrior
 from pipeline.scoring.probabilities import Probabilities
+from pipeline.scoring.settings import ENSEMBLE, Ensemble, Prior
+from pipeline.scoring.shares import ESTIMATED, shares_of
 from pipeline.scoring.truth import judged_rows, truth_of
 from pipeline.scoring.voting_methods import Evidence, equal
 
@@ -50,7 +50,7 @@ class Election:
         target = target_of(corpus, task.model_copy(update={"vocabulary": "commands"}))
         truth = truth_of(corpus, "out_of_fold", next(iter(members.values())).table, target)
         commands = corpus.vocabulary.commands if task.is_submitted else None
-        asked = sections.decide(tree).for_run(ensemble.NAME).prior
+        asked = sections.decide(tree).for_run(ENSEMBLE).prior
         labels = corpus.vocabulary.submission_labels
         return cls(settings, task, target, folders, members, truth, commands, asked, labels)
 
@@ -75,8 +75,8 @@ class Election:
         """
         if self.commands is None:
             return None
-        if self.asked_prior != priors.ESTIMATED:
-            return decision.shares_of(self.asked_prior, self.labels)
+        if self.asked_prior != ESTIMATED:
+            return shares_of(self.asked_prior, self.labels)
         return self.estimated(truth, resamples=0).shares
 
     def estimated(self, truth: NDArray[Any], resamples: int = prior.RESAMPLES) -> EstimatedPrior:

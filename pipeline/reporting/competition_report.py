@@ -19,6 +19,8 @@ from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.judged import judged_by
 from pipeline.scoring.nested import Decide, OutOfFold
 from pipeline.scoring.probabilities import Probabilities
+from pipeline.scoring.settings import Rule
+from pipeline.scoring.shares import shares_of
 
 SYNTHETIC = "synthetic speech: says nothing of the leaderboard"
 NESTED = "out of fold, judged by choices made on other speakers"
@@ -43,7 +45,7 @@ def caption_of_estimate(corpus: Corpus, figures: Mapping[str, Any]) -> str:
 
 def publish(
     folder: Path,
-    rule: decision.Rule,
+    rule: Rule,
     corpus: Corpus,
     sample: Sequence[str],
     out_of_fold: OutOfFold,
@@ -63,7 +65,7 @@ def publish(
     Raises PipelineError as `truth.truth_of`, `decision.fit_rule` and `submission.write` do.
     """
     commands, labels = corpus.vocabulary.commands, corpus.vocabulary.submission_labels
-    shares, target, table = decision.shares_of(rule.prior, labels), target_of(corpus, Task()), out_of_fold.table
+    shares, target, table = shares_of(rule.prior, labels), target_of(corpus, Task()), out_of_fold.table
     wanted = truth.truth_of(corpus, "out_of_fold", table, target)
 
     def fit(probabilities: Probabilities, clips: NDArray[np.int64]) -> decision.FittedRule:

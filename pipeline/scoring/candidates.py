@@ -8,7 +8,7 @@ from pipeline.delivery.ledger import Row
 from pipeline.delivery.scores import Keep, Scored
 from pipeline.delivery.submitting import Candidate
 from pipeline.errors import PipelineError
-from pipeline.scoring import provenance, scoreboard
+from pipeline.scoring import provenance, scored_files
 
 _FILE = "submission.csv"
 
@@ -56,8 +56,8 @@ def keeper(submissions: Path, say: Callable[[str], None]) -> Keep:
     """Return what keeps a file that Kaggle has scored in `submissions`, and says so where that is news."""
 
     def keep(scored: Scored) -> None:
-        before = scoreboard.find(submissions, scored.run, scored.sha256)
-        kept = scoreboard.keep(submissions, scored.run, scored.score, scored.sha256, scored.file, scored.picture)
+        before = scored_files.find(submissions, scored.run, scored.sha256)
+        kept = scored_files.keep(submissions, scored.run, scored.score, scored.sha256, scored.file, scored.picture)
         if kept is not None and kept != before:
             say(f"Kept as {kept}")
 
@@ -69,7 +69,7 @@ def finder(submissions: Path) -> Callable[[Row], tuple[str, str]]:
 
     def find(row: Row) -> tuple[str, str]:
         accuracy = provenance.accuracy_of(row.sha256, submissions / row.run) if row.sha256 else None
-        kept = scoreboard.find(submissions, row.run, row.sha256)
+        kept = scored_files.find(submissions, row.run, row.sha256)
         return f"{accuracy:.3f}" if accuracy is not None else "", str(kept or "")
 
     return find

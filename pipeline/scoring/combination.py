@@ -11,8 +11,7 @@ from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.scoring import temperature
 from pipeline.scoring.alignment import aligned, check_labels, ordered
 from pipeline.scoring.probabilities import Probabilities
-
-NAME = "ensemble"
+from pipeline.scoring.settings import ENSEMBLE
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Combination:
         first = next(iter(together.values()))
         values = np.stack([together[run].values for run in self.weights])
         voted = combined(values, list(self.weights.values()), self._bias_of(first.labels))
-        return Probabilities(first.clips, first.labels, voted, NAME, first.corpus, first.exclusive)
+        return Probabilities(first.clips, first.labels, voted, ENSEMBLE, first.corpus, first.exclusive)
 
     def vote_words(self, tables: Mapping[str, Probabilities], commands: Sequence[str]) -> Probabilities:
         """Return the vote over the finest labels that any member has: all words and silence.
@@ -70,7 +69,7 @@ class Combination:
         values[:, is_word] = coarse.values[:, [coarse.labels.index(UNKNOWN)]] * np.divide(
             spoken[:, is_word], mass, out=evenly, where=mass > 0
         )
-        return Probabilities(coarse.clips, labels, values, NAME, coarse.corpus)
+        return Probabilities(coarse.clips, labels, values, ENSEMBLE, coarse.corpus)
 
     def told(self) -> dict[str, Any]:
         """Return what metrics.json and weights.json say of it: rounded numbers."""

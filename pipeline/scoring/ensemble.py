@@ -2,80 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from pipeline.errors import PipelineError
 from pipeline.scoring import paired
 from pipeline.scoring.alignment import aligned
-from pipeline.scoring.combination import NAME as NAME
 from pipeline.scoring.combination import Combination
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.paired import Gain
-from pipeline.scoring.voting_methods import Evidence, Method, fit, normalised
-from pipeline.settings import Settings
+from pipeline.scoring.settings import MEAN, METHODS, Ensemble, Method
+from pipeline.scoring.voting_methods import Evidence, fit, normalised
 
-METHODS: tuple[Method, ...] = get_args(Method)
-MEAN: Method = "equal"  # the yardstick
 CHOSEN = "best"  # what the settings chose, by whatever method
-
-
-class Ensemble(Settings):
-    """The section `ensemble` or `vote`. `runs`: which take part, None for all that answer the competition's question.
-
-    `weights`, all chosen on the out-of-fold clips under decide.prior:
-    - `equal`: the mean of the runs.
-    - `accuracy`: a mean weighted by accuracy to the power `sharpness`; `auto` starts at 1 and doubles the power until
-      the vote is no worse than the best single run; if it always is, that run votes alone. Where a clip may have
-      several labels, the weights are mean average precisions.
-    - `greedy`: a mean weighted by how often a run is picked (`scoring.greedy`).
-    - `stacking`: logistic regression on log probabilities (`scoring.stacking`).
-    - `best`: of these four the one that beats the mean on clips that it was not fitted on by more than two standard
-      errors of the difference; else the mean. (With one, luck chose among four runs judged on 387 clips, and the vote
-      lost a point to the mean.)
-    - a mapping of run to weight.
-    Where a clip may have several labels (tags), only `equal`, `accuracy` and a mapping apply, and `best` is the mean.
-
-    `temperature`: each run is first made surer or less sure, by a temperature that is fitted to the same clips.
-    """
-
-    runs: list[str] | None = None
-    weights: (
-        Literal["best", "equal", "accuracy", "greedy", "stacking"]
-        | dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
-    ) = "best"
-    sharpness: Literal["auto"] | Annotated[float, Field(ge=0, le=100)] = "auto"
-    temperature: bool = False
-
-    def refuse_tags(self, section: str) -> None:
-        """Raise PipelineError for what does not apply where a clip may have several labels."""
-        if self.temperature or self.weights in ("greedy", "stacking"):
-            asked = "temperature" if self.temperature else f"weights: {self.weights}"
-            raise PipelineError(
-                f"params.yaml, section {section}: '{asked}' needs labels that exclude each other; of tags a clip may "
-                "have several.\nTake weights: equal or accuracy, without temperature."
-            )
-
-    @property
-    def is_fitted(self) -> bool:
-        """Whether clips whose truth is known have a say in the vote."""
-        return self.temperature or self.weights in ("best", *METHODS[1:])
-
-    def members(self, runs: Sequence[str]) -> list[str]:
-        """Return the runs that vote. Raises PipelineError for one that params.yaml does not list, or for none."""
-        members = list(runs) if self.runs is None else self.runs
-        named = [*members, *(self.weights if isinstance(self.weights, dict) else ())]
-        strange = sorted(set(named) - set(runs))
-        if strange or not members or len(set(members)) < len(members):
-            found = f"unknown: {', '.join(strange)}" if strange else f"found {members}"
-            raise PipelineError(
-                f"params.yaml, section ensemble: it needs runs that are listed under 'runs' and answer one question, "
-                f"each once; {found}. Such runs: {', '.join(runs)}"
-            )
-        return members
 
 
 @dataclass(frozen=True)

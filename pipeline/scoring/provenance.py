@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, sha256_of, write_json
-from pipeline.scoring.ensemble import NAME as ENSEMBLE
+from pipeline.scoring.settings import ENSEMBLE
 
 # In the column `commit` of the ledger.
 NOT_OURS = "not made by this project"

@@ -12,8 +12,8 @@ from pipeline.scoring import greedy, stacking, temperature
 from pipeline.scoring.alignment import aligned, ordered
 from pipeline.scoring.combination import Combination, combined
 from pipeline.scoring.probabilities import Probabilities
+from pipeline.scoring.settings import Method
 
-Method = Literal["equal", "accuracy", "greedy", "stacking"]
 Sharpness = Literal["auto"] | float
 # Powers of the accuracy, from the plain weighting to all but the best run alone.
 POWERS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)

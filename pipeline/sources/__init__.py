@@ -6,14 +6,15 @@ What a file offers: `Source`.
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import pandas
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline import modules
 from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:  # half a second, which `submit` need not wait for
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Source:
     fetch: Callable[[Any, int], list[SourceFile]]
     read: Callable[[list[SourceFile]], Iterator[Recording | SplitList | Rejected]]
     sample: Callable[[list[SourceFile]], list[str] | None] = _none
-    answers: Callable[[list[SourceFile]], pandas.DataFrame | None] = _none
+    answers: "Callable[[list[SourceFile]], pandas.DataFrame | None]" = _none
     TELLS: tuple[str, ...] | None = None
     KAGGLE: bool = False
 

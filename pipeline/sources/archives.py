@@ -5,9 +5,8 @@ import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas
 from tqdm import tqdm
 
 from pipeline.clips.recording import Recording, SplitList, bytes_of
@@ -15,6 +14,9 @@ from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile
 from pipeline.sources import _archive as archive
+
+if TYPE_CHECKING:
+    import pandas
 
 KAGGLE = True  # its test clips are the competition's
 TELLS = ("word", "speaker")
@@ -162,7 +164,7 @@ def names(path: Path) -> list[str]:
     return [row[0] for row in rows[1:]]
 
 
-def answers(files: list[SourceFile]) -> pandas.DataFrame | None:
+def answers(files: list[SourceFile]) -> "pandas.DataFrame | None":
     """Return the known answers: columns fname, label, usage (Public or Private).
 
     Raises PipelineError if a column is missing or a usage is neither.
@@ -209,7 +211,7 @@ def _listed(path: Path, name: str, data: bytes) -> frozenset[str]:
         raise PipelineError(f"{path}: {name} is not UTF-8 text ({error}). Get the archive anew.") from None
 
 
-def _table(path: Path, columns: list[str]) -> pandas.DataFrame:
+def _table(path: Path, columns: list[str]) -> "pandas.DataFrame":
     """Return a CSV with exactly these columns as text, each `fname` once; `path` may be an archive that holds it."""
     data = path.read_bytes() if path.suffix.lower() == ".csv" else _only_csv(path)
     try:
@@ -225,6 +227,8 @@ def _table(path: Path, columns: list[str]) -> pandas.DataFrame:
     for row in rows:
         if len(row) != len(columns):
             raise PipelineError(f"{path}: expected {len(columns)} values a line; found '{','.join(row)}'.")
+    import pandas  # half a second, which `submit` need not wait for
+
     table = pandas.DataFrame(rows, columns=columns, dtype=str)
     twice = table["fname"][table["fname"].duplicated()]
     if len(twice):

@@ -9,7 +9,9 @@ from pipeline.jobs import priors
 from pipeline.jobs.voting import Election
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report, target_report
-from pipeline.scoring import ensemble, provenance, submission
+from pipeline.scoring import provenance, submission
+from pipeline.scoring.settings import ENSEMBLE
+from pipeline.scoring.shares import ESTIMATED
 
 
 def main(layout: Layout) -> None:
@@ -23,7 +25,7 @@ def main(layout: Layout) -> None:
     vote = election.fit()
     if report := vote.report():
         print(report)
-    task, folder = election.task, layout.submission(ensemble.NAME)
+    task, folder = election.task, layout.submission(ENSEMBLE)
     about = {
         **task.model_dump(include={"target", "presence"}),
         "weights": vote.combination.told()["weights"],
@@ -35,16 +37,16 @@ def main(layout: Layout) -> None:
     if not task.is_submitted:
         target_report.publish(folder, corpus, election.target, vote.out_of_fold, holdout, about)
         return
-    rule = sections.decide(tree).for_run(ensemble.NAME)
+    rule = sections.decide(tree).for_run(ENSEMBLE)
     sample = submission.read_sample(layout.prepare / "sample.csv")
     test, rng = election.vote("test", vote.combination), np.random.default_rng(params.seed(tree))
     settled = rule
-    if rule.prior == priors.ESTIMATED:
+    if rule.prior == ESTIMATED:
         found = election.estimated(election.truth)
         print(found.report())
         settled, about["prior_estimate"] = priors.with_shares(rule, found), found.told()
     provenance.keep_aside(folder)
     competition_report.publish(folder, settled, corpus, sample, vote.out_of_fold, test, holdout, rng, about)
     members = {name: runs.entry(tree, name) for name in election.members}
-    made = provenance.makers(tree, ensemble.NAME, rule.model_dump(), members)
+    made = provenance.makers(tree, ENSEMBLE, rule.model_dump(), members)
     provenance.note(folder, commit_of(layout.root), params.digest(made))

@@ -12,7 +12,7 @@ from pipeline.delivery.terminal import say
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout
 from pipeline.scoring import kernel_output, validation
-from pipeline.scoring.ensemble import NAME as ENSEMBLE
+from pipeline.scoring.settings import ENSEMBLE
 
 
 def build(layout: Layout) -> Path:

@@ -14,8 +14,8 @@ from pipeline.examples.task import Task
 from pipeline.files import read_json, sha256_of, write_json
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report, confusion
-from pipeline.scoring import provenance, scoreboard, submission
-from pipeline.scoring.ensemble import NAME as ENSEMBLE
+from pipeline.scoring import provenance, scoreboard, scored_files, submission
+from pipeline.scoring.settings import ENSEMBLE
 
 
 def main(layout: Layout) -> None:
@@ -56,7 +56,7 @@ def main(layout: Layout) -> None:
             made.commit if made else provenance.NOT_OURS,
             made.params if made else "",
         )
-        kept = scoreboard.keep(layout.submissions, run, private or public, sha256, path)
+        kept = scored_files.keep(layout.submissions, run, private or public, sha256, path)
         given = [predicted[name] for name in answers["fname"].tolist()]
         counts = metrics.count(answers["label"].tolist(), given, labels)
         title = f"{run}  ·  private {private or 'unknown'}, public {public or 'unknown'}"

@@ -12,11 +12,10 @@ from pipeline.delivery.submitting import Submitter
 from pipeline.delivery.terminal import ask, say
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
-from pipeline.jobs import priors
 from pipeline.layout import Layout
 from pipeline.scoring import candidates, validation
-from pipeline.scoring.decision import shares_of
-from pipeline.scoring.ensemble import NAME as ENSEMBLE
+from pipeline.scoring.settings import ENSEMBLE
+from pipeline.scoring.shares import expected, shares_of
 from pipeline.sources import archives
 
 
@@ -38,8 +37,9 @@ def main(
     data = validation.read(path, sample, names, labels)
     findings = validation.examine(path, data, sample, names, labels)
     _refuse_elsewhere(path, sample.parent / "corpus.json")
-    prior = priors.expected(layout, sections.decide(tree).for_run(run).prior if listed else "uniform", run)
-    validation.warn(findings, labels, shares_of(prior, labels).tolist())
+    asked = sections.decide(tree).for_run(run).prior if listed else "uniform"
+    prior = shares_of(expected(asked, layout.submission(run)), labels)
+    validation.warn(findings, labels, prior.tolist())
     if not force:
         validation.refuse_one_label(path, findings)
     settings = params.section(tree, "submit", Submit)

@@ -4,10 +4,9 @@ from pathlib import Path
 
 from pipeline import params, sections
 from pipeline.delivery.terminal import say
-from pipeline.jobs import priors
 from pipeline.layout import Layout
 from pipeline.scoring import validation
-from pipeline.scoring.decision import shares_of
+from pipeline.scoring.shares import expected, shares_of
 from pipeline.sources import archives
 
 
@@ -21,15 +20,15 @@ def main(layout: Layout, path: Path, sample: Path | None = None, fix: bool = Fal
     sample = validation.sample_of(path, layout.prepare, sample)
     labels = validation.labels_of(sample, tree.get("prepare"))
     run = path.resolve().parent.name
-    prior = sections.decide(tree).for_run(run).prior if tree.get("runs") else "uniform"
-    expected = shares_of(priors.expected(layout, prior, run), labels).tolist()
+    asked = sections.decide(tree).for_run(run).prior if tree.get("runs") else "uniform"
+    prior = shares_of(expected(asked, layout.submission(run)), labels).tolist()
     names = archives.names(sample)
     data = validation.read(path, sample, names, labels)
     if fix:
         path, data = validation.fix(path, data, names, labels)
     findings = validation.examine(path, data, sample, names, labels)
-    validation.show(findings, labels, expected)
-    validation.warn(findings, labels, expected)
+    validation.show(findings, labels, prior)
+    validation.warn(findings, labels, prior)
     if not findings.in_order:
         say("The rows are in another order than the sample's, which Kaggle does not mind.")
     say(f"{path} is valid: {len(findings.labels)} clips")

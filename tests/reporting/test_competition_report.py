@@ -6,9 +6,9 @@ import pytest
 
 from pipeline.files import read_json
 from pipeline.reporting import competition_report
-from pipeline.scoring.decision import Rule
 from pipeline.scoring.nested import OutOfFold, blocks_by_clip
 from pipeline.scoring.probabilities import Probabilities
+from pipeline.scoring.settings import Rule
 from tests.judged_clips import COMMANDS, LABELS, corpus_of, mean_recall, simulated
 
 

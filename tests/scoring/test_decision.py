@@ -4,8 +4,8 @@ import pytest
 from pipeline import params
 from pipeline.errors import PipelineError
 from pipeline.scoring import decision
-from pipeline.scoring.decision import Decide, Rule
 from pipeline.scoring.probabilities import Probabilities
+from pipeline.scoring.settings import Decide, Rule
 from tests.judged_clips import COMMANDS, LABELS, SILENCE, UNKNOWN, simulated, table
 
 LABELS_OF_YES = np.array(["yes", "unknown", "silence"])

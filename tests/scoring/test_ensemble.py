@@ -6,9 +6,9 @@ import pytest
 from pipeline import params
 from pipeline.errors import PipelineError
 from pipeline.scoring import ensemble
-from pipeline.scoring.ensemble import Ensemble
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
+from pipeline.scoring.settings import Ensemble
 from pipeline.scoring.voting_methods import Evidence
 from tests.judged_clips import guessing_runs as judges
 

@@ -5,7 +5,7 @@ from pipeline.delivery import ledger
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, sha256_of, write_json
 from pipeline.scoring import provenance
-from pipeline.scoring.decision import Decide
+from pipeline.scoring.settings import Decide
 from pipeline.stages import decide, ensemble, score
 
 
