@@ -9,9 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from safetensors.numpy import load_file, save_file
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_selection import SelectFromModel
-from sklearn.linear_model import Lasso
 
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
@@ -86,6 +83,11 @@ def _by_lasso(
     standard: NDArray[np.float64], targets: NDArray[np.int64], alpha: float, features: int | None
 ) -> NDArray[np.int64]:
     """Return the places of the features that a Lasso regression on each label, one against the rest, gives a weight."""
+    # Here, since they take two seconds, for which the report should not wait.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.feature_selection import SelectFromModel
+    from sklearn.linear_model import Lasso
+
     questions = (targets[:, None] == np.unique(targets)).astype(np.float64)  # [clips, labels]
     deviation = questions.std(axis=0)
     questions = (questions - questions.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
