@@ -67,7 +67,7 @@ class Layout:
         return self.artifacts / "work" / ".encode"
 
     @property
-    def page_scripts(self) -> Path:
+    def page_parts(self) -> Path:
         """What the page is made with, kept between its makings."""
         return self.artifacts / "work" / ".page"
 

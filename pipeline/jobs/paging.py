@@ -1,13 +1,14 @@
 """The page's content, from what the stages left: tables, probabilities, clips; never weights."""
 
+import json
 import re
+from functools import partial
 from typing import Any
 
 from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
 from pipeline.errors import PipelineError
-from pipeline.examples.augmentation import Augmentation
 from pipeline.examples.rebalancing import Rebalancing
 from pipeline.examples.target import target_of
 from pipeline.examples.task import WORD, Task
@@ -21,6 +22,7 @@ from pipeline.reporting.comparison import FIGURES, Row
 from pipeline.reporting.page import augmented, cells, changes, dataset, drift, errors, suspects
 from pipeline.reporting.page.clipbook import ClipBook
 from pipeline.reporting.page.evidence import Evidence, read
+from pipeline.reporting.page.kept import kept
 from pipeline.reporting.page.settings import Report
 from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.settings import ENSEMBLE
@@ -47,7 +49,7 @@ def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
         told["lead"] = lead.run
         together = [each for row in _best_first(rows, lead) if (each := evidences[row.run])]
         told["standing"] = standing(layout, rows, lead, settings, task)
-        told["errors"] = failures(tree, corpus, evidences, lead, together, book)
+        told["errors"] = failures(layout, tree, corpus, evidences, lead, together, book)
     told["data"] = data(layout, tree, corpus, task, lead, book)
     for row in _best_first(rows, lead) if lead else []:
         evidence = evidences[row.run]
@@ -147,6 +149,7 @@ def reported(text: str) -> float | None:
 
 
 def failures(
+    layout: Layout,
     tree: dict[str, Any],
     corpus: Corpus,
     evidences: dict[str, Evidence | None],
@@ -160,7 +163,12 @@ def failures(
         return None
     same = [each for each in together if each.labels == evidence.labels]
     finest = next((each for each in same if len(each.fine.labels) > len(evidence.labels)), evidence)
-    found = suspects.find(finest, corpus, run_page.task_of(tree, finest.run), SUSPECTS)
+    task = run_page.task_of(tree, finest.run)
+    of = b"".join(
+        (corpus.fingerprint.encode(), repr(task).encode(), finest.fine.values.tobytes(), finest.rows.tobytes())
+    )
+    find = partial(suspects.find, finest, corpus, task, SUSPECTS)
+    found = kept(layout.page_parts / "suspects.json", "reporting.page.suspects", of, find)
     labelled = int(((corpus.rows["part"] == "train") & corpus.rows["noise_source"].isna()).sum())
     return {
         "run": lead.run,
@@ -185,10 +193,11 @@ def data(
     name = next(run for run in [lead.run if lead else "", *runs.names(tree)] if run in runs.names(tree))
     entry = runs.entry(tree, name)
     fold = params.folds(tree)[0]
+    of = corpus.fingerprint.encode()
     told: dict[str, Any] = {
         "counts": dataset.counts(corpus, target),
         "quarantine": dataset.quarantine(layout.prepare / "quarantine.csv"),
-        "drift": drift.compare(corpus),
+        "drift": kept(layout.page_parts / "drift.json", "reporting.page.drift", of, partial(drift.compare, corpus)),
         "examples": dataset.examples(corpus, target, book),
         "run": name,
         "augmented": [],
@@ -200,8 +209,11 @@ def data(
     spoken = [each["clip"] for each in told["examples"]]
     if spoken and book.has_room:
         row = int(corpus.training_rows(fold)[0])
-        chosen = Augmentation(entry["augmentation"]) if "augmentation" in entry else Augmentation()
-        told["augmented"] = augmented.examples(corpus, row, chosen, fold, book)
+        entries = entry.get("augmentation")
+        asked = of + json.dumps([row, fold, entries]).encode()
+        make = partial(augmented.made, corpus, row, entries, fold)
+        made = kept(layout.page_parts / "augmented.json", "reporting.page.augmented", asked, make)
+        told["augmented"] = augmented.examples(made, row, book)
     return told
 
 

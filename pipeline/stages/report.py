@@ -21,7 +21,7 @@ def main(layout: Layout, then_open: bool = False) -> None:
     """
     told = content(layout, params.read(layout.params))
     groups = [with_cells(group, told["runs"]) for group in told["groups"]]
-    page = render({**told, "groups": groups}, story(told), vega.script(layout.page_scripts))
+    page = render({**told, "groups": groups}, story(told), vega.script(layout.page_parts))
     with replacing(layout.report) as temporary:
         temporary.write_text(page, encoding="utf-8")
     heard = f", {len(told['media'])} clips to hear" if told["media"] else ""

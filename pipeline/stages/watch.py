@@ -29,7 +29,7 @@ def main(layout: Layout, port: int, then_open: bool = False) -> None:
                 told = {**told_or_trouble(layout, params.read(layout.params)), "version": version}
                 groups = [with_cells(group, told["runs"]) for group in told["groups"]]
                 made.clear()
-                scripts = vega.script(layout.page_scripts)
+                scripts = vega.script(layout.page_parts)
                 made[version] = render({**told, "groups": groups}, story(told), scripts, live=True)
             return made[version]
 

@@ -1,5 +1,6 @@
 """Examples of each augmentation, to be heard: one clip as it is, by each transform alone, and by all of them."""
 
+import base64
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,12 @@ from pipeline.examples.augmentation import Augmentation, Augmenter
 from pipeline.reporting.page.clipbook import ClipBook
 
 
-def examples(corpus: Corpus, row: int, augmentation: Augmentation, fold: int, book: ClipBook) -> list[dict[str, Any]]:
-    """Return the name of each transform with the number of its clip and its arguments; `row` is the clip's."""
+def made(corpus: Corpus, row: int, entries: list[Any] | None, fold: int) -> list[dict[str, Any]]:
+    """Return each transform's name, its arguments, and the row's clip after it: int16 samples in base64.
+
+    `entries` is the list of params.yaml; without one, that of `Augmentation` itself.
+    """
+    augmentation = Augmentation() if entries is None else Augmentation(entries)
     samples = corpus.samples(np.array([row]))
     noises = [noise.samples for noise in corpus.training_noises(fold)]
     steps = [
@@ -21,15 +26,24 @@ def examples(corpus: Corpus, row: int, augmentation: Augmentation, fold: int, bo
     if len(steps) > 1:
         steps.append(("all of them", "one after another", [entry for *_, entries in steps for entry in entries]))
     found: list[dict[str, Any]] = []
+    for number, (name, arguments, alone) in enumerate(steps, 1):
+        heard = Augmenter(Augmentation(alone), noises)(samples, [np.random.default_rng(number)])[0]
+        data = np.round(heard * 32767).astype("<i2").tobytes()
+        found.append({"name": name, "arguments": arguments, "samples": base64.b64encode(data).decode()})
+    return found
+
+
+def examples(made: list[dict[str, Any]], row: int, book: ClipBook) -> list[dict[str, Any]]:
+    """Return the name of each transform with the number of its clip and its arguments; `row` is the clip's."""
+    found: list[dict[str, Any]] = []
     original = book.carry(row)
     said = book.entries[original]["said"]
     if str(original) in book.media:
         found.append({"name": "as it is", "clip": original, "arguments": said})
-    for name, arguments, entries in steps:
-        heard = Augmenter(Augmentation(entries), noises)(samples, [np.random.default_rng(len(found))])[0]
-        number = book.carry_made(np.round(heard * 32767).astype(np.int16), name, said)
+    for each in made:
+        number = book.carry_made(np.frombuffer(base64.b64decode(each["samples"]), "<i2"), each["name"], said)
         if number is not None:
-            found.append({"name": name, "clip": number, "arguments": arguments})
+            found.append({"name": each["name"], "clip": number, "arguments": each["arguments"]})
     return found
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
@@ -62,6 +61,8 @@ def compare(corpus: Corpus) -> list[dict[str, Any]]:
 
 
 def _difference(name: str, train: NDArray[np.float64], test: NDArray[np.float64]) -> dict[str, Any]:
+    from scipy import stats  # here, since it takes a second
+
     title, unit = MEASURES[name]
     both = np.concatenate([train, test])
     low, high = np.quantile(both, [0.002, 0.998])
