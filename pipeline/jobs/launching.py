@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from typing import Literal
 
 import torch
@@ -26,25 +27,31 @@ def launch(processes: int, *verb: str) -> None:
 
     Raises PipelineError if one of them fails; it has told why itself.
     """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    # Below an error, torch's own code says what no user can mend, of parameters that a net might leave unused.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        run_id=" ".join(verb),
-        max_restarts=0,
-    )
-    try:
-        elastic_launch(config, sys.executable)("-m", "pipeline", *verb)
-    except ChildFailedError as error:
-        _, first = error.get_first_failure()
-        raise PipelineError(
-            f"Process {first.local_rank} of the {processes} that run `{' '.join(verb)}` ended with {first.exitcode}; "
-            "what it said stands above.\nWhat was reached is kept: run `dvc repro` again. To use one process, set "
-            "`processes: 1` for the run, or for all under `train`, in params.yaml."
-        ) from None
+    with tempfile.TemporaryDirectory(prefix="launched-") as logs:  # the launcher would leave one of its own behind
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            run_id=" ".join(verb),
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=logs),
+        )
+        try:
+            elastic_launch(config, sys.executable)("-m", "pipeline", *verb)
+        except ChildFailedError as error:
+            _, first = error.get_first_failure()
+            raise PipelineError(
+                f"Process {first.local_rank} of the {processes} that run `{' '.join(verb)}` ended with "
+                f"{first.exitcode}; what it said stands above.\n"
+                "What was reached is kept: run `dvc repro` again. To use one process, set `processes: 1` for the run, "
+                "or for all under `train`, in params.yaml."
+            ) from None

@@ -170,8 +170,12 @@ def test_two_processes_share_each_epoch(finished, tmp_path):
         )
     )
     data = data_of(Corpus.open(project.layout.prepare), Run(model="ast"))  # the clips are not the model's
-    output = project.run(*VERB, "train", "witness")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    output = project.run(*VERB, "train", "witness", TMPDIR=str(temporary))
     assert output.count("epoch   2 ") == 1  # one of them reports
+    assert "find_unused_parameters" not in output
+    assert not [path.name for path in temporary.iterdir() if path.name.startswith(("launched-", "torchelastic_"))]
 
     seen = [
         [[int(row) for row in line.split()] for line in (project.root / f"seen-{rank}-of-2").read_text().splitlines()]
