@@ -183,7 +183,8 @@ def _environment() -> dict[str, str]:
         environment["HF_HUB_OFFLINE"] = "1"
     # `dvc` and the stages that it starts use this very Python.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    return {**environment, "PYTHONDONTWRITEBYTECODE": "1"}
+    # What one process has compiled, those after it need not, in copies of the project too.
+    return {**environment, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def _clone(root: Path, params: dict[str, Any]) -> Project:
@@ -191,7 +192,7 @@ def _clone(root: Path, params: dict[str, Any]) -> Project:
         source, target = REPOSITORY / part, root / part
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target)
         else:
             shutil.copy(source, target)
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))

@@ -71,7 +71,7 @@ class Entrant:
         return {
             **self.server.environment(self.home),
             "PYTHONPATH": str(REPOSITORY),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONDONTWRITEBYTECODE": "",
             "COLUMNS": "200",
             **self.credentials,
         }

@@ -4,8 +4,8 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
-from pipeline.jobs import priors
 from pipeline.scoring import submission
+from pipeline.scoring.shares import expected
 from pipeline.stages import decide, ensemble
 
 
@@ -89,5 +89,5 @@ def test_the_shares_of_the_test_set_can_be_estimated(judged_project, run, capsys
     assert metrics["prior"] == shares
     assert metrics["prior_estimate"]["low"]["unknown"] < 2 / 13 < metrics["prior_estimate"]["high"]["unknown"]
     assert "Estimated shares of the test set" in capsys.readouterr().out
-    assert priors.expected(layout, "estimated", run) == shares
-    assert priors.expected(layout, "estimated", "words") == "uniform"
+    assert expected("estimated", layout.submission(run)) == shares
+    assert expected("estimated", layout.submission("words")) == "uniform"

@@ -162,8 +162,9 @@ def edit(monkeypatch, tmp_path):
         ("clips/preparation.py", {"check", "prepare"}),
         ("reporting/confusion.py", DECIDES | {"score"}),
         # A rule's edit neither trains nor predicts.
-        ("scoring/decision.py", DECIDES | {"check", "vote", "score"}),
-        ("scoring/thresholds.py", DECIDES | {"check", "vote", "score"}),
+        ("scoring/decision.py", DECIDES | {"score"}),
+        ("scoring/thresholds.py", DECIDES | {"score"}),
+        ("scoring/settings.py", DECIDES | {"check", "vote", "score"}),
     ],
 )
 def test_an_edit_of_the_code_concerns_the_stages_that_run_it(file, stages, resolved, edit):
