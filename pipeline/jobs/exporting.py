@@ -8,7 +8,6 @@ import numpy as np
 
 from pipeline import models, params, runs
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.delivery.commit import commit_of
 from pipeline.errors import PipelineError
 from pipeline.examples.target import target_of
@@ -24,7 +23,6 @@ from pipeline.layout import Layout
 from pipeline.learners.resuming import WEIGHTS
 
 FARTHEST = 1e-5  # a probability of the exported net may be from torch's
-STEP_MS = 100
 
 
 def export(layout: Layout, run: str, fold: int | None, int8: bool, streaming: bool) -> list[Exported]:
@@ -81,9 +79,9 @@ def _step_of(network: Any, about: dict[str, Any], run: str) -> Any:
     if make is None:
         raise PipelineError(
             f"The run '{run}' cannot stream: its model, {about['model']}, reads a second as a whole.\n"
-            "Recurrent nets can, trained with `streaming: true`: models gru and lstm."
+            "The models gru, lstm and resnet can, trained with `streaming: true`."
         )
-    return make(network, STEP_MS * SAMPLE_RATE_HZ // 1000)
+    return make(network)
 
 
 def _write(path: Path, proto: Any, description: Description) -> Path:

@@ -26,7 +26,7 @@ class Model:
     - `restore(folder, training)`: the classifier that `save` wrote.
     - `check(params, store)`: raises PipelineError if something that building needs is not there (a checkpoint).
     - `SOFT_LABELS`: whether it learns from a share of each label a clip, as students do.
-    - `streaming(classifier, step_samples)`: a module of one step of a net that hears on and on (`models._streaming`).
+    - `streaming(classifier)`: a module of one step of a net that hears on and on (`models._streaming`).
     - `INPUTS`: what it takes of the clips: samples, embeddings, hidden_states (of stage encode).
     """
 
@@ -36,7 +36,7 @@ class Model:
     restore: Callable[[Path, Any], Classifier]
     check: Callable[[Any, Path], None] = _nothing_is_needed
     SOFT_LABELS: bool = True
-    streaming: Callable[[Any, int], Any] | None = None
+    streaming: Callable[[Any], Any] | None = None
     INPUTS: tuple[str, ...] = ("samples",)
 
 

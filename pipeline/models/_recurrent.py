@@ -12,7 +12,7 @@ from pipeline.features.mel_amplitude import MelAmplitude
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.training import Training
-from pipeline.models._log_mel_net import about_of, classifier_of
+from pipeline.models._log_mel_net import FRAMES, about_of, classifier_of
 from pipeline.models._read_norm import ReadNorm
 from pipeline.settings import Settings
 
@@ -71,6 +71,8 @@ class CausalConv2d(nn.Conv2d):
 class RecurrentNet(nn.Module):
     """[clips, frames, bins] -> logits [clips, labels]."""
 
+    step_samples = 1_600  # of a streaming net: ten frames, which its first convolution makes five
+
     def __init__(self, cell: Cell, params: RecurrentParams, labels: int) -> None:
         super().__init__()
         self.streaming = params.streaming
@@ -117,6 +119,42 @@ class RecurrentNet(nn.Module):
         """Return the logits of states [clips, frames, width]."""
         logits: Tensor = self.head(self.dropout(self.read_norm(self.pool(states))))
         return logits
+
+    def silence(self, bins: int) -> dict[str, Tensor]:
+        """Return the state of a streaming net before it heard anything: zeros, as `models._streaming` wants them.
+
+        They are what a clip's convolutions see before its first frame.
+        """
+        state, frames = {}, FRAMES
+        for number, layer in enumerate(self._causal()):
+            state[f"kept_frames_{number}"] = torch.zeros(1, layer.in_channels, layer.before, bins)
+            frames, bins = -(-frames // layer.stride[0]), -(-bins // layer.stride[1])
+        for name in ("hidden", "cell")[: 2 if isinstance(self.recurrent, nn.LSTM) else 1]:
+            state[name] = torch.zeros(self.recurrent.num_layers, 1, self.recurrent.hidden_size)
+        return {**state, "second": torch.zeros(1, frames, self.recurrent.hidden_size)}
+
+    def hear(self, features: Tensor, old: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the logits of the second that ends with a step's frames [1, frames, bins], and the new state."""
+        maps, new, number = features[:, None], {}, 0
+        for layer in self.convolutions:
+            if isinstance(layer, CausalConv2d):
+                name = f"kept_frames_{number}"
+                maps = torch.cat([old[name], maps], dim=2)
+                new[name] = maps[:, :, -layer.before :]
+                maps = layer.valid(maps)
+                number += 1
+            else:
+                maps = layer(maps)
+        steps = maps.transpose(1, 2).flatten(2)
+        if "cell" in old:
+            states, (new["hidden"], new["cell"]) = self.recurrent(steps, (old["hidden"], old["cell"]))
+        else:
+            states, new["hidden"] = self.recurrent(steps, old["hidden"])
+        new["second"] = torch.cat([old["second"], states], dim=1)[:, -old["second"].shape[1] :]
+        return self.read(new["second"]), new
+
+    def _causal(self) -> list[CausalConv2d]:
+        return [layer for layer in self.convolutions if isinstance(layer, CausalConv2d)]
 
 
 class Pool(nn.Module):
