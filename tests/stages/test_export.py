@@ -21,7 +21,10 @@ from pipeline.listening.spotting import Spotting
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import export, listen, predict
 
-STREAM = {"channels": [4], "hidden": 8, "layers": 1, "num_mel_bins": 16, "streaming": True, "bidirectional": False}
+STREAMING = {
+    "lstm": {"channels": [4], "hidden": 8, "layers": 1, "num_mel_bins": 16, "streaming": True, "bidirectional": False},
+    "resnet": {"stem_channels": 4, "channels": [4, 6, 8], "strides": [1, 2, 2], "num_mel_bins": 16, "streaming": True},
+}
 
 
 def copied(finished, root):
@@ -35,23 +38,23 @@ def copied(finished, root):
 
 @pytest.fixture(scope="module")
 def layout(finished, tmp_path_factory):
-    """A project whose run `ast` is trained and exported; its run `stream` is a streaming net that learnt nothing."""
+    """A project whose run `ast` is trained and exported; those of STREAMING are nets that learnt nothing."""
     layout = copied(finished, tmp_path_factory.mktemp("export") / "project")
     tree = finished.params
-    tree["runs"]["stream"] = {"model": "lstm", "parameters": STREAM}
+    tree["runs"] |= {name: {"model": name, "parameters": parameters} for name, parameters in STREAMING.items()}
     write_json(layout.params, tree)  # JSON is YAML
     corpus = Corpus.open(layout.prepare)
     about = read_json(layout.run("ast").model(0) / "run.json")
-    torch.manual_seed(5)
-    lstm = models.find("lstm")
-    labels = about["labels"]
     rows = corpus.training_rows(0)
     examples = Examples(corpus.samples, rows, np.zeros(len(rows), np.int64))
-    net = lstm.build(lstm.Params(**STREAM), lstm.Training(), labels, examples, layout.root)
-    folder = layout.run("stream").model(0)
-    folder.mkdir(parents=True)
-    net.save(folder)
-    write_json(folder / "run.json", {**about, "run": "stream", "model": "lstm"})
+    for name, parameters in STREAMING.items():
+        torch.manual_seed(5)
+        model = models.find(name)
+        net = model.build(model.Params(**parameters), model.Training(), about["labels"], examples, layout.root)
+        folder = layout.run(name).model(0)
+        folder.mkdir(parents=True)
+        net.save(folder)
+        write_json(folder / "run.json", {**about, "run": name, "model": name})
     export.main(layout, "ast", int8=True)
     return layout
 
@@ -121,16 +124,17 @@ def test_what_cannot_be_exported_says_why(layout):
         export.main(layout, "wav2vec2")
 
 
-def test_a_streaming_net_is_exported_and_listens(layout, tmp_path, capsys):
-    export.main(layout, "stream", streaming=True)
-    whole, stream = (Exported(**file) for file in read_json(layout.export("stream") / "report.json")["files"])
+@pytest.mark.parametrize(("run", "least"), [("lstm", 0), ("resnet", 1)])
+def test_a_streaming_net_is_exported_and_listens(run, least, layout, tmp_path, capsys):
+    export.main(layout, run, streaming=True)
+    whole, stream = (Exported(**file) for file in read_json(layout.export(run) / "report.json")["files"])
     assert stream.farthest < 1e-5
     assert stream.median_ms < whole.median_ms
-    assert 0 <= stream.agreement <= 1
+    assert least <= stream.agreement <= 1
     corpus = Corpus.open(layout.prepare)
     clips = corpus.samples(corpus.judged_rows(0)[:20]).reshape(-1)
     soundfile.write(tmp_path / "words.wav", np.stack([clips] * 8, axis=1), 16_000)
-    for model in ("stream/stream.streaming.onnx", "ast/ast.onnx"):
+    for model in (f"{run}/{run}.streaming.onnx", "ast/ast.onnx"):
         capsys.readouterr()
         for _ in range(2):
             listen.main(layout, tmp_path / "words.wav", None, None, layout.export(model), Spotting(threshold=0.05))
