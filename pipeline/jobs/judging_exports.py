@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline import metrics
 from pipeline.clips.corpus import Corpus
+from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.examples.from_corpus import judged_labels
 from pipeline.examples.target import Target
 from pipeline.examples.task import Task
@@ -28,7 +29,8 @@ SCENE_WORDS, SCENE_SNR_DB, SCENE_GAP_S = 100, 20.0, 2.0
 
 @dataclass(frozen=True)
 class Exported:
-    """One file: what it weighs, how long a clip (a step, if it streams) takes on one thread, how well it does.
+    """One file: what it weighs, how much it hears at a time (a clip, or a step if it streams) and how long that takes
+    on one thread, how well it does.
 
     `farthest` is by how much a probability differs from torch's at most. `agreement` is the share of clips whose
     likeliest label is that of torch; of a streaming net, of steps whose likeliest label is that of the sliding second.
@@ -38,6 +40,7 @@ class Exported:
 
     file: str
     bytes: int
+    hears_ms: int
     median_ms: float
     p99_ms: float
     farthest: float
@@ -67,7 +70,8 @@ class Judge:
         exported = OnnxClassifier(path, threads=1)
         values, expected = exported.predict_proba(self._samples), classifier.predict_proba(self._samples)
         agreement = float((values.argmax(axis=1) == expected.argmax(axis=1)).mean())
-        return self._found(path, latency(exported.session), _farthest(values, expected), agreement, values)
+        farthest = _farthest(values, expected)
+        return self._found(path, CLIP_SAMPLES, latency(exported.session), farthest, agreement, values)
 
     def of_steps(self, path: Path, module: Any, sliding: OnnxClassifier) -> Exported:
         """Return what is found of a file that hears a step at a time.
@@ -85,16 +89,18 @@ class Judge:
         state = {each.name: np.zeros(each.shape, np.float32) for each in exported.session.get_inputs()[1:]}
         sound = {INPUT: as_float(self._samples[:1, :step]), **state}
         speed = timed(lambda: exported.session.run(None, sound))
-        return self._found(
-            path, speed, _far_from(module, ear(), self._scene(20)), self._agreement(ear(), sliding), values
-        )
+        farthest = _far_from(module, ear(), self._scene(20))
+        return self._found(path, step, speed, farthest, self._agreement(ear(), sliding), values)
 
     def _found(
-        self, path: Path, speed: Latency, farthest: float, agreement: float, values: NDArray[np.float32]
+        self, path: Path, samples: int, speed: Latency, farthest: float, agreement: float, values: NDArray[np.float32]
     ) -> Exported:
         figure = self._figure(values)
         size = path.stat().st_size
-        return Exported(path.name, size, speed.median_ms, speed.p99_ms, farthest, round(agreement, 5), *figure)
+        hears_ms = 1000 * samples // SAMPLE_RATE_HZ
+        return Exported(
+            path.name, size, hears_ms, speed.median_ms, speed.p99_ms, farthest, round(agreement, 5), *figure
+        )
 
     def _figure(self, values: NDArray[np.float32]) -> tuple[float, float | None, float | None]:
         if self._truth.ndim == 2:
@@ -113,7 +119,7 @@ class Judge:
     def _agreement(self, ear: StreamingEar, sliding: OnnxClassifier) -> float:
         """Return in which share of the steps of a scene both find the same label likeliest."""
         scene = self._scene(SCENE_WORDS)
-        seconds = SlidingSecond(sliding, hop_ms=1000 * ear.hop_samples // 16_000)
+        seconds = SlidingSecond(sliding, hop_ms=1000 * ear.hop_samples // SAMPLE_RATE_HZ)
         streamed, slid = (summed_into(each.hear(scene), self._judged_as).argmax(axis=1) for each in (ear, seconds))
         return float((streamed == slid).mean())
 
