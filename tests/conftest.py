@@ -162,6 +162,11 @@ class Project:
         return Project(root)
 
 
+def heed_ctrl_c() -> None:
+    """For a process that a test starts: a test runner in a shell's background ignores Ctrl-C, and so would it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _no_network() -> list[str]:
     """Return a command's prefix that leaves it no network but its own loopback, which torchrun needs."""
     prefix = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]

@@ -20,6 +20,7 @@ from pipeline.clips.extra import Extra
 from pipeline.clips.preparation import Prepare, build
 from pipeline.clips.recording import Recording, Rejected, Span
 from pipeline.errors import PipelineError
+from tests.conftest import heed_ctrl_c
 
 CLIPS = 30
 
@@ -177,6 +178,7 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path, how):
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_ctrl_c,
     )
     pids = [int(pid) for pid in process.stdout.readline().split()]
     assert len(pids) == 2

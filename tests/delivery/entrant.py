@@ -1,10 +1,8 @@
 """A project with runs that are ready to be submitted, and the account of its owner; both the tests' own."""
 
 import os
-import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from pipeline.delivery import ledger
 from pipeline.files import sha256_of, write_json
 from pipeline.layout import Layout
 from pipeline.scoring import provenance
+from tests.conftest import heed_ctrl_c
 from tests.delivery.kaggle_server import KaggleServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -85,8 +84,7 @@ class Entrant:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # A test runner in a shell's background ignores Ctrl-C, and what it starts would do so too.
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=heed_ctrl_c,
         )
 
     def run(self, *words: str) -> tuple[int, str]:

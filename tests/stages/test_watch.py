@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.files import write_json
 from tests.browser import Browser
+from tests.conftest import heed_ctrl_c
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,6 +32,7 @@ def address(judged_project):
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_ctrl_c,
     )
     assert process.stdout is not None
     yield re.findall(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
