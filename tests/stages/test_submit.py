@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -441,12 +442,13 @@ STEPS = ["GetSubmissionLimits", "ListSubmissions", "StartSubmissionUpload", "PUT
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_each_step(here, server, step, moment):
     victim = Killable(here)
-    times = []
+    struck, ended = threading.Event(), threading.Event()
 
     def strike(asked: str) -> None:
-        if asked == step and not times:
-            times.append(time.monotonic())
+        if asked == step and not struck.is_set():
+            struck.set()
             victim.kill()
+            ended.set()
 
     if moment == "before the answer":
         server.on_request = strike
@@ -454,7 +456,7 @@ def test_killed_at_each_step(here, server, step, moment):
         server.on_answer = strike
     server.pending_lists = 1
     victim.start()
-    wait_until(lambda: times and victim.process.exitcode is not None)
+    assert ended.wait(60)  # of two threads that ask for the exit status at once, one may be told 255
     assert victim.process.exitcode == -9
     server.on_request = server.on_answer = lambda asked: None
     finish(here)
