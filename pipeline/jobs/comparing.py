@@ -19,7 +19,7 @@ from pipeline.scoring import paired
 from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.paired import Gain
 from pipeline.scoring.settings import ENSEMBLE
-from pipeline.scoring.shares import shares_of
+from pipeline.scoring.shares import ESTIMATED, shares_of
 
 
 def rows_of(layout: Layout, tree: dict[str, Any]) -> tuple[list[Row], list[str]]:
@@ -46,7 +46,7 @@ def with_gains(rows: list[Row], layout: Layout, tree: dict[str, Any], against: s
         raise PipelineError(f"There is no decided run '{against}' to compare with. There are: {names}.")
     corpus = Corpus.open(layout.prepare)
     labels, prior = corpus.vocabulary.submission_labels, sections.decide(tree).for_run(ENSEMBLE).prior
-    shares = shares_of("uniform" if prior == "estimated" else prior, labels)
+    shares = shares_of("uniform" if prior == ESTIMATED else prior, labels)
 
     def read(run: str) -> Evidence:
         return evidence.read(layout.submission(run) / JUDGED, corpus, Task(), run)

@@ -164,11 +164,10 @@ def failures(
     same = [each for each in together if each.labels == evidence.labels]
     finest = next((each for each in same if len(each.fine.labels) > len(evidence.labels)), evidence)
     task = run_page.task_of(tree, finest.run)
-    of = b"".join(
-        (corpus.fingerprint.encode(), repr(task).encode(), finest.fine.values.tobytes(), finest.rows.tobytes())
-    )
+    asked = f"{corpus.fingerprint} {task!r} {SUSPECTS}".encode()
+    of = asked + finest.fine.values.tobytes() + finest.rows.tobytes()
     find = partial(suspects.find, finest, corpus, task, SUSPECTS)
-    found = kept(layout.page_parts / "suspects.json", "reporting.page.suspects", of, find)
+    found = kept(layout.page_parts, "suspects", of, find)
     labelled = int(((corpus.rows["part"] == "train") & corpus.rows["noise_source"].isna()).sum())
     return {
         "run": lead.run,
@@ -197,7 +196,7 @@ def data(
     told: dict[str, Any] = {
         "counts": dataset.counts(corpus, target),
         "quarantine": dataset.quarantine(layout.prepare / "quarantine.csv"),
-        "drift": kept(layout.page_parts / "drift.json", "reporting.page.drift", of, partial(drift.compare, corpus)),
+        "drift": kept(layout.page_parts, "drift", of, partial(drift.compare, corpus)),
         "examples": dataset.examples(corpus, target, book),
         "run": name,
         "augmented": [],
@@ -212,7 +211,7 @@ def data(
         entries = entry.get("augmentation")
         asked = of + json.dumps([row, fold, entries]).encode()
         make = partial(augmented.made, corpus, row, entries, fold)
-        made = kept(layout.page_parts / "augmented.json", "reporting.page.augmented", asked, make)
+        made = kept(layout.page_parts, "augmented", asked, make)
         told["augmented"] = augmented.examples(made, row, book)
     return told
 

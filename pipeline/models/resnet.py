@@ -80,7 +80,7 @@ class Block(nn.Module):
         self.lost = 0 if time_stride is None else BLOCK_FRAMES - 1
         strides = (stride if time_stride is None else time_stride, stride)
         kernel, padding = (3, (1, 1)) if time_stride is None else ((1, 3), (0, 1))
-        self.first = nn.Conv2d(before, after, 3, strides, padding=(padding[0], 1), bias=False)
+        self.first = nn.Conv2d(before, after, BLOCK_FRAMES, strides, padding, bias=False)
         self.first_norm = nn.BatchNorm2d(after)
         self.second = nn.Conv2d(after, after, kernel, padding=padding, bias=False)
         self.second_norm = nn.BatchNorm2d(after)

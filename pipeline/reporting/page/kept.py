@@ -10,12 +10,14 @@ from pipeline import code
 from pipeline.files import write_json
 
 
-def kept(path: Path, module: str, of: bytes, find: Callable[[], Any]) -> Any:
-    """Return `find()`, or what it returned when it was last asked `of` the same bytes: JSON, in the file `path`.
+def kept(folder: Path, part: str, of: bytes, find: Callable[[], Any]) -> Any:
+    """Return `find()`, or what it returned when it was last asked `of` the same bytes: JSON, in `folder`.
 
-    `module` (such as "reporting.page.drift") is whose code finds it: an edit of it, or of what it imports, finds anew.
+    `part` is the module of the page that finds it, such as "drift": an edit of it, or of what it imports, finds anew.
+    All else that the answer depends on must be in `of`.
     """
-    asked = f"{code.digest([module])} {hashlib.sha256(of).hexdigest()}"
+    path = folder / f"{part}.json"
+    asked = f"{code.digest([f'reporting.page.{part}'])} {hashlib.sha256(of).hexdigest()}"
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         if before["asked"] == asked:
@@ -23,6 +25,6 @@ def kept(path: Path, module: str, of: bytes, find: Callable[[], Any]) -> Any:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # never found yet, or the file is broken: it is found anew
     found = find()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(path, {"asked": asked, "found": found})
     return found

@@ -4,7 +4,7 @@ import pytest
 from pipeline import code
 from pipeline.reporting.page.kept import kept
 
-MODULE = "reporting.page.drift"
+PART = "drift"
 
 
 @pytest.fixture
@@ -16,9 +16,9 @@ def finder(tmp_path):
             ask.found += 1
             return [{"of": of.decode(), "share": float(np.float64(1) / 3)}]
 
-        return kept(tmp_path / "page" / "part.json", MODULE, of, find)
+        return kept(tmp_path / "page", PART, of, find)
 
-    ask.found, ask.path = 0, tmp_path / "page" / "part.json"
+    ask.found, ask.path = 0, tmp_path / "page" / "drift.json"
     return ask
 
 
