@@ -1,7 +1,10 @@
+import random
+from typing import Any
+
 import numpy as np
 import pytest
 
-from pipeline.examples.transforms import AddNoise, Speed
+from pipeline.examples.transforms import AddNoise, MicrophoneResponse, Room, Speed
 
 
 def noise(length: int = 40_000) -> np.ndarray:
@@ -20,6 +23,74 @@ def test_speed_moves_the_pitch() -> None:
     assert abs(int(spectrum.argmax()) - 880) <= 2
     assert not fast[:3_900].any()  # half of the clip is left, about its middle
     assert fast[5_000:11_000].any()
+
+
+def level_db(samples: np.ndarray, low_hz: float, high_hz: float) -> float:
+    power = np.abs(np.fft.rfft(samples)) ** 2  # a second, so a line each hertz
+    return float(10 * np.log10(power[int(low_hz) : int(high_hz)].mean()))
+
+
+def test_a_microphone_loses_what_is_beyond_its_band() -> None:
+    lost = []
+    for seed in range(40):
+        random.seed(seed)
+        heard = MicrophoneResponse(max_gain_db=0, max_low_cut_hz=300, min_high_cut_hz=2_000, p=1)(clip(), 16_000)
+        assert heard.dtype == np.float32
+        assert heard.shape == (16_000,)
+        assert level_db(heard, 400, 1_900) == pytest.approx(level_db(clip(), 400, 1_900), abs=0.2)
+        low, high = (level_db(clip(), *band) - level_db(heard, *band) for band in [(30, 60), (7_000, 8_000)])
+        lost.append((low > 3, high > 3))
+        assert -0.1 < low < 24 * 3.4
+        assert -0.1 < high < 24 * 2
+    assert len(set(lost)) == 4  # both ends, either, or none
+
+
+def test_a_microphone_is_smooth_and_within_its_gain() -> None:
+    impulse = np.zeros(16_000, np.float32)
+    impulse[8_000] = 1
+    random.seed(1)
+    heard = MicrophoneResponse(max_gain_db=6, max_low_cut_hz=20, min_high_cut_hz=8_000, p=1)(impulse, 16_000)
+    gain_db = 20 * np.log10(np.abs(np.fft.rfft(heard)))
+    assert np.abs(gain_db).max() <= 6.01
+    assert np.ptp(gain_db) > 3
+    assert np.abs(heard[:7_000]).max() < 1e-3  # it sounds when the impulse does
+    assert np.abs(np.diff(gain_db[20:])).max() < 0.3
+
+
+def test_a_room_adds_a_tail_and_keeps_the_level() -> None:
+    impulse = np.zeros(16_000, np.float32)
+    impulse[1_000] = 0.5
+    random.seed(2)
+    heard = Room(0.2, 0.2, 0, 0, p=1)(impulse, 16_000)
+    assert heard.dtype == np.float32
+    assert np.abs(heard[:1_000]).max() < 1e-6
+    assert np.mean(heard**2) == pytest.approx(np.mean(impulse**2))
+    tail = heard[1_001:]
+    assert 10 * np.log10(heard[1_000] ** 2 / np.sum(tail**2)) == pytest.approx(0, abs=0.01)
+    # 60 dB in 0.2 s are 30 dB from one tenth of a second to the next.
+    falls_db = 10 * np.log10(np.mean(tail[:800] ** 2) / np.mean(tail[1_600:2_400] ** 2))
+    assert falls_db == pytest.approx(30, abs=1.5)
+
+
+def test_silence_in_a_room_is_silence() -> None:
+    assert not Room(p=1)(np.zeros(16_000, np.float32), 16_000).any()
+    assert not MicrophoneResponse(p=1)(np.zeros(16_000, np.float32), 16_000).any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "says"),
+    [
+        (MicrophoneResponse, {"max_gain_db": -1.0}, "max_gain_db >= 0 does not hold"),
+        (MicrophoneResponse, {"max_low_cut_hz": 10.0}, r"20.0 <= max_low_cut_hz <= min_high_cut_hz <= 8000.0 does"),
+        (MicrophoneResponse, {"min_high_cut_hz": 200.0}, r"20.0 <= max_low_cut_hz <= min_high_cut_hz <= 8000.0 does"),
+        (Room, {"min_rt60_s": 0.0}, r"0 < min_rt60_s <= max_rt60_s <= 2.0 does not hold"),
+        (Room, {"max_rt60_s": 3.0}, r"0 < min_rt60_s <= max_rt60_s <= 2.0 does not hold"),
+        (Room, {"min_direct_db": 20.0}, "min_direct_db <= max_direct_db does not hold"),
+    ],
+)
+def test_what_no_microphone_or_room_has_is_refused(kind: Any, arguments: dict[str, float], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        kind(**arguments)
 
 
 def test_noise_comes_at_the_ratio_asked_for() -> None:
