@@ -105,7 +105,8 @@ def brief(told: Mapping[str, Any], lead: str) -> list[dict[str, str]]:
         items.append({"text": f"Its probabilities are off by {run['calibration_error']:.3f} on average."})
     if errors and errors["suspects"]:
         found = len(errors["suspects"])
-        items.append({"text": f"{found} training labels look wrong.", "href": "#errors"})
+        text = "1 training label looks wrong." if found == 1 else f"{found} training labels look wrong."
+        items.append({"text": text, "href": "#errors"})
     shifted = [each for each in (data or {}).get("drift", []) if each["distance"] > DRIFT]
     if shifted:
         names = ", ".join(f"{each['title'].lower()} ({each['distance']:.2f})" for each in shifted)
