@@ -4,13 +4,12 @@ import json
 import os
 import shutil
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock, Timeout
 
+from pipeline import processes
 from pipeline.errors import PipelineError
 from pipeline.files import write_json
 from pipeline.fleet.project import Project
@@ -55,19 +54,11 @@ def _alone(lock: Path, stage: str) -> FileLock:
     return held
 
 
-def _end_with_input() -> None:
-    """Wait until the process that began this one is gone; then end all that was started here, and this."""
-    while os.read(0, 1):
-        pass
-    for child in psutil.Process().children(recursive=True):
-        child.kill()
-    os._exit(1)
-
-
 def main() -> None:
     from dvc.exceptions import DvcException
 
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    processes.end_with_input()
+    os.environ[processes.ALONE] = "1"
     try:
         write_json(Path("outcome.json"), work(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])))
     except (PipelineError, DvcException, OSError) as error:

@@ -1,3 +1,4 @@
-"""What stages do, and the name of the variable by which one that shares its work tells its processes where."""
+"""What stages do, and names that several of them know."""
 
-SHARED_FOLDER = "PIPELINE_SHARE"
+SHARED_FOLDER = "PIPELINE_SHARE"  # the variable by which a stage that shares its work tells its processes where
+LEARNT = "learnt"  # the file that marks the checkpoints of a training that has ended

@@ -146,7 +146,7 @@ def _run(settings: Encode) -> Any:
 
 def _fitted(layout: Layout, settings: Encode, seed: int, corpus: Corpus) -> Path:
     """Return the folder of the encoder that is trained as `fit` says: kept, since other layers need no other one."""
-    from pipeline.jobs.fitting import Publication, fit
+    from pipeline.jobs.fitting import Publication, work_of
 
     refuse_folds(settings, corpus.folds)
     folder = layout.encoding / "fit"
@@ -155,6 +155,6 @@ def _fitted(layout: Layout, settings: Encode, seed: int, corpus: Corpus) -> Path
     if not note.exists() or read_json(note) != made_of:
         note.unlink(missing_ok=True)
         to = Publication(folder / "work", folder / "model", folder / "live", layout.timing(NAME, "train"))
-        fit(_run(settings), NAME, corpus, 0, seed, layout.encode, layout.checkpoints, to)
+        work_of(_run(settings), NAME, corpus, 0, seed, layout.encode, layout.checkpoints, to).learn()
         write_json(note, made_of)
     return folder / "model"

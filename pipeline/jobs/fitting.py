@@ -3,8 +3,9 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from pipeline import params
+from pipeline import code, params
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.from_corpus import SoftLabels, training_data_of
 from pipeline.examples.target import Target, target_of
+from pipeline.examples.training_data import TrainingData
 from pipeline.features.hidden_states import HiddenStates
-from pipeline.files import replacing_folder, write_json
+from pipeline.files import read_json, replacing_folder, write_json
+from pipeline.jobs import LEARNT
 from pipeline.jobs.recipes import Reader, Recipe, Run, build, input_kind, reader_of, recipes_of
 from pipeline.learners import epochs
 from pipeline.learners.classifier import Watch
@@ -40,7 +43,88 @@ class Publication:
     timing: Path
 
 
-def fit(
+@dataclass(frozen=True)
+class Work:
+    """One training, checked: all that it needs to begin. `about` is all of its settings that shape the weights."""
+
+    run: Run
+    where: str
+    recipes: list[Recipe]
+    target: Target
+    data: TrainingData
+    about: dict[str, Any]
+    seed: int
+    checkpoints: Path
+    to: Publication
+
+    @property
+    def folder(self) -> Path:
+        """Where its checkpoints are, named by settings and code: it never goes on with those of another."""
+        return self.to.work / params.digest({**self.about, "code": self._code})[:16]
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether there is nothing left to learn, only to publish."""
+        return (self.folder / LEARNT).exists()
+
+    @property
+    def is_published(self) -> bool:
+        path, timing = self.to.model / "run.json", self.to.timing
+        if not path.exists() or read_json(path) != self.about:
+            return False
+        return not timing.exists() or read_json(timing).get("code", self._code) == self._code
+
+    @cached_property
+    def _code(self) -> str:
+        return code.digest(["stages.train", *(f"models.{recipe.name}" for recipe in self.recipes)])
+
+    def learn(self, watch: Watch | None = None, beside: AbstractContextManager[object] | None = None) -> None:
+        """Train, and publish. `beside` is entered for as long as this learns and publishes, if there is work to do.
+
+        `watch` sees the figure of each epoch, if it is one network that learns. Raises PipelineError if a training of
+        this run and fold goes on, and what the model's `fit` raises.
+        """
+        with nullcontext() if beside is None or self.is_learnt else beside, self._learnt(watch) as learnt:
+            if learnt is None:
+                return
+            classifier, seconds = learnt
+            with replacing_folder(self.to.model) as folder:
+                classifier.save(folder)
+                write_json(folder / "run.json", self.about)
+                epochs.publish(self.folder, folder)
+            with replacing_folder(self.to.live) as folder:
+                (self.folder / "live").mkdir(exist_ok=True)
+                shutil.copytree(self.folder / "live", folder, dirs_exist_ok=True)
+            write_json(self.to.timing, {"seconds": seconds, "clips": len(self.data.train.rows), "code": self._code})
+            _delete(self.folder)
+
+    def learn_ahead(self) -> None:
+        """Train, and leave the checkpoints to `learn`. Raises as it does."""
+        if not self.is_learnt:
+            with self._learnt(None):
+                (self.folder / LEARNT).touch()
+
+    @contextmanager
+    def _learnt(self, watch: Watch | None) -> Iterator[tuple[Any, float] | None]:
+        """Yield the trained classifier and the seconds that it took; None in all processes but the first."""
+        folder, first = self.folder, int(os.environ.get("RANK", "0")) == 0
+        with _alone(self.to.work, f"{self.about['run']}, fold {self.about['fold']}") if first else nullcontext():
+            if first:
+                for other in self.to.work.iterdir():
+                    if other.is_dir() and other != folder:
+                        _delete(other)
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.manual_seed(self.seed)
+            with Clock(folder / "seconds.json") as clock:
+                classifier = build(self.recipes, self.target.labels, self.data.train, self.checkpoints)
+                if isinstance(classifier, NeuralClassifier):
+                    classifier.watch = watch
+                classifier.fit(self.data, folder, folder / "live")
+                seconds = clock.seconds
+            yield (classifier, seconds) if first else None
+
+
+def work_of(
     run: Run,
     where: str,
     corpus: Corpus,
@@ -50,12 +134,10 @@ def fit(
     checkpoints: Path,
     to: Publication,
     soft: SoftLabels | None = None,
-    watch: Watch | None = None,
-) -> None:
-    """Train `run`, an entry of params.yaml called `where`, for one fold of the corpus; publish it.
+) -> Work:
+    """Return the training of `run`, an entry of params.yaml called `where`, for one fold of the corpus.
 
-    `encoded` holds hidden states, `checkpoints` published ones. `watch` sees the figure of each epoch, if it is one
-    network that learns. Raises PipelineError as `stages.train`.
+    `encoded` holds hidden states, `checkpoints` published ones. Raises PipelineError as `stages.train`.
     """
     if not 0 <= fold < corpus.folds:
         raise PipelineError(
@@ -74,32 +156,7 @@ def fit(
         _refuse_looks(run, where)
     data = training_data_of(corpus, fold, run, target, read, run.augmentation, run.rebalancing, seed, soft)
     about = _about(run, where, recipes, target, corpus, fold, seed, read, soft)
-    # Named by all that shapes the weights, so that a changed parameter never resumes from the old one's checkpoint.
-    work = to.work / params.digest(about)[:16]
-    first = int(os.environ.get("RANK", "0")) == 0
-    with _alone(to.work, f"{about['run']}, fold {fold}") if first else nullcontext():
-        if first:
-            for other in to.work.iterdir():
-                if other.is_dir() and other != work:
-                    _delete(other)
-        work.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(seed)
-        with Clock(work / "seconds.json") as clock:
-            classifier = build(recipes, target.labels, data.train, checkpoints)
-            if isinstance(classifier, NeuralClassifier):
-                classifier.watch = watch
-            classifier.fit(data, work, work / "live")
-        if not first:
-            return
-        with replacing_folder(to.model) as folder:
-            classifier.save(folder)
-            write_json(folder / "run.json", about)
-            epochs.publish(work, folder)
-        with replacing_folder(to.live) as folder:
-            (work / "live").mkdir(exist_ok=True)
-            shutil.copytree(work / "live", folder, dirs_exist_ok=True)
-        write_json(to.timing, {"seconds": clock.seconds, "clips": len(data.train.rows)})
-        _delete(work)
+    return Work(run, where, recipes, target, data, about, seed, checkpoints, to)
 
 
 def _refuse_looks(run: Run, where: str) -> None:

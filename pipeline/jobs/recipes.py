@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline import models, params, runs
 from pipeline.clips.corpus import Corpus
@@ -43,7 +43,8 @@ class Run(Task):
     `pseudo_labels` is for students alone. `seed` is added to the project's, so that a run `like` another is another
     draw of it. `looks` are what stage predict takes the mean of, `engine` is what computes them there: torch, or the
     run as one ONNX graph in onnxruntime; they change no training. `processes` share each batch of a network's training,
-    and the clips of stage predict: "auto" is one for each GPU.
+    and the clips of stage predict: "auto" is one for each GPU. `at_once` is how many trainings go on at once, each with
+    its share of the cores (pipeline.jobs.trainings); as many processes share the clips of stage predict.
     """
 
     model: str
@@ -55,10 +56,17 @@ class Run(Task):
     pseudo_labels: PseudoLabels | None = None
     seed: int = Field(0, ge=0)
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    at_once: int = Field(1, ge=1, le=64)
     looks: tuple[Look, ...] = Field((Look(),), min_length=1)
     engine: Literal["torch", "onnx"] = "torch"
     reported: str | float = ""
     search: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _shares_in_one_way(self) -> Self:
+        if self.at_once > 1 and self.processes not in ("auto", 1):
+            raise ValueError("`at_once` trainings have a process each: delete `processes`, or `at_once`")
+        return self
 
 
 @dataclass(frozen=True)

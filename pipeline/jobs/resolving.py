@@ -6,7 +6,7 @@ from pipeline import code, params, runs, sections
 from pipeline.scoring.settings import ENSEMBLE
 
 # What a run says that its training does not depend on.
-LATER = ("engine", "looks", *runs.SAID_OF_A_RUN)
+LATER = ("at_once", "engine", "looks", *runs.SAID_OF_A_RUN)
 
 
 def resolved(tree: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pipeline.examples.augmentation import Augmentation
 from pipeline.examples.from_corpus import judged_labels
 from pipeline.examples.target import target_of
 from pipeline.files import read_json, write_json
-from pipeline.jobs.fitting import Publication, fit
+from pipeline.jobs.fitting import Publication, work_of
 from pipeline.jobs.prediction import CHUNK_CLIPS
 from pipeline.jobs.recipes import Recipe, Run, read_run, reader_of, recipes_of, trained
 from pipeline.layout import Layout
@@ -102,7 +102,7 @@ class Search:
             # Pruned by the first fold alone: another fold's figures cannot be set beside these.
             watch = trial.report if fold == self.folds[0] else None
             places = (self.layout.encode, self.layout.checkpoints, to)
-            fit(run, f"runs.{self.name}", self.corpus, fold, self.seed, *places, watch=watch)
+            work_of(run, f"runs.{self.name}", self.corpus, fold, self.seed, *places).learn(watch)
         figure = self._judge(run, tree, to.model, fold)
         write_json(folder / FIGURE, {"figure": figure})
         shutil.rmtree(to.model)

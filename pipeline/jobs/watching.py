@@ -8,6 +8,7 @@ from typing import Any
 from pipeline import params, runs
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
+from pipeline.jobs import LEARNT
 from pipeline.layout import Layout
 from pipeline.reporting.page import curves, machine
 
@@ -27,11 +28,12 @@ def now(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
         for fold in params.folds(tree):
             wanted += 1
             begun = [path for path in paths.work(fold).glob("*/seconds.json") if path.parent.suffix != ".deleted"]
-            if begun:
-                newest = max(begun, key=lambda path: path.stat().st_mtime)
+            newest = max(begun, key=lambda path: path.stat().st_mtime, default=None)
+            is_learnt = any(paths.work(fold).glob(f"*/{LEARNT}"))
+            if newest is not None and not is_learnt:
                 epochs = epochs_of(layout.params, layout.params.stat().st_mtime_ns, run)
                 trainings.append(_training(run, fold, newest, epochs))
-            elif (paths.model(fold) / "run.json").exists():
+            elif is_learnt or (paths.model(fold) / "run.json").exists():
                 done += 1
     return {"load": machine.load(), "done": done, "all": wanted, "trainings": trainings, "version": version(layout)}
 

@@ -31,6 +31,7 @@ class Clock:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._ticking.join()
+        write_json(self._path, {"seconds": self.seconds})
 
     def _tick(self) -> None:
         while not self._ended.wait(TICK_S):

@@ -23,7 +23,7 @@ def main(layout: Layout, name: str) -> None:
     """Write out_of_fold.parquet, nested/<block>.parquet, holdout.parquet and test.parquet; test/ has each fold's own.
 
     Each clip of the training archive is judged by nets that never heard its speaker. Of a vote, parts/ has the same.
-    The run's `processes` share the clips, and their number changes nothing that is written.
+    The run's `processes`, or as many as train `at_once`, share the clips; their number changes nothing that is written.
     Raises PipelineError if the run is not listed, not trained, was trained on another corpus, or cannot be computed by
     the engine that it names.
     """
@@ -34,7 +34,7 @@ def main(layout: Layout, name: str) -> None:
     if part is not None:
         _tables(part.folder, layout, tree, name, run, corpus, target, part)
         return
-    processes = launching.processes_of(run.processes) if learns_in_batches(run) else 1
+    processes = max(run.at_once, launching.processes_of(run.processes)) if learns_in_batches(run) else 1
     with (
         sharing.together(paths.unfinished / "predict", processes, "predict", name) as share,
         replacing_folder(paths.probabilities) as folder,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -20,6 +21,7 @@ from pipeline.examples import pseudo_labels
 from pipeline.examples.from_corpus import training_data_of
 from pipeline.examples.target import target_of
 from pipeline.files import read_json, write_json
+from pipeline.jobs import watching
 from pipeline.jobs.recipes import Run, read_run
 from pipeline.layout import Layout
 from pipeline.learners import epochs
@@ -127,6 +129,86 @@ def test_killed_before_and_after_a_checkpoint_it_ends_with_the_same_weights(fini
     assert files(paths.live(0)) == files(uninterrupted.live(0))
     assert files(paths.model(0)) == files(uninterrupted.model(0))
     assert work() == []
+
+
+def test_at_once_the_next_one_learns_beside_it_and_its_own_stage_only_publishes(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.configure(lambda params: params["train"].update(at_once=2))
+    layout, runs = project.layout, ("ast", "wav2vec2")
+    for run in runs:
+        shutil.rmtree(layout.run(run).trained)
+    beside = layout.run("wav2vec2").work(0)
+
+    def checkpoints():
+        return list(beside.glob("*/checkpoint-*/trainer_state.json"))
+
+    # One is killed alone: the other ends with it, and what it had learnt is gone on with.
+    first = project.start(*VERB, "train", "ast")
+    project.wait(first, checkpoints)
+    other = psutil.Process(int((beside / "pid").read_text()))
+    assert other.cmdline()[-4:] == ["-m", "pipeline.jobs.trainings", "wav2vec2", "0"]
+    first.kill()
+    other.wait(timeout=30)
+    first.communicate()
+
+    output = project.run(*VERB, "train", "ast")
+    log = (beside / "beside.log").read_text()
+    assert "beside it: wav2vec2, fold 0; what it says goes to artifacts/work/wav2vec2/0/beside.log" in output
+    assert output.count("epoch   4 ") == log.count("epoch   4 ") == 1
+    assert "epoch   1 " not in log
+    assert not layout.run("wav2vec2").trained.exists()
+    assert watching.now(layout, project.params)["done"] == 2
+
+    # A stage that finds its own learnt begins nothing: else each would have one core to itself.
+    project.configure(lambda params: params["runs"].update(later={"like": "ast", "seed": 5}))
+    output = project.run(*VERB, "train", "wav2vec2")
+    assert "epoch" not in output
+    assert "beside it" not in output
+    for run in runs:
+        # The same as one after the other: each has the threads that the variable of this suite's processes says.
+        assert files(layout.run(run).model(0)) == files(finished.layout.run(run).model(0))
+        assert files(layout.run(run).live(0)) == files(finished.layout.run(run).live(0))
+        assert not [path for path in layout.run(run).work(0).iterdir() if path.is_dir()]
+
+
+FAILS = '''
+"""AST that cannot learn."""
+
+from pipeline.errors import PipelineError
+from pipeline.models.ast import Params, Training, build, check, restore
+
+
+def build(*arguments, ast=build):
+    raise PipelineError("no luck today")
+'''
+
+
+def test_what_fails_beside_a_training_is_told_and_does_it_no_harm(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    (project.root / "pipeline" / "models" / "hapless.py").write_text(FAILS)
+    short = {**project.params["runs"]["ast"], "training": {"epochs": 1}}
+    project.configure(
+        lambda params: params.update(
+            train={**params["train"], "at_once": 2}, runs={"short": short, "unlucky": {**short, "model": "hapless"}}
+        )
+    )
+    output = project.run(*VERB, "train", "short")
+    told = "unlucky, fold 0: ended with 1; its own stage goes on with it. What it said: artifacts/work/unlucky/0/beside"
+    assert told in output
+    assert (project.root / "artifacts/work/unlucky/0/beside.log").read_text() == "error: no luck today\n"
+    assert (project.layout.run("short").model(0) / "run.json").exists()
+
+    # Where a fleet hands out the trainings, none begins another.
+    shutil.rmtree(project.layout.run("short").trained)
+    assert "beside it" not in project.run(*VERB, "train", "short", PIPELINE_ALONE="1")
+
+
+def test_shared_batches_and_trainings_at_once_exclude_each_other(finished, tmp_path):
+    layout, params = Layout(tmp_path), finished.params
+    params["runs"]["ast"].update(processes=2, at_once=2)
+    write_json(layout.params, params)
+    with pytest.raises(PipelineError, match="`at_once` trainings have a process each: delete"):
+        train.main(layout, "ast")
 
 
 WITNESS = '''
