@@ -1,6 +1,7 @@
 """A copy of the project that tests may run, change and break."""
 
 import copy
+import gc
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # As pipeline/__main__.py does, and before any test loads torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+gc.set_threshold(200_000, 30, 30)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = [
