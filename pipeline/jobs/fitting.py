@@ -47,8 +47,6 @@ class Publication:
 class Work:
     """One training, checked: all that it needs to begin. `about` is all of its settings that shape the weights."""
 
-    run: Run
-    where: str
     recipes: list[Recipe]
     target: Target
     data: TrainingData
@@ -156,7 +154,7 @@ def work_of(
         _refuse_looks(run, where)
     data = training_data_of(corpus, fold, run, target, read, run.augmentation, run.rebalancing, seed, soft)
     about = _about(run, where, recipes, target, corpus, fold, seed, read, soft)
-    return Work(run, where, recipes, target, data, about, seed, checkpoints, to)
+    return Work(recipes, target, data, about, seed, checkpoints, to)
 
 
 def _refuse_looks(run: Run, where: str) -> None:

@@ -73,8 +73,8 @@ class Trainings:
         """Yield what is still to be learnt: of the same student, or of the teachers; what comes after it first."""
         one_round = [name] if name in runs.students(self._tree) else runs.teachers(self._tree)
         all_ = [(run, each) for run in one_round for each in params.folds(self._tree)]
-        place = all_.index((name, fold)) if (name, fold) in all_ else 0
-        for other in all_[place + 1 :] + all_[:place]:
+        after = all_.index((name, fold)) + 1 if (name, fold) in all_ else 0
+        for other in all_[after:] + all_[: max(0, after - 1)]:
             with suppress(PipelineError):  # its own stage tells what is wrong
                 run = read_run(self._tree, other[0])
                 if learns_in_batches(run) and run.at_once > 1:
