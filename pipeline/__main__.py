@@ -24,9 +24,7 @@ from pipeline.sound_verbs import RunName
 # Read when torch is loaded. Threads that wait at a barrier sleep instead of spinning: on a machine with anything else
 # to do, two spinning threads trained at a third to a tenth of the speed of two sleeping ones.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-# torch and transformers make millions of objects as they are loaded, all of which stay. Searching them for garbage as
-# often as by default is a seventh of the time that this takes. (mypy sets the same.)
+# What torch and transformers load stays: searching it for garbage took a seventh of the time. (mypy sets the same.)
 gc.set_threshold(200_000, 30, 30)
 
 STAGES = Path(__file__).parent / "stages"

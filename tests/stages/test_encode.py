@@ -144,8 +144,8 @@ def fit_section(tiny_params):
 
 def test_an_encoder_is_trained_once_and_then_read(project, tiny_params, monkeypatch):
     trained = []
-    fit = fitting.fit
-    monkeypatch.setattr(fitting, "fit", lambda *arguments: trained.append(1) or fit(*arguments))
+    learn = fitting.Work.learn
+    monkeypatch.setattr(fitting.Work, "learn", lambda *arguments: trained.append(1) or learn(*arguments))
     section = {"fit": fit_section(tiny_params)}
 
     class Killed(BaseException):

@@ -14,7 +14,7 @@ from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.errors import PipelineError
-from pipeline.jobs import searching
+from pipeline.jobs import fitting, searching
 from pipeline.jobs.checking import problems_of
 from pipeline.jobs.recipes import read_run
 from pipeline.jobs.resolving import resolved
@@ -129,10 +129,10 @@ def test_killed_in_a_trial_it_goes_on_and_ends_as_one_that_was_not(project, temp
 
 
 def test_a_training_that_diverges_is_told_and_the_search_goes_on(project, monkeypatch, capsys):
-    def fit(*arguments, **options):
+    def learn(*arguments, **options):
         raise searching.DivergedError("no numbers")
 
-    monkeypatch.setattr(searching, "fit", fit)
+    monkeypatch.setattr(fitting.Work, "learn", learn)
     search.main(project.layout, "net", trials=2, all_folds=False)
     printed = capsys.readouterr().out
     assert printed.count("diverged;") == 2
