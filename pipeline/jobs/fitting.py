@@ -55,7 +55,7 @@ class Work:
     checkpoints: Path
     to: Publication
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Where its checkpoints are, named by settings and code: it never goes on with those of another."""
         return self.to.work / params.digest({**self.about, "code": self._code})[:16]

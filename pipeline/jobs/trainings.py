@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -32,11 +33,18 @@ class Trainings:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._tree = params.read(layout.params)
-        self._corpus = Corpus.open(layout.prepare)
+
+    @cached_property
+    def _corpus(self) -> Corpus:
+        return Corpus.open(self._layout.prepare)
+
+    def run(self, name: str) -> Run:
+        """Return a run. Raises PipelineError for what is wrong in its entry."""
+        return read_run(self._tree, name)
 
     def work(self, name: str, fold: int) -> Work:
         """Return one training, ready to begin. Raises PipelineError as `stages.train`."""
-        layout, run, is_student = self._layout, read_run(self._tree, name), name in runs.students(self._tree)
+        layout, run, is_student = self._layout, self.run(name), name in runs.students(self._tree)
         paths = layout.run(name, is_student)
         soft = self._soft_labels(run, name, fold) if is_student else None
         to = Publication(paths.work(fold), paths.model(fold), paths.live(fold), layout.timing(name, f"train-{fold}"))
@@ -76,7 +84,7 @@ class Trainings:
         after = all_.index((name, fold)) + 1 if (name, fold) in all_ else 0
         for other in all_[after:] + all_[: max(0, after - 1)]:
             with suppress(PipelineError):  # its own stage tells what is wrong
-                run = read_run(self._tree, other[0])
+                run = self.run(other[0])
                 if learns_in_batches(run) and run.at_once > 1:
                     work = self.work(*other)
                     if not (work.is_learnt or work.is_published):

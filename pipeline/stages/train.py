@@ -2,9 +2,9 @@
 
 import os
 
-from pipeline import params, processes
+from pipeline import processes
 from pipeline.jobs import launching
-from pipeline.jobs.recipes import learns_in_batches, read_run
+from pipeline.jobs.recipes import learns_in_batches
 from pipeline.jobs.trainings import Trainings, share_threads
 from pipeline.layout import Layout
 
@@ -16,12 +16,12 @@ def main(layout: Layout, name: str, fold: int = 0) -> None:
     Raises PipelineError for bad parameters, a missing corpus or checkpoint, a fold that the corpus has not, or a
     training of this run and fold that goes on.
     """
-    run = read_run(params.read(layout.params), name)
+    trainings, company = Trainings(layout), None
+    run = trainings.run(name)
     shared_by = launching.processes_of(run.processes) if learns_in_batches(run) else 1
     if shared_by > 1 and not launching.is_launched():
         launching.launch(shared_by, "train", name, str(fold))
         return
-    trainings, company = Trainings(layout), None
     work = trainings.work(name, fold)
     if run.at_once > 1 and learns_in_batches(run) and not launching.is_launched():
         share_threads(run.at_once)
