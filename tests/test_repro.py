@@ -210,8 +210,10 @@ def test_an_encoder_concerns_the_probes_and_no_other_run(finished, publish, tmp_
         params["runs"]["probe"] = {"model": "probes"}
 
     project.configure(change)
-    ran = stages_run(project.run(*REPRO, "train@probe-0", *(f"train@{run}-0" for run in RUNS)))
-    assert ran == ["resolve", "check", "encode", "encoder_digest", "train@probe-0"]
+    ran = stages_run(project.run(*REPRO, "encoder_digest"))
+    assert ran == ["resolve", "check", "encode", "encoder_digest"]
+    trainings = (f"train@{run}-0" for run in ("probe", *RUNS))
+    assert stages_run(project.run(*REPRO, "--dry", *trainings)) == ["train@probe-0"]
 
 
 def test_a_run_that_cannot_be_built_stops_it_before_any_work(clone, tiny_params, publish, tmp_path):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from scipy import fft, signal
+from scipy import fft
 
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.synthesis.espeak import SAMPLE_RATE_HZ as SPOKEN_RATE_HZ
@@ -111,6 +111,8 @@ def coloured_noise(slopes: np.ndarray, samples: int, rng: np.random.Generator) -
 
 def resampled(spoken: np.ndarray) -> np.ndarray:
     """Return speech at SPOKEN_RATE_HZ, int16, as float32 at SAMPLE_RATE_HZ of RMS 1."""
+    from scipy import signal  # here, since it takes a second that what only reads settings should not wait for
+
     return _unit_rms(signal.resample_poly(spoken.astype(np.float32), 320, 441)[None])[0]
 
 

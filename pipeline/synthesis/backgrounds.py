@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import signal
 
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.synthesis.acoustics import coloured_noise, quantised, resampled
@@ -62,6 +61,8 @@ def _coloured(slope: float, samples: int, rng: np.random.Generator) -> np.ndarra
 
 
 def _band(low_hz: float, high_hz: float, samples: int, rng: np.random.Generator) -> np.ndarray:
+    from scipy import signal  # here, as in acoustics
+
     sections = signal.butter(2, (low_hz, high_hz), btype="band", fs=SAMPLE_RATE_HZ, output="sos")
     return signal.sosfilt(sections, rng.standard_normal(samples, dtype=np.float32))
 

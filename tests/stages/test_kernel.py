@@ -110,20 +110,9 @@ def kaggle(tmp_path_factory):
 @pytest.fixture(scope="module")
 def built(clone, tmp_path_factory):
     """A clone in which `kernel build` was run."""
-    tiny = {
-        "num_mel_bins": 32,
-        "patch_size": 32,
-        "frequency_stride": 32,
-        "time_stride": 12,
-        "max_length": 98,
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 16,
-    }
     params = copy.deepcopy(TINY_PARAMS) | {
         "train": {"training": {"epochs": 1, "batch_size": 32, "learning_rate": 0.003}},
-        "runs": {"ast": {"model": "ast", "parameters": {"config": tiny}}},
+        "runs": {"net": {"model": "linear", "parameters": {"frames": 10}}},
         "decide": {"rule": "none"},
         "ensemble": {"weights": "equal"},
         "kernel": {**USER, "internet": False},
@@ -160,13 +149,13 @@ def test_the_built_notebook_makes_a_valid_submission_offline(place, built, noteb
     left = {path.relative_to(kaggle.working).as_posix() for path in kaggle.working.rglob("*") if path.is_file()}
     of_runs = {
         f"runs/{run}/{name}"
-        for run in ("ast", "ensemble")
+        for run in ("net", "ensemble")
         for name in ("submission.csv", "metrics.json", "confusion.csv", "confusion.png")
     }
     whole = {"submission.csv", "sample.csv", "corpus.json", "params.yaml", "results.json", "dvc.lock", "report.html"}
     assert left == whole | of_runs
-    made = json.loads((kaggle.working / "runs/ast/metrics.json").read_text())["provenance"]
-    assert made["sha256"] == sha256_of(kaggle.working / "runs/ast/submission.csv")
+    made = json.loads((kaggle.working / "runs/net/metrics.json").read_text())["provenance"]
+    assert made["sha256"] == sha256_of(kaggle.working / "runs/net/submission.csv")
     assert made["commit"] == commit_of(built.root)
     for name, wanted in json.loads((kaggle.working / "results.json").read_text())["sha256"].items():
         assert sha256_of(kaggle.working / name) == wanted
@@ -179,7 +168,7 @@ def test_the_built_notebook_makes_a_valid_submission_offline(place, built, noteb
     stages = [line.split("'")[1] for line in repro.splitlines() if line.startswith("Running stage")]
     if fresh:
         assert stages[:4] == ["resolve", "check", "download", "prepare"]
-        assert set(stages) >= {"train@ast-0", "predict@ast", "vote", "decide@ast", "ensemble", "score"}
+        assert set(stages) >= {"train@net-0", "predict@net", "vote", "decide@net", "ensemble", "score"}
     else:
         assert set(stages) == {"resolve", "check", "download", "prepare"}
     assert "Requirements: all here" in kaggle.text("session")

@@ -16,7 +16,7 @@ from pipeline.files import read_json, write_json
 from pipeline.jobs import prediction
 from pipeline.layout import Layout
 from pipeline.scoring.probabilities import Probabilities
-from pipeline.stages import predict
+from pipeline.stages import predict, train
 
 VERB = (sys.executable, "-m", "pipeline")
 
@@ -115,14 +115,22 @@ def test_weights_of_other_labels_are_refused(layout):
 
 def test_two_processes_share_the_clips_and_write_the_same_bytes(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
-    project.configure(lambda params: params["runs"]["ast"].update(processes=2))
-    output = project.run(*VERB, "predict", "ast")
-    assert output.count("ast test, fold 0:   0%") == 3  # each of the two, and the one that puts it together
-    folder, expected = project.layout.run("ast").probabilities, finished.layout.run("ast").probabilities
-    written = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.parquet")}
-    assert written == {path.relative_to(expected): path.read_bytes() for path in expected.rglob("*.parquet")}
-    assert not (project.layout.run("ast").unfinished / "predict").exists()
-    assert read_json(project.layout.timing("ast", "predict"))["clips"] > 0
+    project.configure(lambda params: params["runs"].update(plain={"model": "linear", "parameters": {"frames": 10}}))
+    folder = project.layout.run("plain").probabilities
+
+    def written():
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.parquet")}
+
+    train.main(project.layout, "plain")
+    predict.main(project.layout, "plain")
+    of_one = written()
+    shutil.rmtree(folder)
+    project.configure(lambda params: params["runs"]["plain"].update(processes=2))
+    output = project.run(*VERB, "predict", "plain")
+    assert output.count("plain test, fold 0:   0%") == 3  # each of the two, and the one that puts it together
+    assert written() == of_one
+    assert not (project.layout.run("plain").unfinished / "predict").exists()
+    assert read_json(project.layout.timing("plain", "predict"))["clips"] > 0
 
 
 def test_a_plain_net_predicts_without_what_only_training_needs():
