@@ -10,17 +10,15 @@ from pipeline import models, params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery.commit import commit_of
 from pipeline.errors import PipelineError
-from pipeline.examples.looks import level_of
 from pipeline.examples.target import target_of
 from pipeline.examples.training_data import as_float
 from pipeline.export.description import Description
 from pipeline.export.graph import graph_of, network_of, step_graph_of
 from pipeline.export.int8 import CALIBRATION_CLIPS, quantised
 from pipeline.export.runtime import OnnxClassifier
-from pipeline.features.level import Levelled
 from pipeline.files import read_json, replacing_folder, sha256_of, write_json
 from pipeline.jobs.judging_exports import Exported, Judge
-from pipeline.jobs.recipes import read_run, trained
+from pipeline.jobs.recipes import trained
 from pipeline.layout import Layout
 from pipeline.learners.resuming import WEIGHTS
 
@@ -33,8 +31,6 @@ def export(layout: Layout, run: str, fold: int | None, int8: bool, streaming: bo
     `fold` is by default the first that is trained. Returns what is found of each file. Nothing is written unless the
     float32 files' probabilities are within 1e-5 of torch's. Raises PipelineError if they are not, or the run is no
     trained network over audio, or with `streaming` if it was not trained to.
-
-    Where all of the run's `looks` have one level, so does what the file hears; of shifts and speeds it knows nothing.
     """
     tree = params.read(layout.params)
     task, corpus, seed = runs.task_of(tree, run), Corpus.open(layout.prepare), params.seed(tree)
@@ -44,15 +40,7 @@ def export(layout: Layout, run: str, fold: int | None, int8: bool, streaming: bo
     if about["corpus"] != corpus.fingerprint:
         raise PipelineError(f"{folder} was trained on another corpus. Run: dvc repro")
     network = network_of(classifier, run, about["inputs"])
-    level_db = level_of(read_run(tree, run).looks)
-    if streaming and level_db is not None:
-        raise PipelineError(
-            f"The run '{run}' cannot stream: its `looks` bring each second to {level_db:g} dB, and a net that hears "
-            "on and on never has a whole one.\nSet `looks: [{}]` of the run in params.yaml."
-        )
     step = _step_of(network, about, run) if streaming else None
-    if level_db is not None:
-        network.front_end = Levelled(network.front_end, level_db)
     description = Description.of_run(
         about,
         weights_of(folder),

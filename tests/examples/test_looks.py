@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.examples.looks import Look, level_of
+from pipeline.examples.looks import Look
 
 CLIP = np.zeros((2, 16_000), np.int16)
 CLIP[0, 8_000], CLIP[1, 4_000] = 1_000, -2_000
@@ -34,12 +34,6 @@ def test_a_level_is_that_of_the_whole_clip_before_the_gain():
     own = 20 * np.log10(np.sqrt(np.square(noise[2].astype(np.int16) / 32_768).mean()))
     assert level[2] == pytest.approx(own + 26, abs=0.05)  # not raised by more than 20 dB
     assert not Look(level_db=-30).at(np.zeros((1, 16_000), np.int16)).any()
-
-
-def test_looks_have_a_level_together_or_none():
-    assert level_of([Look(level_db=-30), Look(level_db=-30, shift_ms=50)]) == -30
-    assert level_of([Look(level_db=-30), Look()]) is None
-    assert level_of([Look(), Look(speed=2)]) is None
 
 
 def test_speed_gathers_the_clip_about_its_middle():

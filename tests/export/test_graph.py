@@ -7,14 +7,11 @@ from torch import nn
 from transformers import WhisperFeatureExtractor
 
 from pipeline.errors import PipelineError
-from pipeline.examples.looks import Look
 from pipeline.export.description import Description
 from pipeline.export.graph import network_of
 from pipeline.export.runtime import OnnxClassifier, session_of
 from pipeline.features.extracted import Extracted
 from pipeline.features.framing import framed
-from pipeline.features.level import Levelled
-from pipeline.features.log_mel import LogMel
 from pipeline.learners.estimator import EstimatorClassifier
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.training import Training
@@ -39,20 +36,6 @@ def test_a_net_that_hears_by_transformers_own_extractor_is_refused():
     )
     with pytest.raises(PipelineError, match="feature extractor computes what it hears"):
         network_of(net, "whisper", "samples")
-
-
-def test_the_level_of_a_clip_is_in_the_graph():
-    front_end = Levelled(LogMel(num_mel_bins=8, max_length=98, mean=-8, std=3), -30)
-    torch.manual_seed(1)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(98 * 8, 2))
-    made = NetClassifier(net, About(["a", "b"], False, {}), front_end, Training())
-    clips = np.random.default_rng(1).normal(0, 1_000, (3, 16_000)) * np.array([[5], [1], [0]])
-    about = {"run": "net", "labels": made.labels, "exclusive": True, "inputs": "samples"}
-    values = OnnxClassifier.of(made, about).predict_proba(clips.astype(np.int16))
-    np.testing.assert_allclose(values, made.predict_proba(clips.astype(np.int16)), atol=1e-5)
-    assert np.isfinite(values).all()
-    made.front_end = front_end.front_end
-    np.testing.assert_allclose(values, made.predict_proba(Look(level_db=-30).at(clips.astype(np.int16))), atol=1e-3)
 
 
 def test_a_file_that_is_not_ours_is_refused(tmp_path):

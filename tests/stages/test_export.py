@@ -12,9 +12,7 @@ import torch
 from pipeline import models
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
-from pipeline.examples.looks import Look
 from pipeline.examples.training_data import Examples
-from pipeline.export.runtime import OnnxClassifier
 from pipeline.files import read_json, write_json
 from pipeline.jobs import exporting
 from pipeline.jobs.judging_exports import Exported
@@ -107,22 +105,6 @@ def test_predict_by_onnxruntime_gives_the_same_labels(layout, finished, tmp_path
         assert ours.clips == torchs.clips
         assert np.abs(ours.values - torchs.values).max() < 1e-5
         assert (ours.values.argmax(axis=1) == torchs.values.argmax(axis=1)).all()
-
-
-def test_the_level_that_all_looks_have_is_in_the_file(finished, tmp_path):
-    layout, tree = copied(finished, tmp_path / "project"), finished.params
-    tree["runs"]["ast"]["looks"] = [{"level_db": -30}, {"level_db": -30, "shift_ms": 100}]
-    write_json(layout.params, tree)
-    with pytest.raises(PipelineError, match=r"'ast' cannot stream: its `looks` bring each second to -30 dB"):
-        export.main(layout, "ast", streaming=True)
-    export.main(layout, "ast")
-    file = OnnxClassifier(layout.export("ast") / "ast.onnx")
-    net = models.find("ast").restore(layout.run("ast").model(0), models.find("ast").Training())
-    corpus = Corpus.open(layout.prepare)
-    samples = corpus.samples(corpus.judged_rows(0))
-    values = file.predict_proba(samples)
-    assert np.abs(values - net.predict_proba(Look(level_db=-30).at(samples))).max() < 1e-3
-    assert np.abs(values - net.predict_proba(samples)).max() > 0.01
 
 
 def test_a_file_that_is_not_the_trained_net_is_not_published(layout, monkeypatch):
