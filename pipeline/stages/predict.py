@@ -17,13 +17,15 @@ from pipeline.jobs.sharing import Share
 from pipeline.layout import Layout
 
 SPLITS: tuple[Split, ...] = ("holdout", "test")
+WORTH_A_PROCESS = 10_000  # looks at clips: one process hears as many while another starts
 
 
 def main(layout: Layout, name: str) -> None:
     """Write out_of_fold.parquet, nested/<block>.parquet, holdout.parquet and test.parquet; test/ has each fold's own.
 
     Each clip of the training archive is judged by nets that never heard its speaker. Of a vote, parts/ has the same.
-    The run's `processes`, or as many as train `at_once`, share the clips; their number changes nothing that is written.
+    The run's `processes`, or as many as train `at_once` where there are clips enough, share the clips; their number
+    changes nothing that is written.
     Raises PipelineError if the run is not listed, not trained, was trained on another corpus, or cannot be computed by
     the engine that it names.
     """
@@ -34,9 +36,8 @@ def main(layout: Layout, name: str) -> None:
     if part is not None:
         _tables(part.folder, layout, tree, name, run, corpus, target, part)
         return
-    processes = max(run.at_once, launching.processes_of(run.processes)) if learns_in_batches(run) else 1
     with (
-        sharing.together(paths.unfinished / "predict", processes, "predict", name) as share,
+        sharing.together(paths.unfinished / "predict", _processes(run, corpus, tree), "predict", name) as share,
         replacing_folder(paths.probabilities) as folder,
     ):
         predictor = _tables(folder, layout, tree, name, run, corpus, target, share)
@@ -45,6 +46,16 @@ def main(layout: Layout, name: str) -> None:
         nested_tables(folder, corpus, target, run, {fold: paths.model(fold) for fold in params.folds(tree)})
     timing = {"seconds": round(predictor.seconds, 2), "clips": predictor.clips}
     write_json(layout.timing(name, "predict"), timing)
+
+
+def _processes(run: Run, corpus: Corpus, tree: dict[str, Any]) -> int:
+    if not learns_in_batches(run):
+        return 1
+    folds = params.folds(tree)
+    clips = sum(len(corpus.judged_rows(fold)) for fold in folds)
+    clips += len(folds) * sum(len(corpus.select(split)) for split in SPLITS)
+    at_once = run.at_once if clips * len(run.looks) >= WORTH_A_PROCESS else 1
+    return max(at_once, launching.processes_of(run.processes))
 
 
 def _tables(

@@ -3,17 +3,19 @@
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
-from pipeline.jobs import prediction
+from pipeline.jobs import launching, prediction
 from pipeline.layout import Layout
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import predict, train
@@ -131,6 +133,20 @@ def test_two_processes_share_the_clips_and_write_the_same_bytes(finished, tmp_pa
     assert written() == of_one
     assert not (project.layout.run("plain").unfinished / "predict").exists()
     assert read_json(project.layout.timing("plain", "predict"))["clips"] > 0
+
+
+@pytest.mark.parametrize(("worth", "processes"), [(10_000, 1), (50, 2)])
+def test_as_many_as_train_at_once_share_the_clips_where_there_are_enough(worth, processes, layout, monkeypatch):
+    params = layout.params
+    tree = yaml.safe_load(params.read_text())
+    tree["runs"]["ast"]["at_once"] = 2
+    params.write_text(yaml.safe_dump(tree))
+    launched = []
+    monkeypatch.setattr(launching, "launch", lambda number, *verb: launched.append(number) or sys.exit("enough"))
+    monkeypatch.setattr(predict, "WORTH_A_PROCESS", worth)
+    with nullcontext() if processes == 1 else pytest.raises(SystemExit, match="enough"):
+        predict.main(layout, "ast")
+    assert launched == ([] if processes == 1 else [2])
 
 
 def test_a_plain_net_predicts_without_what_only_training_needs():
