@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.clips.corpus import Corpus
+from pipeline.clips.corpus import Corpus, Split
 from pipeline.examples.looks import Look
-from pipeline.jobs.recipes import Reader
+from pipeline.jobs import launching
+from pipeline.jobs.recipes import Reader, Run, learns_in_batches
 from pipeline.jobs.sharing import Share
 from pipeline.learners.classifier import Classifier, Composite
 from pipeline.scoring import probabilities
@@ -21,6 +22,18 @@ from pipeline.scoring.probabilities import Probabilities, Table
 from pipeline.scoring.truth import PARTS, names_of
 
 CHUNK_CLIPS = 512  # 16 MB of samples at a time, and what processes share by
+SPLITS: tuple[Split, ...] = ("holdout", "test")
+WORTH_A_PROCESS = 10_000  # looks at clips: one process hears as many while another starts
+
+
+def processes_for(run: Run, corpus: Corpus, folds: Sequence[int]) -> int:
+    """Return how many share a run's clips: its `processes`, or as many as train `at_once` if the clips repay that."""
+    if not learns_in_batches(run):
+        return 1
+    clips = sum(len(corpus.judged_rows(fold)) for fold in folds)
+    clips += len(folds) * sum(len(corpus.select(split)) for split in SPLITS)
+    at_once = run.at_once if clips * len(run.looks) >= WORTH_A_PROCESS else 1
+    return max(at_once, launching.processes_of(run.processes))
 
 
 class Predictor:

@@ -4,20 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params, runs
-from pipeline.clips.corpus import Corpus, Split
+from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.target import Target, target_of
 from pipeline.export.runtime import OnnxClassifier
 from pipeline.files import replacing_folder, write_json
-from pipeline.jobs import launching, sharing
+from pipeline.jobs import sharing
 from pipeline.jobs.epoch_choice import nested_tables
-from pipeline.jobs.prediction import Predictor, average
-from pipeline.jobs.recipes import Run, learns_in_batches, read_run, reader_of, trained
+from pipeline.jobs.prediction import SPLITS, Predictor, average, processes_for
+from pipeline.jobs.recipes import Run, read_run, reader_of, trained
 from pipeline.jobs.sharing import Share
 from pipeline.layout import Layout
-
-SPLITS: tuple[Split, ...] = ("holdout", "test")
-WORTH_A_PROCESS = 10_000  # looks at clips: one process hears as many while another starts
 
 
 def main(layout: Layout, name: str) -> None:
@@ -36,8 +33,9 @@ def main(layout: Layout, name: str) -> None:
     if part is not None:
         _tables(part.folder, layout, tree, name, run, corpus, target, part)
         return
+    processes = processes_for(run, corpus, params.folds(tree))
     with (
-        sharing.together(paths.unfinished / "predict", _processes(run, corpus, tree), "predict", name) as share,
+        sharing.together(paths.unfinished / "predict", processes, "predict", name) as share,
         replacing_folder(paths.probabilities) as folder,
     ):
         predictor = _tables(folder, layout, tree, name, run, corpus, target, share)
@@ -46,16 +44,6 @@ def main(layout: Layout, name: str) -> None:
         nested_tables(folder, corpus, target, run, {fold: paths.model(fold) for fold in params.folds(tree)})
     timing = {"seconds": round(predictor.seconds, 2), "clips": predictor.clips}
     write_json(layout.timing(name, "predict"), timing)
-
-
-def _processes(run: Run, corpus: Corpus, tree: dict[str, Any]) -> int:
-    if not learns_in_batches(run):
-        return 1
-    folds = params.folds(tree)
-    clips = sum(len(corpus.judged_rows(fold)) for fold in folds)
-    clips += len(folds) * sum(len(corpus.select(split)) for split in SPLITS)
-    at_once = run.at_once if clips * len(run.looks) >= WORTH_A_PROCESS else 1
-    return max(at_once, launching.processes_of(run.processes))
 
 
 def _tables(

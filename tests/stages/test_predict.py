@@ -143,7 +143,7 @@ def test_as_many_as_train_at_once_share_the_clips_where_there_are_enough(worth, 
     params.write_text(yaml.safe_dump(tree))
     launched = []
     monkeypatch.setattr(launching, "launch", lambda number, *verb: launched.append(number) or sys.exit("enough"))
-    monkeypatch.setattr(predict, "WORTH_A_PROCESS", worth)
+    monkeypatch.setattr(prediction, "WORTH_A_PROCESS", worth)
     with nullcontext() if processes == 1 else pytest.raises(SystemExit, match="enough"):
         predict.main(layout, "ast")
     assert launched == ([] if processes == 1 else [2])
