@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from pipeline.clips.corpus import Corpus
@@ -136,11 +135,10 @@ def test_two_processes_share_the_clips_and_write_the_same_bytes(finished, tmp_pa
 
 
 @pytest.mark.parametrize(("worth", "processes"), [(10_000, 1), (50, 2)])
-def test_as_many_as_train_at_once_share_the_clips_where_there_are_enough(worth, processes, layout, monkeypatch):
-    params = layout.params
-    tree = yaml.safe_load(params.read_text())
-    tree["runs"]["ast"]["at_once"] = 2
-    params.write_text(yaml.safe_dump(tree))
+def test_as_many_as_train_at_once_share_the_clips_if_they_are_many(worth, processes, layout, finished, monkeypatch):
+    params = finished.params
+    params["runs"]["ast"]["at_once"] = 2
+    write_json(layout.params, params)
     launched = []
     monkeypatch.setattr(launching, "launch", lambda number, *verb: launched.append(number) or sys.exit("enough"))
     monkeypatch.setattr(prediction, "WORTH_A_PROCESS", worth)
