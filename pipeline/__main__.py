@@ -5,7 +5,6 @@ Stages are imported when called: torch and transformers take seconds, which `--h
 
 import ast
 import errno
-import gc
 import os
 import sys
 from collections.abc import Callable
@@ -15,17 +14,13 @@ from typing import Annotated, Literal
 import typer
 from typer.models import CommandInfo
 
-from pipeline import modules, sound_verbs
+from pipeline import modules, processes, sound_verbs
 from pipeline.errors import PipelineError
 from pipeline.jobs import SHARED_FOLDER
 from pipeline.layout import Layout
 from pipeline.sound_verbs import RunName
 
-# Read when torch is loaded. Threads that wait at a barrier sleep instead of spinning: on a machine with anything else
-# to do, two spinning threads trained at a third to a tenth of the speed of two sleeping ones.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# What torch and transformers load stays: searching it for garbage took a seventh of the time. (mypy sets the same.)
-gc.set_threshold(200_000, 30, 30)
+processes.set_up()
 
 STAGES = Path(__file__).parent / "stages"
 # The order of --help.
@@ -33,6 +28,7 @@ FLOW = (
     *("resolve", "check", "download", "prepare", "encode", "encoder_digest", "train", "predict", "vote"),
     *("pseudo_label", "decide", "ensemble", "score", "report", "watch", "compare", "search", "fleet"),
 )
+NETWORKS = {"bench", "encode", "predict", "search", "train"}  # the stages where torch computes
 PARTS_OF_OTHERS = {"access", "kernel"}  # `kaggle check` and the verbs of `kernel`
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file may not be so big"}
@@ -53,6 +49,8 @@ def _stage(name: str, *arguments: object) -> None:
     shares = name == "train" or SHARED_FOLDER in os.environ
     if not shares and os.environ.get("RANK", "0") != "0":
         return
+    if name in NETWORKS:
+        processes.keep_freed_memory()
     modules.stage(name).main(Layout(), *arguments)
 
 

@@ -1,7 +1,6 @@
 """A copy of the project that tests may run, change and break."""
 
 import copy
-import gc
 import os
 import re
 import shutil
@@ -17,14 +16,13 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from pipeline import processes
 from pipeline.layout import Layout
 
 # Tiny tensors: threads only get into each other's way, tenfold on a busy machine. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# As pipeline/__main__.py does, and before any test loads torch.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-gc.set_threshold(200_000, 30, 30)
+processes.set_up()  # before any test loads torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = [
