@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from pipeline import __main__, modules, processes
+from pipeline.jobs import trainings
+
 STEPS = """
 import resource, sys
 import numpy as np
@@ -36,3 +39,27 @@ def test_memory_that_a_step_frees_is_there_for_the_next():
     # Five times 72 MB; a page is 4 KiB, or 2 MiB where the system joins them.
     assert faults("kept") < 20
     assert faults("returned") > 100
+
+
+@pytest.mark.parametrize("name", ["train", "predict", "encode", "search", "bench", "prepare", "decide"])
+def test_what_computes_networks_keeps_it_and_nothing_else_does(name, monkeypatch):
+    kept = []
+    monkeypatch.setattr(processes, "keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(modules, "stage", _begun)
+    with pytest.raises(SystemExit):
+        __main__._stage(name)
+    assert kept == ([] if name in ("prepare", "decide") else [True])
+
+
+def test_a_training_beside_another_keeps_it_too(monkeypatch):
+    kept = []
+    monkeypatch.setattr(processes, "end_with_input", lambda: None)
+    monkeypatch.setattr(processes, "keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(trainings, "Trainings", _begun)
+    with pytest.raises(SystemExit):
+        trainings.main()
+    assert kept == [True]
+
+
+def _begun(_: object) -> None:
+    raise SystemExit

@@ -120,6 +120,7 @@ def _begin(name: str, fold: int, log: Path) -> "subprocess.Popen[bytes]":
 
 def main() -> None:
     processes.end_with_input()
+    processes.keep_freed_memory()
     try:
         Trainings(Layout()).work(sys.argv[1], int(sys.argv[2])).learn_ahead()
     except PipelineError as error:
