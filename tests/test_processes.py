@@ -41,6 +41,15 @@ def test_memory_that_a_step_frees_is_there_for_the_next():
     assert faults("returned") > 100
 
 
+def test_nothing_is_searched_for_garbage_as_a_verb_ends():
+    # What is registered first is called last.
+    ends = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count()))"
+    begins = "from pipeline import __main__; __main__.main()"
+    command = [sys.executable, "-c", f"{ends}; {begins}", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout.splitlines()[-1]) > 10_000
+
+
 @pytest.mark.parametrize("name", ["train", "predict", "encode", "search", "bench", "prepare", "decide"])
 def test_what_computes_networks_keeps_it_and_nothing_else_does(name, monkeypatch):
     kept = []
@@ -53,6 +62,7 @@ def test_what_computes_networks_keeps_it_and_nothing_else_does(name, monkeypatch
 
 def test_a_training_beside_another_keeps_it_too(monkeypatch):
     kept = []
+    monkeypatch.setattr(processes, "set_up", lambda: None)
     monkeypatch.setattr(processes, "end_with_input", lambda: None)
     monkeypatch.setattr(processes, "keep_freed_memory", lambda: kept.append(True))
     monkeypatch.setattr(trainings, "Trainings", _begun)

@@ -57,6 +57,7 @@ def _alone(lock: Path, stage: str) -> FileLock:
 def main() -> None:
     from dvc.exceptions import DvcException
 
+    processes.set_up()
     processes.end_with_input()
     os.environ[processes.ALONE] = "1"
     try:

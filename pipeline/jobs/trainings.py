@@ -119,6 +119,7 @@ def _begin(name: str, fold: int, log: Path) -> "subprocess.Popen[bytes]":
 
 
 def main() -> None:
+    processes.set_up()
     processes.end_with_input()
     processes.keep_freed_memory()
     try:
