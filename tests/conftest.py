@@ -23,7 +23,6 @@ from pipeline.layout import Layout
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 processes.set_up()  # before any test loads torch
-processes.keep_freed_memory()
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = [
