@@ -35,4 +35,4 @@ def test_a_run_has_four_rows_with_their_limits(monkeypatch):
     assert [row.what.split(",")[0] for row in rows] == ["training step"] * 2 + ["predict", "a clip on one thread"]
     assert [row.target for row in rows] == ["at most 1.3", "at least 3", "at most 1.05", "at most 2 ms"]
     assert "Trainer over a datasets table" in rows[1].against
-    assert asked == [4] * 8 * 2  # one epoch of so many batches for each of the two rows, augmented
+    assert asked == [4] * networks.STEPS * 2  # one epoch of so many batches for each of the two rows, augmented
