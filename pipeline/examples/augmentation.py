@@ -12,7 +12,7 @@ import difflib
 import inspect
 import random
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Annotated, Any, Self, get_type_hints
@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, RootModel, ValidationError, create_model
 
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
-
-IN_MEMORY = "noises"  # the argument that the Augmenter fills in, in place of params.yaml
+from pipeline.examples.background import Background
 
 Entry = dict[str, dict[str, Any]]
 
@@ -64,7 +63,7 @@ def _checked(entry: Any) -> Entry:
         raise ValueError(takes)
     try:
         given(**arguments)
-        _try_out(_built(name, arguments, noises=[]))
+        _try_out(_built(name, arguments, Background()))
     except ValidationError as error:
         raise ValueError("; ".join([*map(_explained, error.errors()), takes])) from None
     except Exception as error:  # a transform may raise anything, from AssertionError to a codec's own
@@ -93,14 +92,16 @@ class Augmenter:
 
     The transforms draw from the global states of `random` and of numpy. Each clip's draw is seeded from the Generator
     given, and both states are put back, so the result depends on nothing else. What a transform makes longer loses its
-    end, what it makes shorter is followed by zeros. `noises` are what AddNoise adds: int16 [samples] each.
+    end, what it makes shorter is followed by zeros. `background` is what AddNoise and AddBabble add.
     """
 
-    def __init__(self, augmentation: Augmentation, noises: Sequence[NDArray[np.int16]]) -> None:
+    def __init__(self, augmentation: Augmentation, background: Background) -> None:
         import audiomentations  # as in known_transforms
 
-        self._made_of = augmentation, noises
-        built = [_built(name, arguments, noises) for entry in augmentation.root for name, arguments in entry.items()]
+        self._made_of = augmentation, background
+        built = [
+            _built(name, arguments, background) for entry in augmentation.root for name, arguments in entry.items()
+        ]
         self._transforms = audiomentations.Compose(built)
 
     def __reduce__(self) -> tuple[type[Self], Any]:
@@ -119,10 +120,10 @@ class Augmenter:
         return np.clip(out, -1, 1, out=out)
 
 
-def _built(name: str, arguments: dict[str, Any], noises: Sequence[NDArray[np.int16]]) -> Any:
+def _built(name: str, arguments: dict[str, Any], background: Background) -> Any:
     kind = known_transforms()[name]
-    in_memory = {IN_MEMORY: noises} if IN_MEMORY in inspect.signature(kind).parameters else {}
-    return kind(**arguments, **in_memory)
+    takes = inspect.signature(kind).parameters
+    return kind(**arguments, **{part: given for part, given in background._asdict().items() if part in takes})
 
 
 def _arguments_of(kind: type[Any]) -> type[BaseModel]:
@@ -131,7 +132,7 @@ def _arguments_of(kind: type[Any]) -> type[BaseModel]:
     fields: dict[str, Any] = {
         name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
         for name, parameter in inspect.signature(kind).parameters.items()
-        if name != IN_MEMORY and parameter.kind is not parameter.VAR_KEYWORD
+        if name not in Background._fields and parameter.kind is not parameter.VAR_KEYWORD
     }
     config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
     return create_model(kind.__name__, __config__=config, **fields)

@@ -13,8 +13,9 @@ from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.examples import pseudo_labels
 from pipeline.examples.augmentation import Augmentation, Augmenter
+from pipeline.examples.background import background_of
 from pipeline.examples.pseudo_labels import PseudoLabels
-from pipeline.examples.rebalancing import Rebalancing, balanced_epoch_indices, epoch_indices, next_stretch
+from pipeline.examples.rebalancing import Rebalancing, balanced_epoch_indices, epoch_indices, stretch
 from pipeline.examples.target import Target
 from pipeline.examples.task import Task
 from pipeline.examples.training_data import Examples, TrainingData, unaugmented
@@ -45,8 +46,9 @@ def training_data_of(
     rebalancing: Rebalancing,
     seed: int,
     soft: SoftLabels | None = None,
+    epochs: int = 1,
 ) -> TrainingData:
-    """Return what the nets of `fold` learn from: clips whose target is known, and `soft` beside them.
+    """Return what the nets of `fold` learn from in `epochs`: clips whose target is known, and `soft` beside them.
 
     Raises PipelineError if there is no such clip to train or to judge with.
     """
@@ -76,12 +78,15 @@ def training_data_of(
     spoken = _synthetic_rows(corpus, fold, target, rebalancing)
 
     def of_all(epoch: int) -> NDArray[np.int64]:
-        """Clips of the source first, then synthetic ones, then those of the test set."""
+        """Clips of the source first, some of them twice where synthetic ones leave room, then those of the test set."""
         drawn = [of_archive(epoch)]
         real, start = len(drawn[0]), len(train.rows)
         if len(spoken):
-            wanted = round(rebalancing.synthetic * real)
-            drawn.append(start + next_stretch(len(spoken), wanted, epoch, [seed, 32]))
+            shares = [rebalancing.synthetic_at(each, epochs) for each in (0, epochs, *range(epoch + 1))]
+            first, last, *held = (min(len(spoken), round(share * real)) for share in shares)
+            free = [max(first, last) - each for each in held]
+            drawn.append(drawn[0][stretch(real, sum(free[:-1]), free[-1], [seed, 33])])
+            drawn.append(start + stretch(len(spoken), sum(held[:-1]), held[-1], [seed, 32]))
             start += len(spoken)
         if soft is not None:
             drawn.append(start + pseudo_labels.epoch_indices(len(soft.rows), real, soft.settings, epoch, seed))
@@ -92,12 +97,11 @@ def training_data_of(
         certain = np.eye(len(target.labels), dtype=np.float32)[targets]
         rows, targets = np.concatenate([rows, soft.rows]), np.concatenate([certain, soft.values])
     is_audio = read == corpus.samples and corpus.dtype == np.int16
-    noises = [noise.samples for noise in corpus.training_noises(fold)] if is_audio else []
     return TrainingData(
         train=Examples(read, rows, targets, layers=layers, exclusive=target.exclusive),
         validation=validation,
         epoch_indices=of_all,
-        augment=Augmenter(augmentation, noises) if is_audio else unaugmented,
+        augment=Augmenter(augmentation, background_of(corpus, fold)) if is_audio else unaugmented,
         seed=seed,
         judged=judged_labels(corpus, target.labels) if task.is_submitted else None,
     )
@@ -110,13 +114,13 @@ def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Reba
     """
     rows = corpus.synthetic_rows(fold)
     rows = rows[target.known[rows]]
-    if not rebalancing.synthetic:
+    if not (rebalancing.synthetic or rebalancing.synthetic_end):
         return rows[:0]
     if len(rows) == 0:
         raise PipelineError(
-            f"The corpus in {corpus.folder} has no synthetic clips, and a run's rebalancing.synthetic is "
-            f"{rebalancing.synthetic:g}.\n"
-            "Set prepare.synthetic in params.yaml, or the run's rebalancing.synthetic to 0."
+            f"The corpus in {corpus.folder} has no synthetic clips, and a run's rebalancing asks for "
+            f"{max(rebalancing.synthetic, rebalancing.synthetic_end or 0):g} for each clip of the source.\n"
+            "Set prepare.synthetic in params.yaml, or delete the run's rebalancing.synthetic."
         )
     return rows
 

@@ -16,7 +16,9 @@ class Rebalancing(Settings):
     `redraw` takes other clips each epoch, so that all are seen in the end; otherwise one draw serves every epoch.
     `even` is for runs with a `presence`: as many clips of the more frequent answer as there are of the other.
     `share` learns from a part of the clips alone, the same part of each word, drawn once.
-    `synthetic` is how many synthetic clips (prepare.synthetic) an epoch holds for each clip of the source in it.
+    `synthetic` is how many synthetic clips (prepare.synthetic) an epoch holds for each clip of the source in it; with
+    `synthetic_end` this changes evenly to that share in the last epoch of a network; what learns in one go has the
+    first share. An epoch is as long as the longest all the same: clips of the source, drawn once more, take the places.
     """
 
     share: float = Field(1.0, gt=0, le=1)
@@ -24,6 +26,14 @@ class Rebalancing(Settings):
     redraw: bool = True
     even: bool = False
     synthetic: float = Field(0.0, ge=0)
+    synthetic_end: float | None = Field(None, ge=0)
+
+    def synthetic_at(self, epoch: int, epochs: int) -> float:
+        """Return the share of synthetic clips in an epoch of `epochs`, numbered from 0; past the last it stays."""
+        if self.synthetic_end is None:
+            return self.synthetic
+        way = min(epoch / max(1, epochs - 1), 1.0)
+        return self.synthetic + way * (self.synthetic_end - self.synthetic)
 
 
 def epoch_indices(labels: np.ndarray, words: np.ndarray, settings: Rebalancing, epoch: int, seed: int) -> np.ndarray:
@@ -92,8 +102,13 @@ def next_stretch(clips: int, wanted: int, epoch: int, seed: int | list[int]) -> 
     Each epoch takes the next stretch of the shuffled clips, so that none comes back before the others had their turn.
     """
     wanted = min(wanted, clips)
+    return stretch(clips, epoch * wanted, wanted, seed)
+
+
+def stretch(clips: int, start: int, wanted: int, seed: int | list[int]) -> np.ndarray:
+    """Return `wanted` of `clips`, int [wanted], ascending: from `start` on in a shuffled order that goes round."""
     shuffled = np.random.default_rng(seed).permutation(clips)
-    return np.sort(shuffled[np.arange(epoch * wanted, (epoch + 1) * wanted) % max(1, clips)])
+    return np.sort(shuffled[np.arange(start, start + wanted) % max(1, clips)])
 
 
 def oversample(targets: np.ndarray, generator: np.random.Generator) -> np.ndarray:

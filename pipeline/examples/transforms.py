@@ -173,9 +173,57 @@ class AddNoise(BaseWaveformTransform):
         if len(stretch) < len(samples):
             # A transform before this one has made the clip longer than the recording: it goes round.
             stretch = np.take(recording, np.arange(start, start + len(samples)), mode="wrap")
-        noise: NDArray[np.float32] = stretch.astype(np.float32) / np.float32(32768)
-        signal_rms = float(np.sqrt(np.mean(samples**2)))
-        noise_rms = float(np.sqrt(np.mean(noise**2)))
-        if signal_rms == 0 or noise_rms == 0:  # digital silence stays what it is: there is no ratio to it
-            return samples
-        return samples + noise * np.float32(signal_rms / noise_rms * 10 ** (-self.parameters["snr_db"] / 20))
+        return _with_noise(samples, stretch.astype(np.float32) / np.float32(32768), self.parameters["snr_db"])
+
+
+class AddBabble(BaseWaveformTransform):
+    """Add a crowd: other training clips of words, equally loud and each turned by a time of its own, at a random ratio.
+
+    The ratio is that of the clip to the whole crowd. Three to seven talkers are the babble of Snyder et al. (x-vectors,
+    ICASSP 2018). `speech` is int16 [samples] each. Raises ValueError for ratios or talkers in the wrong order, and for
+    less than one talker.
+    """
+
+    def __init__(
+        self,
+        speech: Sequence[NDArray[np.int16]],
+        min_talkers: int = 3,
+        max_talkers: int = 7,
+        min_snr_db: float = 5.0,
+        max_snr_db: float = 20.0,
+        p: float = 0.5,
+    ) -> None:
+        super().__init__(p)
+        if not 1 <= min_talkers <= max_talkers:
+            raise ValueError("1 <= min_talkers <= max_talkers does not hold")
+        if min_snr_db > max_snr_db:
+            raise ValueError("min_snr_db <= max_snr_db does not hold")
+        self.speech = speech
+        self.min_talkers, self.max_talkers = min_talkers, max_talkers
+        self.min_snr_db, self.max_snr_db = min_snr_db, max_snr_db
+
+    def randomize_parameters(self, samples: NDArray[np.float32], sample_rate: int) -> None:
+        super().randomize_parameters(samples, sample_rate)
+        if self.parameters["should_apply"] and len(self.speech):
+            talkers = random.randint(self.min_talkers, self.max_talkers)
+            self.parameters["talkers"] = [random.randrange(len(self.speech)) for _ in range(talkers)]
+            self.parameters["turns"] = [random.random() for _ in range(talkers)]
+            self.parameters["snr_db"] = random.uniform(self.min_snr_db, self.max_snr_db)
+
+    def apply(self, samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+        crowd = np.zeros(len(samples), np.float32)
+        for talker, turn in zip(self.parameters.get("talkers", []), self.parameters.get("turns", []), strict=True):
+            said = np.asarray(self.speech[talker], np.float32)
+            loudness = float(np.sqrt(np.mean(said**2)))
+            if loudness:
+                crowd += np.resize(np.roll(said, int(turn * len(said))), len(samples)) / np.float32(loudness)
+        return _with_noise(samples, crowd, self.parameters["snr_db"]) if crowd.any() else samples
+
+
+def _with_noise(samples: NDArray[np.float32], noise: NDArray[np.float32], snr_db: float) -> NDArray[np.float32]:
+    """Return the sum of both, float32 [samples], the noise at `snr_db` under the samples."""
+    signal_rms = float(np.sqrt(np.mean(samples**2)))
+    noise_rms = float(np.sqrt(np.mean(noise**2)))
+    if signal_rms == 0 or noise_rms == 0:  # digital silence stays what it is: there is no ratio to it
+        return samples
+    return samples + noise * np.float32(signal_rms / noise_rms * 10 ** (-snr_db / 20))

@@ -152,7 +152,8 @@ def work_of(
     read = reader_of(encoded, corpus, run.model)
     if read != corpus.samples or corpus.dtype != np.int16:
         _refuse_looks(run, where)
-    data = training_data_of(corpus, fold, run, target, read, run.augmentation, run.rebalancing, seed, soft)
+    length = getattr(recipes[0].training, "epochs", 1)
+    data = training_data_of(corpus, fold, run, target, read, run.augmentation, run.rebalancing, seed, soft, length)
     about = _about(run, where, recipes, target, corpus, fold, seed, read, soft)
     return Work(recipes, target, data, about, seed, checkpoints, to)
 

@@ -1,4 +1,4 @@
-"""The exponential moving average of a net's weights, which is judged, kept and published in place of the last ones."""
+"""Averages of a net's weights, which are judged, kept and published in place of the last ones."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_avg_fn
 from transformers import TrainerCallback
+
+from pipeline.learners.training import Training
 
 AVERAGE = "average.safetensors"
 
@@ -53,3 +55,30 @@ class WeightAverage(TrainerCallback):
     def _state(self) -> dict[str, Tensor]:
         with torch.no_grad():
             return dict(self._average.state_dict())
+
+
+class EpochSoup(WeightAverage):
+    """The plain mean of weights and statistics after each of the `last` epochs of `epochs`; before, those of the epoch.
+
+    Stochastic weight averaging (Izmailov et al. 2018), a uniform soup of one training (Wortsman et al. 2022).
+    """
+
+    def __init__(self, model: nn.Module, last: int, epochs: int) -> None:
+        self._model = model
+        self._average = AveragedModel(model, avg_fn=get_swa_avg_fn(), use_buffers=True)
+        self._before = epochs - last
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave the mean as it is."""
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if round(state.epoch) <= self._before + 1:
+            self._average.n_averaged.zero_()  # what comes next is taken over whole
+        self._average.update_parameters(self._model)
+
+
+def average_of(model: nn.Module, settings: Training) -> WeightAverage | None:
+    """Return the average that `settings` ask for, of which nothing is made yet."""
+    if settings.soup:
+        return EpochSoup(model, settings.soup, settings.epochs)
+    return WeightAverage(model, settings.average_decay) if settings.average_decay else None

@@ -1,5 +1,6 @@
 """From clips to batches: which clips an epoch draws, and what the network is given of them."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,8 +9,8 @@ from torch import Tensor
 
 from pipeline.examples.training_data import TrainingData, as_float
 
-# (epoch, index of a training clip), or the index of a validation clip.
-Item = tuple[int, int] | int
+# (epoch, index of a training clip, how often the epoch had it before), or the index of a validation clip.
+Item = tuple[int, int, int] | int
 
 
 class Positions(torch.utils.data.Dataset[Item]):
@@ -25,8 +26,8 @@ class Positions(torch.utils.data.Dataset[Item]):
         return item
 
 
-class EpochSampler(torch.utils.data.Sampler[tuple[int, int]]):
-    """Yields (epoch, index) of an epoch's draw, shuffled by seed and epoch alone."""
+class EpochSampler(torch.utils.data.Sampler[tuple[int, int, int]]):
+    """Yields the items of an epoch's draw, shuffled by seed and epoch alone."""
 
     def __init__(self, data: TrainingData) -> None:
         self.data = data
@@ -36,10 +37,12 @@ class EpochSampler(torch.utils.data.Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         return self.length
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
         drawn = self.data.epoch_indices(self.epoch)
-        for index in np.random.default_rng([self.data.seed, self.epoch]).permutation(drawn):
-            yield self.epoch, int(index)
+        before: Counter[int] = Counter()
+        for index in np.random.default_rng([self.data.seed, self.epoch]).permutation(drawn).tolist():
+            yield self.epoch, index, before[index]
+            before[index] += 1
 
 
 class Collator:
@@ -57,9 +60,10 @@ class Collator:
 
     def __call__(self, items: list[Item]) -> dict[str, Tensor]:
         if isinstance(items[0], tuple):
-            pairs = [item for item in items if isinstance(item, tuple)]
-            at = np.array([index for _, index in pairs])
-            generators = [np.random.default_rng([self.seed, epoch, index]) for epoch, index in pairs]
+            drawn = [item for item in items if isinstance(item, tuple)]
+            at = np.array([index for _, index, _ in drawn])
+            # numpy fills up a seed of fewer than four numbers with zeros: a first draw has the seed of (epoch, index).
+            generators = [np.random.default_rng([self.seed, *item]) for item in drawn]
             examples = self.train
             inputs = self.augment(examples.read(examples.rows[at]), generators)
         else:

@@ -15,7 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import DivergedError, PipelineError
 from pipeline.learners import epochs
-from pipeline.learners.averaging import WeightAverage
+from pipeline.learners.averaging import average_of
 from pipeline.learners.batches import EpochSampler
 from pipeline.learners.evaluation import BalancedAccuracy
 from pipeline.learners.judging import (
@@ -118,7 +118,7 @@ class ClassifierTrainer(Trainer):
         self.model: Any
         # Our loss is a mean over the batch; the Trainer must not divide it once more.
         self.model_accepts_loss_kwargs = False
-        self.average = WeightAverage(self.model, settings.average_decay) if settings.average_decay else None
+        self.average = average_of(self.model, settings)
         if self.average is not None:
             self.add_callback(self.average)
 

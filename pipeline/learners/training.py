@@ -30,7 +30,8 @@ class Training(Settings):
     whose steps it would blow up. `momentum` is sgd's. `layer_decay` below 1 gives each layer of a transformer a smaller
     rate than the one above it (pipeline.learners.parameter_groups).
     `mix`: whether mixup adds the clips' samples, or what the front end makes of them (`features`; cutmix always does).
-    `average_decay` above 0 keeps the exponential moving average of the weights (pipeline.learners.averaging).
+    `average_decay` above 0 keeps the exponential moving average of the weights, `soup` in its place the plain mean of
+    those after each of so many last epochs (pipeline.learners.averaging).
     `keep`: the weights of the epoch that does best on the validation clips, or of the last one. Where the learning rate
     falls to 0 that is about as good, and what was not chosen cannot flatter.
     """
@@ -52,6 +53,7 @@ class Training(Settings):
     cutmix_alpha: float = Field(0.0, ge=0)
     mix: Literal["samples", "features"] = "samples"
     average_decay: float = Field(0.0, ge=0, lt=1)
+    soup: int = Field(0, ge=0)
     keep: Literal["best", "last"] = "best"
     patience: int | None = Field(None, ge=1)
     precision: Literal["auto", "fastest", "fp32", "bf16", "fp16"] = "auto"
@@ -81,6 +83,14 @@ class Training(Settings):
     def _of_the_best(self) -> Self:
         if self.patience is not None and self.keep == "last":
             raise ValueError("patience ends a training when the best epoch is long past; with it, set keep: best")
+        return self
+
+    @model_validator(mode="after")
+    def _of_the_soup(self) -> Self:
+        if self.soup and (self.average_decay or self.keep == "best"):
+            raise ValueError("soup is of the last epochs' weights; with it, set keep: last and average_decay: 0")
+        if self.soup > self.epochs:
+            raise ValueError(f"soup: {self.soup} epochs of {self.epochs} cannot be averaged")
         return self
 
     @property

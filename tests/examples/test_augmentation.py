@@ -13,6 +13,7 @@ import yaml
 from pipeline import params
 from pipeline.errors import PipelineError
 from pipeline.examples.augmentation import Augmentation, Augmenter, known_transforms
+from pipeline.examples.background import Background
 from pipeline.settings import Settings
 
 PROFILES = Path(__file__).resolve().parents[2] / "profiles"
@@ -38,6 +39,9 @@ def clips(count: int = 3) -> np.ndarray:
 
 def noise() -> np.ndarray:
     return (np.random.default_rng(6).normal(size=40_000) * 1_000).astype(np.int16)
+
+
+BACKGROUND = Background([noise()], list(clips(5)))
 
 
 def refusal(augmentation: Any) -> str:
@@ -91,19 +95,19 @@ def test_the_samples_are_those_of_the_fixed_order_that_came_before(given: Any, e
     if given == "demo":
         given = yaml.safe_load((PROFILES / "demo.yaml").read_text())["train"]["augmentation"]
     augmentation = Augmentation() if given is None else Augmentation(given)
-    out = Augmenter(augmentation, [noise()])(clips(4), generators(4))
+    out = Augmenter(augmentation, BACKGROUND)(clips(4), generators(4))
     # Bit for bit on one machine; another's C library may round the last digit otherwise.
     np.testing.assert_allclose(out[:, [4_000, 8_000, 12_000]], expected, rtol=1e-6)
 
 
 def test_an_empty_list_leaves_the_clips_alone() -> None:
-    out = Augmenter(Augmentation([]), [noise()])(clips(), generators(3))
+    out = Augmenter(Augmentation([]), BACKGROUND)(clips(), generators(3))
     assert out.dtype == np.float32
     np.testing.assert_array_equal(out, clips().astype(np.float32) / 32768)
 
 
 def test_a_clip_depends_on_its_own_generator_alone() -> None:
-    augment = Augmenter(Augmentation(), [noise()])
+    augment = Augmenter(Augmentation(), BACKGROUND)
     together = augment(clips(), generators(3))
     random.seed(99)
     alone = augment(clips()[2:], generators(3)[2:])
@@ -114,10 +118,10 @@ def test_a_clip_depends_on_its_own_generator_alone() -> None:
 @pytest.mark.parametrize("name", sorted(known_transforms().keys() - NOT_HERE - OF_FILES - SLOW))
 def test_every_transform_is_one_entry_and_deterministic_also_where_it_draws_from_numpy(name: str) -> None:
     augmentation = Augmentation([{name: {**ARGUMENTS.get(name, {}), "p": 1.0}}])
-    first = Augmenter(augmentation, [noise()])(clips(2), generators(2))
+    first = Augmenter(augmentation, BACKGROUND)(clips(2), generators(2))
     random.seed(99)
     np.random.seed(99)
-    again = Augmenter(augmentation, [noise()])(clips(2)[1:], generators(2)[1:])
+    again = Augmenter(augmentation, BACKGROUND)(clips(2)[1:], generators(2)[1:])
     np.testing.assert_array_equal(first[1], again[0])
     assert first.shape == (2, 16_000)
     assert np.isfinite(first).all()
@@ -128,15 +132,19 @@ def test_transforms_are_applied_in_the_order_given() -> None:
         {"Gain": {"min_gain_db": 20, "max_gain_db": 20, "p": 1}},
         {"Clip": {"a_min": -0.1, "a_max": 0.1, "p": 1}},
     )
-    assert np.abs(Augmenter(Augmentation([gain, clip]), [])(clips(1), generators(1))).max() == pytest.approx(0.1)
-    assert np.abs(Augmenter(Augmentation([clip, gain]), [])(clips(1), generators(1))).max() == pytest.approx(1)
+    assert np.abs(Augmenter(Augmentation([gain, clip]), Background())(clips(1), generators(1))).max() == pytest.approx(
+        0.1
+    )
+    assert np.abs(Augmenter(Augmentation([clip, gain]), Background())(clips(1), generators(1))).max() == pytest.approx(
+        1
+    )
 
 
 def test_what_a_transform_shortens_is_followed_by_zeros_and_what_it_lengthens_is_cut() -> None:
-    shorter = Augmenter(Augmentation([{"AdjustDuration": {"duration_seconds": 0.25, "p": 1}}]), [])
+    shorter = Augmenter(Augmentation([{"AdjustDuration": {"duration_seconds": 0.25, "p": 1}}]), Background())
     assert not shorter(clips(1), generators(1))[0, 4_000:].any()
     longer = Augmenter(
-        Augmentation([{"AdjustDuration": {"duration_seconds": 4, "p": 1}}, {"AddNoise": {"p": 1}}]), [noise()]
+        Augmentation([{"AdjustDuration": {"duration_seconds": 4, "p": 1}}, {"AddNoise": {"p": 1}}]), BACKGROUND
     )
     assert longer(clips(1), generators(1)).all()
 
@@ -149,14 +157,14 @@ def test_the_global_states_are_put_back(entries: list | None) -> None:
     random.seed(7)
     np.random.seed(7)
     augmentation = Augmentation() if entries is None else Augmentation(entries)
-    Augmenter(augmentation, [noise()])(clips(), generators(3))
+    Augmenter(augmentation, BACKGROUND)(clips(), generators(3))
     assert (random.random(), np.random.random()) == expected
 
 
 def test_a_pickled_augmenter_gives_the_same_samples(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "noise.wav", noise(), 16_000)
     of_files = {"AddBackgroundNoise": {"sounds_path": str(tmp_path), "p": 1.0}}
-    augment = Augmenter(Augmentation([*Augmentation().root, of_files]), [noise()])
+    augment = Augmenter(Augmentation([*Augmentation().root, of_files]), BACKGROUND)
     twin = pickle.loads(pickle.dumps(augment))
     np.testing.assert_array_equal(augment(clips(), generators(3)), twin(clips(), generators(3)))
 
@@ -164,7 +172,7 @@ def test_a_pickled_augmenter_gives_the_same_samples(tmp_path: Path) -> None:
 def test_shift_moves_by_at_most_what_it_may() -> None:
     click = np.zeros((20, 16_000), np.int16)
     click[:, 8_000] = 20_000
-    at = Augmenter(Augmentation([{"Shift": SHIFT}]), [])(click, generators(20)).argmax(axis=1)
+    at = Augmenter(Augmentation([{"Shift": SHIFT}]), Background())(click, generators(20)).argmax(axis=1)
     assert np.abs(at - 8_000).max() <= 800
     assert len(set(at)) > 10
 
@@ -172,7 +180,7 @@ def test_shift_moves_by_at_most_what_it_may() -> None:
 def test_the_result_stays_in_range() -> None:
     loud = np.full((2, 16_000), 32_000, np.int16)
     augmentation = Augmentation([{"Gain": {"min_gain_db": 20, "max_gain_db": 20, "p": 1}}])
-    assert np.abs(Augmenter(augmentation, [])(loud, generators(2))).max() == 1
+    assert np.abs(Augmenter(augmentation, Background())(loud, generators(2))).max() == 1
 
 
 def test_it_is_dumped_as_params_yaml_has_it() -> None:
@@ -187,7 +195,10 @@ def test_it_is_dumped_as_params_yaml_has_it() -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"Gian": {}}, "'Gian' is no transform of waveforms. Do you mean Gain? There are AddBackgroundNoise, AddColor"),
+        (
+            {"Gian": {}},
+            "'Gian' is no transform of waveforms. Do you mean Gain? There are AddBabble, AddBackgroundNoise",
+        ),
         ({"OneOf": {"transforms": []}}, "'OneOf' is no transform of waveforms. There are "),
         ({"BaseWaveformTransform": {}}, "'BaseWaveformTransform' is no transform of waveforms."),
         ({"Gain": {"gain_db": 3}}, "it has no argument 'gain_db'; Gain takes min_gain_db=-12.0, max_gain_db=12.0, p="),

@@ -1,5 +1,7 @@
 """What the nets of a fold learn from: nothing that judges them."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.clips.noise import NEVER_JUDGED, Noise
 from pipeline.errors import PipelineError
 from pipeline.examples.augmentation import Augmentation
+from pipeline.examples.background import background_of
 from pipeline.examples.from_corpus import SoftLabels, judged_labels, training_data_of
 from pipeline.examples.pseudo_labels import PseudoLabels
 from pipeline.examples.rebalancing import Rebalancing
@@ -47,7 +50,7 @@ def corpus(tmp_path_factory):
     return Corpus.open(folder)
 
 
-def data_of(corpus, fold=0, task=None, rebalancing=None, augmentation=(), soft=None):
+def data_of(corpus, fold=0, task=None, rebalancing=None, augmentation=(), soft=None, epochs=1):
     task = task or Task()
     return training_data_of(
         corpus,
@@ -59,6 +62,7 @@ def data_of(corpus, fold=0, task=None, rebalancing=None, augmentation=(), soft=N
         rebalancing or Rebalancing(unknown="all"),
         1,
         soft,
+        epochs,
     )
 
 
@@ -81,6 +85,19 @@ def test_noise_that_judges_is_never_added_to_a_training_clip(corpus, fold):
     added = data.augment(clip, [np.random.default_rng(draw) for draw in range(20)]) - clip / 32768
     heard = set(np.abs(np.fft.rfft(added)).argmax(axis=1).tolist())
     assert heard == {PITCHES_HZ[other] for other in range(FOLDS) if other != fold}
+
+
+@pytest.mark.parametrize("fold", range(FOLDS))
+def test_a_crowd_is_of_training_clips_with_words_alone(corpus, fold):
+    speech = pickle.loads(pickle.dumps(background_of(corpus, fold))).speech
+    learnt = corpus.training_rows(fold)
+    spoken = learnt[corpus.rows["word"].to_numpy()[learnt] != "_silence_"]
+    assert [int(clip[0]) for clip in speech] == spoken.tolist()
+    assert {clip.shape for clip in speech} == {(16_000,)}
+    assert len(spoken) == 4 * 5
+    data = data_of(corpus, fold, augmentation=[{"AddBabble": {"p": 1}}])
+    clips = np.tile(np.array([200, -200], np.int16), 8_000)[None]
+    assert (data.augment(clips, [np.random.default_rng(1)]) != clips / np.float32(32768)).any()
 
 
 def test_unknown_is_drawn_anew_each_epoch_for_the_competition_s_question_alone(corpus):
@@ -147,6 +164,22 @@ def test_an_epoch_holds_its_share_of_synthetic_clips_each_in_its_turn(corpus):
     most = data_of(corpus, rebalancing=Rebalancing(unknown="all", synthetic=9))
     assert most.epoch_indices(3)[24:].tolist() == list(range(24, 29))
     assert data.validation.rows.tolist() == archive.validation.rows.tolist()
+
+
+def test_the_share_of_synthetic_clips_may_fall_and_the_epochs_stay_as_long(corpus):
+    settings = Rebalancing(unknown="all", synthetic=0.17, synthetic_end=0)  # of 24 clips: 4, 2 and none
+    data = data_of(corpus, rebalancing=settings, epochs=3)
+    drawn = [data.epoch_indices(epoch).tolist() for epoch in range(4)]
+    assert [sum(index >= 24 for index in indices) for indices in drawn] == [4, 2, 0, 0]
+    assert [len(indices) for indices in drawn] == [28] * 4
+    assert all(set(range(24)) <= set(indices) for indices in drawn)
+    held = [index for indices in drawn for index in indices if index >= 24]
+    assert len(set(held)) == 5  # of six: all, before one comes back
+    twice = [index for indices in drawn for index in range(24) if indices.count(index) == 2]
+    assert len(twice) == 2 + 4 + 4 == len(set(twice))  # none three times, and none again before the others
+    rising = data_of(corpus, rebalancing=Rebalancing(unknown="all", synthetic=0, synthetic_end=9), epochs=2)
+    assert [sum(index >= 24 for index in rising.epoch_indices(epoch)) for epoch in range(2)] == [0, 5]
+    assert [len(rising.epoch_indices(epoch)) for epoch in range(2)] == [29, 29]
 
 
 def test_a_student_learns_from_synthetic_clips_too(corpus):

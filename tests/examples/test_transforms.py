@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.examples.transforms import AddNoise, MicrophoneResponse, Room, Speed
+from pipeline.examples.transforms import AddBabble, AddNoise, MicrophoneResponse, Room, Speed
 
 
 def noise(length: int = 40_000) -> np.ndarray:
@@ -113,6 +113,49 @@ def test_a_recording_that_is_shorter_than_the_clip_goes_round() -> None:
     np.testing.assert_allclose(added[:16_000], added[16_000:32_000], atol=1e-6)
 
 
+def tone(hertz: int, level: int, length: int = 16_000) -> np.ndarray:
+    return (level * np.sin(2 * np.pi * hertz * np.arange(length) / 16_000)).astype(np.int16)
+
+
+def test_a_crowd_comes_at_the_ratio_asked_for_and_all_in_it_are_equally_loud() -> None:
+    talkers = {500: tone(500, 20_000), 1_500: tone(1_500, 200), 2_500: tone(2_500, 2_000, 8_000)}  # one is half as long
+    heard = set()
+    for seed in range(30):
+        random.seed(seed)
+        babble = AddBabble(list(talkers.values()), min_talkers=2, max_talkers=2, min_snr_db=10, max_snr_db=10, p=1)
+        added = babble(clip(), 16_000) - clip()
+        lines = {hertz: float(np.abs(np.fft.rfft(added))[hertz]) for hertz in talkers}
+        present = [hertz for hertz, line in lines.items() if line > max(lines.values()) / 10]
+        heard.add(tuple(present))
+        if len(present) == 2:
+            assert 10 * np.log10(np.mean(clip() ** 2) / np.mean(added**2)) == pytest.approx(10, abs=0.01)
+            assert lines[present[0]] == pytest.approx(lines[present[1]], rel=0.05)
+    assert {(500, 1_500), (500, 2_500), (1_500, 2_500)} <= heard  # or one of them twice
+
+
+def test_a_talker_is_turned_so_that_words_do_not_come_at_once() -> None:
+    word = np.zeros(16_000, np.int16)
+    word[8_000:8_100] = 1_000
+    begins = []
+    for seed in range(20):
+        random.seed(seed)
+        added = AddBabble([word], 1, 1, 0, 0, p=1)(clip(), 16_000) - clip()
+        begins.append(int(np.abs(added).argmax()))
+    assert max(begins) - min(begins) > 8_000
+
+
+@pytest.mark.parametrize("speech", [[], [np.zeros(16_000, np.int16)]], ids=["nobody", "nothing said"])
+def test_where_nobody_says_anything_there_is_no_babble(speech: list[np.ndarray]) -> None:
+    np.testing.assert_array_equal(AddBabble(speech, p=1)(clip(), 16_000), clip())
+    assert not AddBabble([noise(16_000)], p=1)(np.zeros(16_000, np.float32), 16_000).any()
+
+
+@pytest.mark.parametrize("talkers", [(0, 3), (4, 3)])
+def test_a_crowd_of_nobody_is_refused(talkers: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="1 <= min_talkers <= max_talkers does not hold"):
+        AddBabble([], *talkers)
+
+
 @pytest.mark.parametrize("speeds", [(1.2, 0.9), (0.4, 1.0), (1.0, 2.5)])
 def test_speeds_that_make_no_sense_are_refused(speeds: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match=r"0.5 <= min_speed <= max_speed <= 2.0 does not hold"):
@@ -120,5 +163,6 @@ def test_speeds_that_make_no_sense_are_refused(speeds: tuple[float, float]) -> N
 
 
 def test_ratios_in_the_wrong_order_are_refused() -> None:
-    with pytest.raises(ValueError, match="min_snr_db <= max_snr_db does not hold"):
-        AddNoise([], 5, 0)
+    for kind in (AddNoise, AddBabble):
+        with pytest.raises(ValueError, match="min_snr_db <= max_snr_db does not hold"):
+            kind([], min_snr_db=5, max_snr_db=0)

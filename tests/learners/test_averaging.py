@@ -1,13 +1,14 @@
 """The average of the weights: what is judged and published, and that a kill changes nothing of it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from pipeline.learners.averaging import WeightAverage
+from pipeline.learners.averaging import EpochSoup, WeightAverage
 from pipeline.learners.network import NetClassifier
 from pipeline.learners.trainer import ClassifierTrainer
 from pipeline.learners.training import Training
@@ -42,9 +43,27 @@ def test_each_step_moves_the_average_by_a_share_of_the_way():
         assert net.weight.item() == pytest.approx(1.1)
 
 
-@pytest.mark.parametrize("keep", ["best", "last"])
-def test_killed_in_the_last_epoch_it_ends_with_the_same_average(keep, tmp_path, monkeypatch):
-    whole = build(keep=keep)
+def test_a_soup_is_the_plain_mean_of_the_last_epochs():
+    net = nn.Linear(1, 1)
+    soup = EpochSoup(net, last=2, epochs=4)
+    kept = []
+    for epoch in range(1, 5):
+        with torch.no_grad():
+            net.weight.fill_(float(epoch**2))
+        soup.on_step_end(None, None, None)
+        soup.on_epoch_end(None, SimpleNamespace(epoch=float(epoch)), None)
+        with soup.in_place():
+            kept.append(net.weight.item())
+    assert kept == [1, 4, 9, (9 + 16) / 2]
+
+
+@pytest.mark.parametrize(
+    "averaged",
+    [{"keep": "best"}, {"keep": "last"}, {"keep": "last", "average_decay": 0.0, "soup": 2}],
+    ids=["best", "last", "soup"],
+)
+def test_killed_in_the_last_epoch_it_ends_with_the_same_average(averaged, tmp_path, monkeypatch):
+    whole = build(**averaged)
     whole.fit(DATA, tmp_path / "work", tmp_path / "live")
 
     class KilledError(Exception):
@@ -59,13 +78,13 @@ def test_killed_in_the_last_epoch_it_ends_with_the_same_average(keep, tmp_path, 
     with monkeypatch.context() as patch:
         patch.setattr(ClassifierTrainer, "training_step", killed)
         with pytest.raises(KilledError):
-            build(keep=keep).fit(DATA, tmp_path / "torn", tmp_path / "again")
-    resumed = build(keep=keep)
+            build(**averaged).fit(DATA, tmp_path / "torn", tmp_path / "again")
+    resumed = build(**averaged)
     resumed.fit(DATA, tmp_path / "torn", tmp_path / "again")
     expected, found = weights(whole), weights(resumed)
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
 
-    plain = build(keep=keep, average_decay=0.0)
+    plain = build(**{**averaged, "average_decay": 0.0, "soup": 0})
     plain.fit(DATA, tmp_path / "plain", tmp_path / "plainly")
     assert not torch.equal(weights(plain)["head.weight"], expected["head.weight"])
 
@@ -79,6 +98,14 @@ def test_what_is_judged_is_what_is_kept(tmp_path):
     assert float(told) == pytest.approx(loss, rel=1e-3)
     # Nothing was chosen, so there are no epochs to choose among.
     assert not (tmp_path / "work" / "epochs").exists()
+
+
+@pytest.mark.parametrize("beside", [{"keep": "best"}, {"keep": "last", "average_decay": 0.9}])
+def test_a_soup_is_the_only_average_and_of_the_last_epochs(beside):
+    with pytest.raises(ValueError, match="set keep: last and average_decay: 0"):
+        Training(**{"soup": 2, **beside})
+    with pytest.raises(ValueError, match="soup: 3 epochs of 2 cannot be averaged"):
+        Training(soup=3, keep="last", epochs=2)
 
 
 def test_patience_needs_the_best_epoch():

@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.clips.corpus import Corpus
 from pipeline.examples.augmentation import Augmentation, Augmenter
+from pipeline.examples.background import background_of
 from pipeline.reporting.page.clipbook import ClipBook
 
 
@@ -17,7 +18,7 @@ def made(corpus: Corpus, row: int, entries: list[Any] | None, fold: int) -> list
     """
     augmentation = Augmentation() if entries is None else Augmentation(entries)
     samples = corpus.samples(np.array([row]))
-    noises = [noise.samples for noise in corpus.training_noises(fold)]
+    background = background_of(corpus, fold)
     steps = [
         (name, _told(arguments), [{name: {**arguments, "p": 1.0}}])
         for each in augmentation.root
@@ -27,7 +28,7 @@ def made(corpus: Corpus, row: int, entries: list[Any] | None, fold: int) -> list
         steps.append(("all of them", "one after another", [entry for *_, entries in steps for entry in entries]))
     found: list[dict[str, Any]] = []
     for number, (name, arguments, alone) in enumerate(steps, 1):
-        heard = Augmenter(Augmentation(alone), noises)(samples, [np.random.default_rng(number)])[0]
+        heard = Augmenter(Augmentation(alone), background)(samples, [np.random.default_rng(number)])[0]
         data = np.round(heard * 32767).astype("<i2").tobytes()
         found.append({"name": name, "arguments": arguments, "samples": base64.b64encode(data).decode()})
     return found
