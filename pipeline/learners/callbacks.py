@@ -53,6 +53,18 @@ class Watched(TrainerCallback):
         self.watch(round(state.epoch or 0), figure)
 
 
+class _Live(Live):
+    def _init_dvc(self) -> None:
+        """Ask DVC and Git for what an experiment is called; go on without where they cannot tell.
+
+        DVCLive (3.49) lets through what Git says of a repository without a commit, or of another user's.
+        """
+        try:
+            super()._init_dvc()
+        except Exception as error:
+            logging.getLogger(__name__).debug("DVCLive without DVC: %s", error)
+
+
 class Curves(TrainerCallback):
     """DVCLive metrics and curves, without what differs from run to run (times), rebuilt from the log on resuming.
 
@@ -68,7 +80,7 @@ class Curves(TrainerCallback):
             # DVCLive's messages about Git do not concern a run that DVC drives.
             logging.getLogger("dvclive").setLevel(logging.ERROR)
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.live = Live(dir=str(self.folder), dvcyaml=False, save_dvc_exp=False)
+            self.live = _Live(dir=str(self.folder), dvcyaml=False, save_dvc_exp=False)
             for entry in state.log_history:
                 self._write(entry)
 
