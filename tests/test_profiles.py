@@ -16,7 +16,7 @@ from pipeline.jobs.checking import problems_of
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 # What dvc.yaml and DVC need of params.yaml; all else has defaults.
-NEEDED = {"seed", "folds", "download", "runs", "students"}
+NEEDED = {"seed", "folds", "download", "runs"}
 
 
 @pytest.fixture(params=PROFILES, ids=lambda path: path.stem)
