@@ -1,6 +1,6 @@
 """The vote of several runs: who takes part, how it is chosen, and what it is worth on clips that had no say in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,20 +35,24 @@ class Vote:
     """The vote, its tables, and what it was compared with: nothing where a clip may have several labels.
 
     `tried` are the methods, with their gains over the mean of the runs, and `best`, which chooses among them for each
-    block anew. `best_run` is the run whose own estimate is
-    the highest, with the vote's gain over it; having been picked by that figure it is judged a little kindly, the gain
-    is not. All decide by the likeliest label.
+    block anew. `best_run` is the run whose own estimate is the highest, with the vote's gain over it: picked by that
+    figure, it is judged a little kindly. `picked_run` is not: in each block it is the run that does best in the other
+    blocks, as one would pick it to submit it alone. All decide by the likeliest label.
     """
 
     combination: Combination
     out_of_fold: OutOfFold
     tried: Mapping[str, Compared] = field(default_factory=dict)
     best_run: tuple[str, Compared] | None = None
+    picked_run: Compared | None = None
 
     def told(self) -> dict[str, Any]:
         """Return what metrics.json says of it."""
         told = {**self.combination.told(), "tried": {method: of.told() for method, of in self.tried.items()}}
-        return told | {"against_best_run": self.best_run and {"run": self.best_run[0], **self.best_run[1].told()}}
+        return told | {
+            "against_best_run": self.best_run and {"run": self.best_run[0], **self.best_run[1].told()},
+            "against_picked_run": self.picked_run and self.picked_run.told(),
+        }
 
     def report(self) -> str:
         """Return the same as lines to print."""
@@ -62,6 +66,9 @@ class Vote:
         if self.best_run:
             run, of = self.best_run
             lines.append(f"The vote against the best single run, {run} ({of.accuracy:.4f}): {of.gain}")
+        if self.picked_run:
+            of = self.picked_run
+            lines.append(f"The vote against a single run that was picked on other clips ({of.accuracy:.4f}): {of.gain}")
         return "\n".join(lines)
 
 
@@ -81,7 +88,8 @@ def fit_vote(
     blocks, exclusive = np.unique(first.blocks).tolist(), truth.ndim == 1
     tried = _methods(settings, exclusive, len(members))
     nested: dict[int, Any] = {}
-    own: dict[str, Any] = {name: np.full(len(truth), -1) for name in [*tried, *members, CHOSEN]} if exclusive else {}
+    ways, alone = _undecided([*tried, CHOSEN], truth), _undecided(members, truth)
+    picked = np.full(len(truth), -1)
     for block in blocks:
         inside = first.blocks == block
         tables = {run: member.without(block) for run, member in members.items()}
@@ -90,21 +98,27 @@ def fit_vote(
         nested[block] = chosen.vote(tables, commands)
         if exclusive:
             within = {run: table.select(inside) for run, table in evidence.tables.items()}
-            by_method = {method: _fit(settings, method, evidence) for method in tried}
-            found = {name: of.vote(within, commands) for name, of in by_method.items()} | aligned(within, commands)
-            found[CHOSEN] = nested[block].select(inside)
-            for name, table in found.items():
-                own[name][inside] = table.values.argmax(axis=1)
+            for method in tried:
+                ways[method][inside] = _fit(settings, method, evidence).vote(within, commands).values.argmax(axis=1)
+            ways[CHOSEN][inside] = nested[block].select(inside).values.argmax(axis=1)
+            for run, table in aligned(within, commands).items():
+                alone[run][inside] = table.values.argmax(axis=1)
+            picked[inside] = alone[_best_of(evidence)][inside]
     final = {run: member.table for run, member in members.items()}
     everything = Evidence.of(final, truth, first.speakers, commands, shares, settings.temperature)
     shown = [*tried, CHOSEN] if len(tried) == len(METHODS) else tried
-    compared, best_run = _compared(everything, own, shown, list(members)) if exclusive else ({}, None)
+    compared = _compared(everything, ways, shown) if exclusive else {}
     combination = _chosen(settings, everything, compared)
-    voted = combination.vote(final, commands)
+    table = combination.vote(final, commands)
     keeps = settings.is_fitted or any(member.nested for member in members.values())
-    return Vote(
-        combination, OutOfFold(voted, first.speakers, first.blocks, nested if keeps else {}), compared, best_run
-    )
+    voted = OutOfFold(table, first.speakers, first.blocks, nested if keeps else {})
+    if not exclusive or len(members) < 2 or not len(everything.known):
+        return Vote(combination, voted, compared)
+    best = max(members, key=lambda run: _accuracy(everything, alone[run]))
+    against = [
+        Compared(_accuracy(everything, own), _gain(everything, ways[CHOSEN], own)) for own in (alone[best], picked)
+    ]
+    return Vote(combination, voted, compared, (best, against[0]), against[1])
 
 
 def choose(settings: Ensemble, evidence: Evidence, blocks: NDArray[np.int64]) -> Combination:
@@ -112,7 +126,7 @@ def choose(settings: Ensemble, evidence: Evidence, blocks: NDArray[np.int64]) ->
     tried = _methods(settings, evidence.exclusive, len(evidence.tables))
     if settings.weights != "best" or len(tried) < 2:
         return _chosen(settings, evidence, {})
-    own: dict[str, NDArray[np.int64]] = {method: np.full(len(evidence.truth), -1) for method in tried}
+    own = _undecided(tried, evidence.truth)
     judges = np.zeros(len(blocks), bool)
     judges[evidence.known] = True
     for block in np.unique(blocks[judges]).tolist():
@@ -122,7 +136,7 @@ def choose(settings: Ensemble, evidence: Evidence, blocks: NDArray[np.int64]) ->
         for method in tried:
             voted = _fit(settings, method, others).vote(within, evidence.commands)
             own[method][inside] = voted.values.argmax(axis=1)
-    return _chosen(settings, evidence, _compared(evidence, own, tried, [])[0])
+    return _chosen(settings, evidence, _compared(evidence, own, tried))
 
 
 def _methods(settings: Ensemble, exclusive: bool, runs: int) -> tuple[Method, ...]:
@@ -155,23 +169,39 @@ def _fit(settings: Ensemble, method: Method, evidence: Evidence) -> Combination:
     return fit(method, evidence, settings.sharpness, settings.temperature)
 
 
+def _undecided(names: Iterable[str], truth: NDArray[Any]) -> dict[str, NDArray[np.int64]]:
+    return {name: np.full(len(truth), -1) for name in names}
+
+
+def _best_of(evidence: Evidence) -> str:
+    """Return the run that does best on the clips that have a say."""
+    tables = aligned(evidence.tables, evidence.commands)
+    return max(tables, key=lambda run: evidence.figure(tables[run].values))
+
+
 def _compared(
-    evidence: Evidence, decided: Mapping[str, NDArray[np.int64]], methods: Sequence[str], runs: Sequence[str]
-) -> tuple[dict[str, Compared], tuple[str, Compared] | None]:
-    """Return how the methods compare with the mean, and the vote with the best of the runs; of what they decided."""
+    evidence: Evidence, decided: Mapping[str, NDArray[np.int64]], methods: Sequence[str]
+) -> dict[str, Compared]:
+    """Return how the methods compare with the mean, by what each decided."""
     if not len(evidence.known):
-        return {}, None
-    labels = len(next(iter(aligned(evidence.tables, evidence.commands).values())).labels)
-    eye = np.eye(labels)
-    figures = {name: evidence.figure(eye[own]) for name, own in decided.items()}
-
-    def over(name: str, other: str) -> Gain:
-        return paired.gain(evidence.truth, decided[name], decided[other], evidence.speakers, labels, evidence.shares)
-
-    compared: dict[str, Compared] = {
-        method: Compared(figures[method], None if method == MEAN else over(method, MEAN)) for method in methods
+        return {}
+    return {
+        method: Compared(
+            _accuracy(evidence, decided[method]),
+            None if method == MEAN else _gain(evidence, decided[method], decided[MEAN]),
+        )
+        for method in methods
     }
-    if len(runs) < 2:
-        return compared, None
-    best = max(runs, key=figures.__getitem__)
-    return compared, (best, Compared(figures[best], over(CHOSEN, best)))
+
+
+def _accuracy(evidence: Evidence, decided: NDArray[np.int64]) -> float:
+    return evidence.figure(np.eye(_labels(evidence))[decided])
+
+
+def _gain(evidence: Evidence, first: NDArray[np.int64], second: NDArray[np.int64]) -> Gain:
+    return paired.gain(evidence.truth, first, second, evidence.speakers, _labels(evidence), evidence.shares)
+
+
+def _labels(evidence: Evidence) -> int:
+    first = next(iter(evidence.tables))
+    return len(aligned({first: evidence.tables[first]}, evidence.commands)[first].labels)

@@ -118,6 +118,49 @@ def test_the_vote_is_compared_with_the_run_whose_own_estimate_is_the_best():
     assert f"best single run, {run}" in fitted.report()
 
 
+def test_the_vote_is_compared_with_the_run_that_one_would_pick_without_the_clips():
+    truth = np.arange(60) % 3
+    best, picked, gains = [], [], []
+    for draw in range(20):  # of runs that guess, the best was lucky; picked on other clips, it guesses
+        guesses = {f"run{seed}": judges(1 / 3, 1000 + 100 * draw + seed, clips=60)[0] for seed in range(12)}
+        fitted = vote(Ensemble(weights="equal"), guesses, truth)
+        best.append(fitted.best_run[1].accuracy)
+        picked.append(fitted.picked_run.accuracy)
+        gains.append(fitted.picked_run.gain.value + picked[-1] - accuracy(fitted.out_of_fold.table, truth))
+    assert np.mean(best) > 0.40
+    assert np.mean(picked) == pytest.approx(1 / 3, abs=0.035)
+    assert np.abs(gains).max() < 1e-9
+    told = fitted.told()["against_picked_run"]
+    assert (told["estimate"], told["gain"]["value"]) == pytest.approx(
+        (picked[-1], fitted.picked_run.gain.value), abs=1e-5
+    )
+    assert f"picked on other clips ({picked[-1]:.4f})" in fitted.report()
+
+
+def test_in_each_block_the_picked_run_is_the_best_of_the_others():
+    (right, truth), wrong, of = judges(1.0, 0, 150), judges(0.0, 0, 150)[0], blocks(150)
+    assert (accuracy(right, truth), accuracy(wrong, truth)) == (1, 0)
+
+    def right_where(there):
+        values = np.where(there[:, None], right.values, wrong.values)
+        return member(Probabilities(right.clips, right.labels, values))
+
+    # Of the first block, whose clips speak for the other, the run is picked that is right in the rest.
+    fitted = vote(Ensemble(weights="equal"), {"most": right_where(of > 0), "first": right_where(of == 0)}, truth)
+    assert fitted.picked_run.accuracy == pytest.approx(0.8)
+
+
+def test_a_run_may_be_called_as_a_method_is():
+    truth = judges(0.7, 0)[1]
+    tables = {"best": judges(0.9, 0)[0], "stacking": judges(0.5, 1)[0]}
+    renamed = {"a": tables["best"], "b": tables["stacking"]}
+    found, expected = (vote(Ensemble(), each, truth) for each in (tables, renamed))
+    assert {name: of.accuracy for name, of in found.tried.items()} == {
+        name: of.accuracy for name, of in expected.tried.items()
+    }
+    assert (found.best_run[0], found.best_run[1].accuracy) == ("best", expected.best_run[1].accuracy)
+
+
 def test_a_run_alone_is_the_vote():
     table, truth = judges(0.8, 0)
     fitted = vote(Ensemble(), {"only": table}, truth)
