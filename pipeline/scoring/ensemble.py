@@ -118,7 +118,8 @@ def fit_vote(
     against = [
         Compared(_accuracy(everything, own), _gain(everything, ways[CHOSEN], own)) for own in (alone[best], picked)
     ]
-    return Vote(combination, voted, compared, (best, against[0]), against[1])
+    # Of one block alone, nothing is left to pick on.
+    return Vote(combination, voted, compared, (best, against[0]), against[1] if len(blocks) > 1 else None)
 
 
 def choose(settings: Ensemble, evidence: Evidence, blocks: NDArray[np.int64]) -> Combination:

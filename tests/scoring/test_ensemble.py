@@ -179,6 +179,8 @@ def test_where_all_clips_are_of_one_block_nothing_can_be_chosen_on_others():
     one = OutOfFold(good, speakers(60), np.zeros(60, np.int64))
     fitted = ensemble.fit_vote(Ensemble(), {"a": one, "b": one}, truth, ["yes"], EVEN)
     assert fitted.combination.method == "equal"
+    assert fitted.picked_run is None
+    assert "picked" not in fitted.report()
 
 
 def test_the_luckiest_of_many_guessing_runs_is_judged_as_a_guess():
