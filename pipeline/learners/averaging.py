@@ -17,17 +17,13 @@ AVERAGE = "average.safetensors"
 
 
 class WeightAverage(TrainerCallback):
-    """Averages weights and statistics of `model` after each step: average = decay * average + (1 - decay) * weights.
+    """An average of weights and statistics of `model`, of which subclasses tell when it is made. Of torch's swa_utils.
 
-    By torch.optim.swa_utils, after Polyak and Juditsky 1992. Each of several processes has the same.
+    Each of several processes has the same.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self._model = model
-        self._average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._average.update_parameters(self._model)
+    def __init__(self, model: nn.Module, average: AveragedModel) -> None:
+        self._model, self._average = model, average
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -57,19 +53,25 @@ class WeightAverage(TrainerCallback):
             return dict(self._average.state_dict())
 
 
+class MovingAverage(WeightAverage):
+    """After each step, average = decay * average + (1 - decay) * weights (Polyak and Juditsky 1992)."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model, AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._average.update_parameters(self._model)
+
+
 class EpochSoup(WeightAverage):
-    """The plain mean of weights and statistics after each of the `last` epochs of `epochs`; before, those of the epoch.
+    """The plain mean after each of the `last` epochs of `epochs`; before these, the weights of the epoch itself.
 
     Stochastic weight averaging (Izmailov et al. 2018), a uniform soup of one training (Wortsman et al. 2022).
     """
 
     def __init__(self, model: nn.Module, last: int, epochs: int) -> None:
-        self._model = model
-        self._average = AveragedModel(model, avg_fn=get_swa_avg_fn(), use_buffers=True)
+        super().__init__(model, AveragedModel(model, avg_fn=get_swa_avg_fn(), use_buffers=True))
         self._before = epochs - last
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Leave the mean as it is."""
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if round(state.epoch) <= self._before + 1:
@@ -81,4 +83,4 @@ def average_of(model: nn.Module, settings: Training) -> WeightAverage | None:
     """Return the average that `settings` ask for, of which nothing is made yet."""
     if settings.soup:
         return EpochSoup(model, settings.soup, settings.epochs)
-    return WeightAverage(model, settings.average_decay) if settings.average_decay else None
+    return MovingAverage(model, settings.average_decay) if settings.average_decay else None

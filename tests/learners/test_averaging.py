@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.learners.averaging import EpochSoup, WeightAverage
+from pipeline.learners.averaging import EpochSoup, MovingAverage
 from pipeline.learners.network import NetClassifier
 from pipeline.learners.trainer import ClassifierTrainer
 from pipeline.learners.training import Training
@@ -30,7 +30,7 @@ def weights(classifier: NetClassifier) -> dict[str, torch.Tensor]:
 
 def test_each_step_moves_the_average_by_a_share_of_the_way():
     net = nn.Linear(1, 1)
-    average = WeightAverage(net, 0.9)
+    average = MovingAverage(net, 0.9)
     with torch.no_grad():
         net.weight.fill_(1.0)
         average.on_step_end(None, None, None)  # the first is taken over whole
@@ -50,7 +50,6 @@ def test_a_soup_is_the_plain_mean_of_the_last_epochs():
     for epoch in range(1, 5):
         with torch.no_grad():
             net.weight.fill_(float(epoch**2))
-        soup.on_step_end(None, None, None)
         soup.on_epoch_end(None, SimpleNamespace(epoch=float(epoch)), None)
         with soup.in_place():
             kept.append(net.weight.item())
