@@ -114,12 +114,13 @@ def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Reba
     """
     rows = corpus.synthetic_rows(fold)
     rows = rows[target.known[rows]]
-    if not (rebalancing.synthetic or rebalancing.synthetic_end):
+    most = max(rebalancing.synthetic, rebalancing.synthetic_end or 0.0)
+    if not most:
         return rows[:0]
     if len(rows) == 0:
         raise PipelineError(
-            f"The corpus in {corpus.folder} has no synthetic clips, and a run's rebalancing asks for "
-            f"{max(rebalancing.synthetic, rebalancing.synthetic_end or 0):g} for each clip of the source.\n"
+            f"The corpus in {corpus.folder} has no synthetic clips, and a run's rebalancing asks for {most:g} "
+            "for each clip of the source.\n"
             "Set prepare.synthetic in params.yaml, or delete the run's rebalancing.synthetic."
         )
     return rows

@@ -101,9 +101,11 @@ def fit_vote(
             for method in tried:
                 ways[method][inside] = _fit(settings, method, evidence).vote(within, commands).values.argmax(axis=1)
             ways[CHOSEN][inside] = nested[block].select(inside).values.argmax(axis=1)
-            for run, table in aligned(within, commands).items():
-                alone[run][inside] = table.values.argmax(axis=1)
-            picked[inside] = alone[_best_of(evidence)][inside]
+            runs = aligned(evidence.tables, commands)
+            for run, table in runs.items():
+                alone[run][inside] = table.values[inside].argmax(axis=1)
+            best_elsewhere = max(runs, key=lambda run: evidence.figure(runs[run].values))
+            picked[inside] = alone[best_elsewhere][inside]
     final = {run: member.table for run, member in members.items()}
     everything = Evidence.of(final, truth, first.speakers, commands, shares, settings.temperature)
     shown = [*tried, CHOSEN] if len(tried) == len(METHODS) else tried
@@ -174,12 +176,6 @@ def _undecided(names: Iterable[str], truth: NDArray[Any]) -> dict[str, NDArray[n
     return {name: np.full(len(truth), -1) for name in names}
 
 
-def _best_of(evidence: Evidence) -> str:
-    """Return the run that does best on the clips that have a say."""
-    tables = aligned(evidence.tables, evidence.commands)
-    return max(tables, key=lambda run: evidence.figure(tables[run].values))
-
-
 def _compared(
     evidence: Evidence, decided: Mapping[str, NDArray[np.int64]], methods: Sequence[str]
 ) -> dict[str, Compared]:
@@ -204,5 +200,6 @@ def _gain(evidence: Evidence, first: NDArray[np.int64], second: NDArray[np.int64
 
 
 def _labels(evidence: Evidence) -> int:
-    first = next(iter(evidence.tables))
-    return len(aligned({first: evidence.tables[first]}, evidence.commands)[first].labels)
+    """Return how many labels the truth is one of."""
+    own = next(iter(evidence.tables.values())).labels
+    return len(own) if evidence.commands is None else len(evidence.commands) + 2  # unknown and silence
