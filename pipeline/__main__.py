@@ -22,7 +22,6 @@ from pipeline.sound_verbs import RunName
 
 processes.set_up()
 
-STAGES = Path(__file__).parent / "stages"
 # The order of --help.
 FLOW = (
     *("resolve", "check", "download", "prepare", "encode", "encoder_digest", "train", "predict", "vote"),
@@ -78,9 +77,15 @@ def search(
     _stage("search", run, trials, all_folds)
 
 
+@app.command()
+def vote(second: Annotated[str | None, typer.Argument(help="A second student: students vote too.")] = None) -> None:
+    """Let the teachers vote on the test clips, for students to learn from."""
+    _stage("vote", second)
+
+
 @app.command("pseudo_label")
 def pseudo_label(run: RunName) -> None:
-    """Turn the teachers' vote on the test clips into soft labels for a student."""
+    """Turn the vote of a student's teachers on the test clips into soft labels for it."""
     _stage("pseudo_label", run)
 
 
@@ -250,7 +255,7 @@ def _add_other_stages() -> None:
     They are read, not imported, so that `--help` does not wait for what they import.
     """
     known = {_name_of(command) for command in app.registered_commands}
-    for path in sorted(STAGES.glob("[!_]*.py")):
+    for path in sorted(Path(__file__).with_name("stages").glob("[!_]*.py")):
         if path.stem not in known | PARTS_OF_OTHERS:
             module = ast.parse(path.read_bytes(), path)
             mains = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
@@ -264,10 +269,7 @@ def _name_of(command: CommandInfo) -> str:
 
 
 def _verb(stage: str) -> Callable[[], None]:
-    def verb() -> None:
-        _stage(stage)
-
-    return verb
+    return lambda: _stage(stage)
 
 
 _add_other_stages()

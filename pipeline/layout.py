@@ -93,24 +93,25 @@ class Layout:
         """Folder with table.md and table.csv: all runs side by side."""
         return self.artifacts / "compare"
 
-    @property
-    def second(self) -> Path:
-        """The second round: vote, pseudo_label, train, predict. The first never reads it: the graph has no circle."""
-        return self.artifacts / "second_round"
+    def round(self, number: int) -> Path:
+        """What is trained and predicted in a round; 2 and 3 have vote and pseudo_label too, by which students learn.
 
-    @property
-    def vote(self) -> Path:
-        """The teachers' vote, as tables like a run's own."""
-        return self.second / "vote"
+        None reads a later one: the graph has no circle.
+        """
+        return self.artifacts if number == 1 else self.artifacts / "rounds" / str(number)
 
-    def pseudo_labels(self, student: str) -> Path:
-        """Folder with one Parquet file a fold: what the teachers' nets of that fold say of the test clips."""
-        return self.second / "pseudo_label" / student
+    def vote(self, student: str | None = None) -> Path:
+        """The teachers' vote, as tables like a run's own; for a second student that of teachers and students."""
+        return self.round(2) / "vote" if student is None else self.round(3) / "vote" / student
 
-    def run(self, name: str, is_student: bool = False) -> "RunPaths":
-        """Where a run's training and probabilities lie."""
-        round_ = self.second if is_student else self.artifacts
-        return RunPaths(round_ / "train" / name, self.artifacts / "work" / name, round_ / "predict" / name)
+    def pseudo_labels(self, student: str, round_: int = 2) -> Path:
+        """Folder with one Parquet file a fold: what its teachers' nets of that fold say of the test clips."""
+        return self.round(round_) / "pseudo_label" / student
+
+    def run(self, name: str, round_: int = 1) -> "RunPaths":
+        """Where a run's training and probabilities lie; the run is of the round `round_`."""
+        folder = self.round(round_)
+        return RunPaths(folder / "train" / name, self.artifacts / "work" / name, folder / "predict" / name)
 
     def search(self, run: str) -> Path:
         """The store of a run's searches, a folder a trial, trials.csv and best.yaml; no stage of the graph's."""

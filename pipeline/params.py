@@ -20,8 +20,8 @@ S = TypeVar("S", bound=Settings)
 LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
 
 SECTIONS = (
-    *("seed", "folds", "download", "prepare", "encode", "train", "runs", "vote", "students", "decide", "ensemble"),
-    *("kernel", "submit"),
+    *("seed", "folds", "download", "prepare", "encode", "train", "runs", "vote", "students"),
+    *("second_vote", "second_students", "decide", "ensemble", "kernel", "submit"),
 )
 _ALTERNATIVE = re.compile(
     r"^(literal|dict|list|tuple|function-.*|constrained-.*|nullable)\[|^(int|float|str|bool|constrained-.*)$"

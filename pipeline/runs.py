@@ -11,6 +11,8 @@ from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
 
 RESERVED = ("ensemble", "kernel")  # folders in submissions/ that are no run's
+# The sections that list runs, round by round: each learns from what those before it say of the test clips.
+ROUNDS = ("runs", "students", "second_students")
 SAID_OF_A_RUN = ("reported", "search")  # keys of an entry that change nothing in it
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
@@ -21,16 +23,33 @@ def teachers(tree: dict[str, Any]) -> list[str]:
 
 
 def students(tree: dict[str, Any]) -> list[str]:
-    """Return the names under `students`: runs that learn from the test clips too, as the teachers label them."""
-    names = _names(tree, "students")
-    if twice := sorted(set(names) & set(teachers(tree))):
-        raise PipelineError(f"params.yaml: {', '.join(twice)} is both under 'runs' and under 'students'. Rename one.")
-    return names
+    """Return the names of the runs that learn from the test clips too, as runs of earlier rounds label them."""
+    return [name for names in rounds(tree)[1:] for name in names]
+
+
+def rounds(tree: dict[str, Any]) -> list[list[str]]:
+    """Return the names of the teachers, the students, and the second students, whom both teach.
+
+    Raises PipelineError for a name that stands in two of these sections.
+    """
+    listed = [_names(tree, section) for section in ROUNDS]
+    for number, section in enumerate(ROUNDS):
+        for before, names in zip(ROUNDS[:number], listed[:number], strict=True):
+            if twice := sorted({*listed[number]} & {*names}):
+                raise PipelineError(
+                    f"params.yaml: {', '.join(twice)} is both under '{before}' and under '{section}'. Rename one."
+                )
+    return listed
+
+
+def round_of(tree: dict[str, Any], name: str) -> int:
+    """Return the round that a run is of: 1 of a teacher, 2 of a student, 3 of a second student."""
+    return next((number for number, names in enumerate(rounds(tree), start=1) if name in names), 1)
 
 
 def names(tree: dict[str, Any]) -> list[str]:
     """Return the names of all runs, students last."""
-    return [*teachers(tree), *students(tree)]
+    return [name for names in rounds(tree) for name in names]
 
 
 def entry(tree: dict[str, Any], name: str) -> dict[str, Any]:
@@ -50,7 +69,7 @@ def entry(tree: dict[str, Any], name: str) -> dict[str, Any]:
 
 def own(tree: dict[str, Any], name: str, through: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return a run's entry with what it is `like` under it; `through` are the runs that led here. Raises as `entry`."""
-    listed = {**params.mapping(tree, "runs"), **params.mapping(tree, "students")}
+    listed = {run: says for section in ROUNDS for run, says in params.mapping(tree, section).items()}
     if name not in listed:
         told = f"'{through[-1]}' is like '{name}', but it" if through else "It"
         raise PipelineError(
@@ -88,7 +107,8 @@ def task_of(tree: dict[str, Any], name: str) -> Task:
 
 def where_of(tree: dict[str, Any], name: str) -> str:
     """Return the place of a run's entry in params.yaml."""
-    return f"{'students' if name in params.mapping(tree, 'students') else 'runs'}.{name}"
+    section = next((section for section in ROUNDS if name in params.mapping(tree, section)), "runs")
+    return f"{section}.{name}"
 
 
 def tasks(tree: dict[str, Any]) -> dict[str, Task]:
@@ -98,9 +118,9 @@ def tasks(tree: dict[str, Any]) -> dict[str, Task]:
 
 def _names(tree: dict[str, Any], section: str) -> list[str]:
     listed = tree.get(section)
-    if section == "students" and listed is None:
+    if section != "runs" and listed is None:
         return []
-    if not isinstance(listed, dict) or not (listed or section == "students"):
+    if not isinstance(listed, dict) or not (listed or section != "runs"):
         raise PipelineError(f"params.yaml: '{section}' must list runs by name; found {listed!r}.")
     for name in listed:
         if not isinstance(name, str) or not _NAME.fullmatch(name):

@@ -6,7 +6,7 @@ from pipeline import params
 from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
-from pipeline.runs import names, task_of, teachers
+from pipeline.runs import ROUNDS, names, rounds, task_of
 from pipeline.scoring.settings import ENSEMBLE, Decide, Ensemble, Rule
 
 
@@ -41,17 +41,19 @@ def check_priors(section: Decide, commands: tuple[str, ...]) -> None:
 
 
 def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Task]:
-    """Return the section `vote` (of the teachers) or `ensemble` (of all runs), who votes in it, and on what.
+    """Return the section `vote` (of teachers), `second_vote` (of students too) or `ensemble` (of all runs), who votes,
+    and on what.
 
     Without a list, the runs that answer the competition's question vote; where there is none, those that answer the
     first run's. Raises PipelineError if the section names a run that is not listed, runs that answer different
     questions, or no weight above 0, or a vote that tags cannot have.
     """
     settings = params.section(tree, section, Ensemble)
-    listed = teachers(tree) if section == "vote" else names(tree)
+    may = {"vote": 1, "second_vote": 2}.get(section, len(ROUNDS))
+    listed = [name for names in rounds(tree)[:may] for name in names]
     weights = settings.weights if isinstance(settings.weights, dict) else {}
     if strange := sorted({*(settings.runs or ()), *weights} - set(listed)):
-        among = "'runs'" if section == "vote" else "'runs' and 'students'"
+        among = " and ".join(f"'{name}'" for name in ROUNDS[:may] if name in tree)
         raise PipelineError(
             f"params.yaml, section {section}: {', '.join(strange)} is no run that may vote. "
             f"Those under {among} may: {', '.join(listed)}."

@@ -104,6 +104,7 @@ TREE = {
         "probe": {"model": "probes"},
     },
     "students": {"pupil": {"like": "net", "pseudo_labels": {"minimum": 0.5}}},
+    "second_students": {"heir": {"like": "pupil"}},
 }
 
 
@@ -143,7 +144,8 @@ def flat(values, at=()):
 
 
 TRAININGS = {"runs.net", "runs.with-detector", "runs.probe", "students.pupil.training"}
-PREDICTIONS = {f"code_of_predict.{name}" for name in ("net", "with-detector", "probe", "pupil")}
+TRAININGS |= {"second_students.heir.training"}
+PREDICTIONS = {f"code_of_predict.{name}" for name in ("net", "with-detector", "probe", "pupil", "heir")}
 # All that a stage of the graph depends on: params of dvc.yaml.
 BESIDE_THE_GRAPH = {
     f"code.{verb}"
@@ -213,6 +215,7 @@ def test_another_model_is_told_to_the_stage_that_notes_what_each_run_reads():
         "with-detector": ["gru", "linear"],
         "probe": ["probes"],
         "pupil": ["convs2s"],
+        "heir": ["convs2s"],
     }
 
 

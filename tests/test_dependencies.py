@@ -18,6 +18,7 @@ TREE = {
     "train": {"training": {"epochs": 1}},
     "runs": {"net": {"model": "linear", "parameters": {"frames": 10}}},
     "students": {"pupil": {"like": "net"}},
+    "second_students": {"heir": {"like": "net"}},
     "vote": {},
     "decide": {"rule": "none"},
     "ensemble": {"weights": "equal"},
@@ -28,15 +29,21 @@ STEPS = [
     *(("encoder_digest", "encoder_digest", ()), ("train", "train", ("net", 0)), ("train", "train", ("net", 1))),
     *(("predict", "predict", ("net",)), ("vote", "vote", ()), ("pseudo_label", "pseudo_label", ("pupil",))),
     *(("train_student", "train", ("pupil", 0)), ("train_student", "train", ("pupil", 1))),
-    *(("predict_student", "predict", ("pupil",)), ("decide", "decide", ("net",))),
-    *(("decide_student", "decide", ("pupil",)), ("ensemble", "ensemble", ()), ("score", "score", ())),
+    *(("predict_student", "predict", ("pupil",)), ("vote_second", "vote", ("heir",))),
+    *(("pseudo_label_second", "pseudo_label", ("heir",)), ("train_second", "train", ("heir", 0))),
+    *(("train_second", "train", ("heir", 1)), ("predict_second", "predict", ("heir",))),
+    *(("decide", "decide", ("net",)), ("decide_student", "decide", ("pupil",))),
+    *(("decide_second", "decide", ("heir",)), ("ensemble", "ensemble", ()), ("score", "score", ())),
     ("report", "report", ()),
 ]
 # `check` reads all; it starts over for what only it can tell before long work, since the stages after it tell the rest.
 # `resolve` reads all, and depends on the whole file.
 OF_ALL = {"check", "resolve"}
 # What resolve makes of the sections that name runs: a stage that reads them depends on a part of these.
-OF_RUNS = {"runs", "students", "tasks", "models", "code_of_predict"}
+OF_RUNS = {"runs", "students", "second_students", "tasks", "models", "code_of_predict"}
+
+
+VOTES = {"vote", "vote_second"}
 
 
 class Noted(dict):  # type: ignore[type-arg]
@@ -81,17 +88,23 @@ def test_all_stages_of_the_graph_were_run(asked):
 def test_a_stage_watches_what_it_reads(asked, stage):
     told = {**DVC[stage], **DVC[stage].get("do", {})}
     keys = {key.split(".")[0] for file in told["params"] for key in file["artifacts/params.json"]}
-    of_runs = {"runs", "students", "train"}
+    of_runs = {"runs", "students", "second_students", "train"}
     if asked[stage] & of_runs:
         assert keys & OF_RUNS
     # Of decide, the vote reads the prior alone: tests/test_code.py.
-    wanted = {"prior" if (stage, section) == ("vote", "decide") else section for section in asked[stage] - of_runs}
+    wanted = {"prior" if stage in VOTES and section == "decide" else section for section in asked[stage] - of_runs}
     assert wanted <= keys
 
 
-def test_the_graph_has_no_circle_and_the_first_round_never_reads_the_second():
-    second = {"vote", "pseudo_label", "train_student", "predict_student"}
+def test_the_graph_has_no_circle_and_no_round_reads_a_later_one():
+    rounds = {**dict.fromkeys(("vote", "pseudo_label", "train_student", "predict_student", "decide_student"), 2)}
+    rounds |= dict.fromkeys(
+        ("vote_second", "pseudo_label_second", "train_second", "predict_second", "decide_second"), 3
+    )
     for name, stage in DVC.items():
         told = {**stage, **stage.get("do", {})}
-        if name not in second | {"ensemble", "decide_student", "score", "report"}:
-            assert not [path for path in told.get("deps", []) if "second_round" in path], name
+        read = [path.split("/")[2:3] for path in told.get("deps", []) if path.startswith("artifacts/rounds")]
+        if name in ("ensemble", "report"):
+            assert read == [[]]  # all of them
+        else:
+            assert all(int(number) <= rounds.get(name, 1) for (number,) in read), name

@@ -1,4 +1,4 @@
-"""Folds and a round of students through `dvc repro`: who judges whom, what a new fold runs, that kills do no harm."""
+"""Folds and two rounds of students through `dvc repro`: who judges whom, what a new fold runs, kills do no harm."""
 
 import graphlib
 import os
@@ -25,12 +25,13 @@ from tests.conftest import REPRO, stages_run
 
 NET = {"model": "linear", "parameters": {"frames": 10}, "training": {"epochs": 2, "learning_rate": 0.01}}
 FOLDS = [0, 1]
-RUNS = ["commands", "words", "student"]
+RUNS = ["commands", "words", "student", "heir"]
+ROUND = {"student": 2, "heir": 3}
 
 
 @pytest.fixture(scope="module")
 def folded(finished, tmp_path_factory):
-    """Two teachers, trained on one fold; then on two, with a student. Logs of both lie beside it.
+    """Two teachers, trained on one fold; then on two, with a student and a second one. Logs of both lie beside it.
 
     Do not change it.
     """
@@ -42,6 +43,8 @@ def folded(finished, tmp_path_factory):
         params["folds"] = [0]
         params["runs"] = {"commands": NET, "words": {"like": "commands", "vocabulary": "words"}}
         params["students"] = {"student": {"like": "words"}}
+        params["second_students"] = {"heir": {"like": "student"}}
+        params["second_vote"] = {"weights": "equal"}
         params["vote"] = {"weights": "equal"}
 
     project.configure(one_fold)
@@ -57,14 +60,14 @@ def corpus(folded):
 
 
 def paths_of(folded, run):
-    return folded.layout.run(run, run == "student")
+    return folded.layout.run(run, ROUND.get(run, 1))
 
 
 def net_of(folded, run, fold):
     return models.find("linear").restore(paths_of(folded, run).model(fold), Training())
 
 
-def test_one_more_fold_trains_that_fold_alone_and_the_first_round_ends_before_the_second_begins(folded):
+def test_one_more_fold_trains_that_fold_alone_and_each_round_ends_before_the_next_begins(folded):
     ran = stages_run((folded.root.parent / "one.log").read_text())
     trained = {"train@commands-0", "train@words-0"}
     assert {*ran} == trained | {"resolve", "check", "prepare", "encode", "encoder_digest"}
@@ -72,7 +75,9 @@ def test_one_more_fold_trains_that_fold_alone_and_the_first_round_ends_before_th
     assert ran == [
         *("resolve", "check", "train@commands-1", "train@words-1", "predict@commands", "predict@words"),
         *("vote", "pseudo_label@student", "train_student@student-0", "train_student@student-1"),
-        *("predict_student@student", "decide@commands", "decide@words", "decide_student@student"),
+        *("predict_student@student", "vote_second@heir", "pseudo_label_second@heir"),
+        *("train_second@heir-0", "train_second@heir-1", "predict_second@heir"),
+        *("decide@commands", "decide@words", "decide_student@student", "decide_second@heir"),
         *("ensemble", "score", "report"),
     ]
 
@@ -114,25 +119,26 @@ def test_test_clips_have_the_mean_over_the_folds(run, folded, corpus):
 
 
 @pytest.mark.parametrize("fold", FOLDS)
-def test_a_student_s_labels_are_of_nets_that_never_heard_the_speakers_that_judge_it(fold, folded, corpus):
+@pytest.mark.parametrize("student", ["student", "heir"])
+def test_a_student_s_labels_are_of_nets_that_never_heard_the_speakers_that_judge_it(student, fold, folded, corpus):
     layout, commands = folded.layout, corpus.vocabulary.commands
-    given = pandas.read_parquet(layout.pseudo_labels("student") / f"{fold}.parquet")
+    path = layout.pseudo_labels(student, ROUND[student]) / f"{fold}.parquet"
+    given = pandas.read_parquet(path)
     rows = corpus.select("test")
     assert given.index.tolist() == corpus.rows["clip"][rows].tolist()
     expected = np.zeros((len(rows), len(commands) + 2))
-    for run in ("commands", "words"):
+    teachers = RUNS[: RUNS.index(student)]  # all that come before it
+    for run in teachers:
         own = net_of(folded, run, fold)
         values = own.predict_proba(corpus.samples(rows))
         table = Probabilities(given.index.tolist(), own.labels, values).to_submission_labels(commands)
-        expected += table.values / 2
+        expected += table.values / len(teachers)
     said = Probabilities(given.index.tolist(), list(given.columns), given.to_numpy()).to_submission_labels(commands)
     assert np.abs(said.values - expected).max() < 1e-5
     # And these are what the student of this fold learnt.
     labels = corpus.vocabulary.labels("words")
-    soft = SoftLabels(
-        rows, pseudo_labels.read(layout.pseudo_labels("student") / f"{fold}.parquet", labels)[1], PseudoLabels()
-    )
-    about = read_json(paths_of(folded, "student").model(fold) / "run.json")
+    soft = SoftLabels(rows, pseudo_labels.read(path, labels)[1], PseudoLabels())
+    about = read_json(paths_of(folded, student).model(fold) / "run.json")
     assert about["pseudo_labels"]["sha256"] == soft.digest
 
 
@@ -148,9 +154,11 @@ def test_figures_tell_the_nested_estimate_from_what_the_choices_were_made_on(run
         assert set(metrics["weights"]) == set(RUNS)
 
 
-@pytest.mark.parametrize(("students", "folds"), [({}, [0]), ({"one": NET, "two": {"like": "one"}}, [0, 1])])
-def test_the_graph_has_no_circle(students, folds, clone, tiny_params, tmp_path):
-    tiny_params |= {"students": students, "folds": folds}
+@pytest.mark.parametrize(
+    ("students", "second", "folds"), [({}, {}, [0]), ({"one": NET, "two": {"like": "one"}}, {"last": NET}, [0, 1])]
+)
+def test_the_graph_has_no_circle(students, second, folds, clone, tiny_params, tmp_path):
+    tiny_params |= {"students": students, "second_students": second, "folds": folds}
     graph = clone(tmp_path / "project", tiny_params).dvc("dag", "--dot")
     edges = re.findall(r'"([^"]+)" -> "([^"]+)"', graph)
     before = graphlib.TopologicalSorter()
@@ -161,18 +169,22 @@ def test_the_graph_has_no_circle(students, folds, clone, tiny_params, tmp_path):
     assert order.index("vote") > max(order.index(f"predict@{run}") for run in tiny_params["runs"])
     for name in students:
         assert order.index(f"train_student@{name}-0") > order.index("vote")
+    for name in second:
+        votes = order.index(f"vote_second@{name}")
+        assert votes > max(order.index(f"predict_student@{student}") for student in students)
+        assert order.index(f"train_second@{name}-0") > votes
 
 
 def test_a_student_that_goes_takes_its_own_along_and_comes_back_from_the_cache(folded, tmp_path):
     project = folded.copy(tmp_path / "project")
-    students = project.params["students"]
-    project.configure(lambda params: params.update(students={}))
+    students = {section: project.params[section] for section in ("students", "second_students")}
+    project.configure(lambda params: params.update(students={}, second_students={}))
     ran = stages_run(project.run(*REPRO))
     assert ran == ["resolve", "check", "encoder_digest", "vote", "ensemble", "score", "report"]
-    left = [path for path in project.layout.second.rglob("*") if path.is_dir() and path.name == "student"]
+    left = [path for path in (project.layout.artifacts / "rounds").rglob("*") if path.is_dir() and path.name in ROUND]
     assert left == []
     assert set(read_json(project.layout.submission("ensemble") / "metrics.json")["weights"]) == {"commands", "words"}
-    project.configure(lambda params: params.update(students=students))
+    project.configure(lambda params: params.update(students))
     output = project.run(*REPRO)
     assert not {stage for stage in stages_run(output) if stage.startswith(("train", "predict", "pseudo_label"))}
     for table in ("out_of_fold", "test"):
@@ -186,7 +198,8 @@ def test_killed_anywhere_it_ends_with_the_same_submissions(folded, tmp_path):
     # DVC forgets that these stages ever ran, and has no outputs of former runs to take in their place.
     doomed = [
         *("predict@words", "pseudo_label@student", "train_student@student-1"),
-        *("predict_student@student", "decide@words", "decide_student@student", "ensemble"),
+        *("predict_student@student", "vote_second@heir", "train_second@heir-0", "predict_second@heir"),
+        *("decide@words", "decide_student@student", "decide_second@heir", "ensemble"),
     ]
     lock = yaml.safe_load((project.root / "dvc.lock").read_text())
     for stage in doomed:
@@ -196,13 +209,14 @@ def test_killed_anywhere_it_ends_with_the_same_submissions(folded, tmp_path):
     made = [
         paths_of(project, "words").probabilities,
         *(paths_of(project, "student").model(1), paths_of(project, "student").probabilities),
-        layout.pseudo_labels("student"),
+        *(paths_of(project, "heir").model(0), paths_of(project, "heir").probabilities),
+        *(layout.pseudo_labels("student"), layout.vote("heir")),
     ]
-    for folder in [*made, *(layout.submission(run) for run in ("words", "student", "ensemble"))]:
+    for folder in [*made, *(layout.submission(run) for run in ("words", "student", "heir", "ensemble"))]:
         shutil.rmtree(folder)
 
-    def checkpoint(run):
-        return lambda _: list(paths_of(project, run).work(1).glob("*/checkpoint-*/trainer_state.json"))
+    def checkpoint(run, fold):
+        return lambda _: list(paths_of(project, run).work(fold).glob("*/checkpoint-*/trainer_state.json"))
 
     def within(stage):
         """A moment after the stage has begun: while it loads, or works, or writes."""
@@ -218,7 +232,8 @@ def test_killed_anywhere_it_ends_with_the_same_submissions(folded, tmp_path):
 
     moments = {
         "predict@words": within("predict@words"),
-        "train_student@student-1": checkpoint("student"),
+        "train_student@student-1": checkpoint("student", 1),
+        "train_second@heir-0": checkpoint("heir", 0),
     }
     for stage, moment in moments.items():
         log = tmp_path / f"{stage}.log"

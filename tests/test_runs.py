@@ -127,9 +127,21 @@ def test_what_is_no_list_of_runs_is_told(listed):
             runs.students({"runs": {"a": {}}, "students": listed})
 
 
-def test_a_run_is_teacher_or_student():
-    with pytest.raises(PipelineError, match=r"a is both under 'runs' and under 'students'\. Rename one"):
-        runs.names({"runs": {"a": {}, "b": {}}, "students": {"a": {}}})
+@pytest.mark.parametrize(
+    ("one", "other"), [("runs", "students"), ("runs", "second_students"), ("students", "second_students")]
+)
+def test_a_run_is_of_one_round(one, other):
+    with pytest.raises(PipelineError, match=rf"a is both under '{one}' and under '{other}'\. Rename one"):
+        runs.names({"runs": {"b": {}}, one: {"a": {}}, other: {"a": {}}})
+
+
+def test_second_students_are_students_and_come_last():
+    tree = {"second_students": {"z": {"like": "s"}}, "students": {"s": {"like": "t"}}, "runs": {"t": {"model": "gru"}}}
+    assert runs.names(tree) == ["t", "s", "z"]
+    assert runs.students(tree) == ["s", "z"]
+    assert [runs.round_of(tree, name) for name in ("t", "s", "z", "nobody")] == [1, 2, 3, 1]
+    assert runs.where_of(tree, "z") == "second_students.z"
+    assert runs.entry(tree, "z") == {"model": "gru"}
 
 
 def test_a_task_is_read_without_the_rest_of_the_entry():

@@ -12,16 +12,17 @@ RUNS = {
     "who": {"target": "speaker"},
     "there": {"presence": {"name": "speech"}},
 }
-TREE = {"runs": RUNS, "students": {"pupil": {}, "listener": {"target": "speaker"}}}
+TREE = {"runs": RUNS, "students": {"pupil": {}, "listener": {"target": "speaker"}}, "second_students": {"heir": {}}}
 
 
 def members(section, **tree):
     return sections.voters({**TREE, **tree}, section)[1]
 
 
-def test_who_answers_the_competition_s_question_votes_students_in_the_last_vote_alone():
+def test_who_answers_the_competition_s_question_votes_each_round_of_students_after_it_has_learnt():
     assert members("vote") == ["words", "net"]
-    assert members("ensemble") == ["words", "net", "pupil"]
+    assert members("second_vote") == ["words", "net", "pupil"]
+    assert members("ensemble") == ["words", "net", "pupil", "heir"]
 
 
 def test_a_list_says_who_votes_and_on_what():
@@ -34,7 +35,7 @@ def test_a_list_says_who_votes_and_on_what():
 
 def test_where_nobody_answers_it_those_vote_who_answer_the_first_run_s():
     listed = {"a": {"target": "age"}, "b": {"target": "speaker"}, "c": {"target": "age"}}
-    assert members("vote", runs=listed, students={}) == ["a", "c"]
+    assert members("vote", runs=listed, students={}, second_students={}) == ["a", "c"]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,11 @@ def test_where_nobody_answers_it_those_vote_who_answer_the_first_run_s():
             "vote",
             {"runs": ["pupil"]},
             r"section vote: pupil is no run that may vote\. Those under 'runs' may: words, net",
+        ),
+        (
+            "second_vote",
+            {"runs": ["heir"]},
+            r"section second_vote: heir is no run that may vote\. Those under 'runs' and 'students' may: words, net",
         ),
         ("vote", {"runs": ["net", "who"]}, r"answer one question.*unknown: who"),
         ("vote", {"runs": ["net", "net"]}, r"each once; found \['net', 'net'\]"),
@@ -61,9 +67,12 @@ def test_a_vote_that_cannot_be_is_told(section, values, message):
 @pytest.mark.parametrize("values", [{"weights": "greedy"}, {"weights": "stacking"}, {"temperature": True}])
 def test_tags_can_only_be_averaged(values):
     listed = {"sounds": {"target": "tags"}, "more": {"target": "tags"}}
-    assert members("ensemble", runs=listed, students={}, ensemble={"weights": "best"}) == ["sounds", "more"]
+    assert members("ensemble", runs=listed, students={}, second_students={}, ensemble={"weights": "best"}) == [
+        "sounds",
+        "more",
+    ]
     with pytest.raises(PipelineError, match=r"section ensemble.*needs labels that exclude each other"):
-        members("ensemble", runs=listed, students={}, ensemble=values)
+        members("ensemble", runs=listed, students={}, second_students={}, ensemble=values)
 
 
 def test_a_rule_is_that_of_the_section_or_the_run_s_own():

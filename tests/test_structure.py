@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 MODULES = sorted((ROOT / "pipeline").rglob("*.py"))
 STAGES = sorted((ROOT / "pipeline" / "stages").glob("[!_]*.py"))
-# `train` and `predict` run for students too, in the second round of the graph.
-OF_STUDENTS = "_student"
+# What runs for students too, in the second round of the graph and in the third.
+OF_STUDENTS = re.compile("_(student|second)$")
 
 
 def stages_of_the_graph() -> dict[str, dict[str, Any]]:
@@ -67,7 +67,7 @@ def test_every_stage_is_a_module_and_a_verb_of_the_same_name() -> None:
         [sys.executable, "-m", "pipeline", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     for name, stage in stages_of_the_graph().items():
-        verb = name.removesuffix(OF_STUDENTS)
+        verb = OF_STUDENTS.sub("", name)
         assert re.match(rf"python -m pipeline {verb}\b", stage["cmd"])
         assert verb in code.stages()
         assert f" {verb} " in listing
@@ -79,6 +79,7 @@ def test_every_stage_depends_on_its_own_code_by_a_key_that_resolve_writes() -> N
         "download": {"source": "demo"},
         "runs": {"net": {"model": "convs2s"}},
         "students": {"pupil": {"like": "net"}},
+        "second_students": {"heir": {"like": "net"}},
     }
     written = resolved(tree)
     for name, stage in stages_of_the_graph().items():
@@ -86,9 +87,10 @@ def test_every_stage_depends_on_its_own_code_by_a_key_that_resolve_writes() -> N
             assert stage["deps"] == ["pipeline"]
             assert stage["params"] == [{"params.yaml": None}]
             continue
-        keys, verb = watched(stage), name.removesuffix(OF_STUDENTS)
+        keys, verb = watched(stage), OF_STUDENTS.sub("", name)
         item = "${item.run}" if "matrix" in stage else "${key}"
-        section = "students" if name.endswith(OF_STUDENTS) else "runs"
+        section = (stage.get("matrix", {}).get("run") or stage.get("foreach") or "runs").strip("${}")
+        run = {"runs": "net", "students": "pupil", "second_students": "heir"}[section]
         own = {
             "train": f"{section}.{item}",
             "predict": f"code_of_predict.{item}",
@@ -96,9 +98,7 @@ def test_every_stage_depends_on_its_own_code_by_a_key_that_resolve_writes() -> N
         assert own.get(verb, f"code.{verb}") in keys, name
         for key in keys:
             value: Any = written
-            for part in key.replace(item, "pupil" if section == "students" or verb == "pseudo_label" else "net").split(
-                "."
-            ):
+            for part in key.replace(item, run).split("."):
                 assert part in value, f"{name}: {key}"
                 value = value[part]
 

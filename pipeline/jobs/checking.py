@@ -136,10 +136,12 @@ def _check_votes(tree: dict[str, Any], read: dict[str, Run], problems: list[str]
     with _noted(problems):
         sections.voters(tree, "ensemble")
     with _noted(problems):
-        _, teachers, task = sections.voters(tree, "vote")
-        for name in runs.students(tree):
-            with _noted(problems, f"Run '{name}': "):
-                _check_student(read[name], task, [read[teacher] for teacher in teachers])
+        _, students, second_students = runs.rounds(tree)
+        for section, names in (("vote", students), ("second_vote", second_students)):
+            _, teachers, task = sections.voters(tree, section)
+            for name in names:
+                with _noted(problems, f"Run '{name}': "):
+                    _check_student(read[name], task, [read[teacher] for teacher in teachers])
 
 
 def _check_student(student: Run, asked: Task, teachers: list[Run]) -> None:

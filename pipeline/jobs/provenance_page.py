@@ -41,8 +41,6 @@ def provenance(layout: Layout, tree: dict[str, Any], rows: list[Row], corpus: Co
 def graph(layout: Layout, tree: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
     """Return the steps of the flow in order: name, how many units of work, and their seconds, where they were taken."""
     folds = params.folds(tree)
-    students = runs.students(tree)
-    teachers = [name for name in names if name not in students]
 
     def step(name: str, units: list[tuple[str, str]], told: str = "") -> dict[str, Any]:
         times = [read_json(path)["seconds"] for run, stage in units if (path := layout.timing(run, stage)).exists()]
@@ -55,6 +53,8 @@ def graph(layout: Layout, tree: dict[str, Any], names: list[str]) -> list[dict[s
 
     flow = [step("download", []), step("prepare", [])]
     flow += [step("encode", [])] if params.mapping(tree, "encode") else []
+    teachers, *later = runs.rounds(tree)
     flow += of(teachers)
-    flow += [step("vote", []), step("pseudo_label", []), *of(students)] if students else []
+    for students in filter(None, later):
+        flow += [step("vote", []), step("pseudo_label", []), *of(students)]
     return [*flow, step("decide", [], f"{len(names)}"), step("ensemble", []), step("score", []), step("report", [])]

@@ -68,13 +68,19 @@ def _known(tree: dict[str, Any]) -> set[str]:
 def _unlisted(layout: Layout, tree: dict[str, Any]) -> list[Path]:
     folds = {str(fold) for fold in params.folds(tree)}
     gone: list[Path] = []
-    for is_student, listed in ((False, runs.teachers(tree)), (True, runs.students(tree))):
-        paths = layout.run("", is_student)
-        for folder in (paths.trained, paths.probabilities, *([layout.second / "pseudo_label"] if is_student else [])):
+    for round_, listed in enumerate(runs.rounds(tree), start=1):
+        paths = layout.run("", round_)
+        for folder in (paths.trained, paths.probabilities, *_labels(layout, round_)):
             gone += [path for path in _folders(folder) if path.name not in listed]
         for run in listed:
-            gone += [path for path in _folders(layout.run(run, is_student).trained) if path.name not in folds]
+            gone += [path for path in _folders(layout.run(run, round_).trained) if path.name not in folds]
     return sorted(gone)
+
+
+def _labels(layout: Layout, round_: int) -> list[Path]:
+    """Return the folders that hold a folder of each student's: what teaches them."""
+    pseudo_labels = [layout.pseudo_labels("", round_)] if round_ > 1 else []
+    return [*pseudo_labels, layout.vote("")] if round_ > 2 else pseudo_labels
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -94,7 +94,9 @@ def read_run(tree: dict[str, Any], name: str) -> Run:
     if is_student:
         merged = {"pseudo_labels": {}, **merged}
     elif merged.get("pseudo_labels") is not None:
-        raise PipelineError(f"params.yaml, section {where}: only runs under 'students' learn from pseudo_labels.")
+        raise PipelineError(
+            f"params.yaml, section {where}: only runs under 'students' or 'second_students' learn from pseudo_labels."
+        )
     run = _validated(merged, runs.own(tree, name), params.mapping(tree, "train").get("training"), where)
     if is_student and not run.exclusive:
         raise PipelineError(

@@ -22,18 +22,20 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     for section in ("prepare", "encode"):  # how many processes do it changes nothing
         result[section] = {key: value for key, value in result[section].items() if key != "processes"}
     result["prior"] = sections.decide(tree).for_run(ENSEMBLE).prior  # all that stage vote reads of decide
-    for vote in ("vote", "ensemble"):
+    for vote in ("vote", "second_vote", "ensemble"):
         sections.voters(tree, vote)
     models = {name: runs.models_of(tree, name) for name in runs.names(tree)}
     result["models"] = models
     result["tasks"] = {name: task.model_dump() for name, task in runs.tasks(tree).items()}
     for key in ("looks", "engine"):
         result[key] = {name: runs.entry(tree, name).get(key) for name in models}
-    result["runs"] = {name: _run(tree, name) for name in runs.teachers(tree)}
-    result["students"] = {
-        name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}
-        for name in runs.students(tree)
-    }
+    teachers, students, second_students = runs.rounds(tree)
+    result["runs"] = {name: _run(tree, name) for name in teachers}
+    for section, names in (("students", students), ("second_students", second_students)):
+        result[section] = {
+            name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}
+            for name in names
+        }
     every_model = [f"models.{model}" for named in models.values() for model in named]
     its_sources = [f"sources.{name}" for name in _sources(result["download"])]
     also = {

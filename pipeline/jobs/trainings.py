@@ -44,9 +44,9 @@ class Trainings:
 
     def work(self, name: str, fold: int) -> Work:
         """Return one training, ready to begin. Raises PipelineError as `stages.train`."""
-        layout, run, is_student = self._layout, self.run(name), name in runs.students(self._tree)
-        paths = layout.run(name, is_student)
-        soft = self._soft_labels(run, name, fold) if is_student else None
+        layout, run, round_ = self._layout, self.run(name), runs.round_of(self._tree, name)
+        paths = layout.run(name, round_)
+        soft = self._soft_labels(run, layout.pseudo_labels(name, round_), fold) if round_ > 1 else None
         to = Publication(paths.work(fold), paths.model(fold), paths.live(fold), layout.timing(name, f"train-{fold}"))
         seed = params.seed(self._tree) + run.seed
         places = (layout.encode, layout.checkpoints, to)
@@ -90,10 +90,9 @@ class Trainings:
                     if not (work.is_learnt or work.is_published):
                         yield other
 
-    def _soft_labels(self, run: Run, name: str, fold: int) -> SoftLabels:
+    def _soft_labels(self, run: Run, folder: Path, fold: int) -> SoftLabels:
         assert run.pseudo_labels is not None  # read_run gives it to all students
-        path = self._layout.pseudo_labels(name) / f"{fold}.parquet"
-        clips, values = pseudo_labels.read(path, target_of(self._corpus, run).labels)
+        clips, values = pseudo_labels.read(folder / f"{fold}.parquet", target_of(self._corpus, run).labels)
         rows = self._corpus.select("test")
         row_of = dict(zip(self._corpus.rows["clip"].to_numpy()[rows], rows, strict=True))
         return SoftLabels(np.array([row_of[clip] for clip in clips], np.int64), values, run.pseudo_labels)

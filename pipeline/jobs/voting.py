@@ -41,11 +41,13 @@ class Election:
 
     @classmethod
     def read(cls, layout: Layout, tree: dict[str, Any], corpus: Corpus, section: str) -> "Election":
-        """Read what the section `vote` or `ensemble` asks for. Raises PipelineError where tables are missing."""
+        """Read what the section `vote`, `second_vote` or `ensemble` asks for.
+
+        Raises PipelineError where tables are missing.
+        """
         settings, names, task = sections.voters(tree, section)
-        students = runs.students(tree)
         # Folders of runs that are no longer listed may lie on the disk; only the list counts.
-        folders = {name: layout.run(name, name in students).probabilities for name in names}
+        folders = {name: layout.run(name, runs.round_of(tree, name)).probabilities for name in names}
         members = {name: OutOfFold.read(folder, corpus) for name, folder in folders.items()}
         target = target_of(corpus, task.model_copy(update={"vocabulary": "commands"}))
         truth = truth_of(corpus, "out_of_fold", next(iter(members.values())).table, target)

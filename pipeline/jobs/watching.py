@@ -22,9 +22,8 @@ def now(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
     the `seconds` it took so far, an estimate of those that are `left`, whether it stands still, and its curves.
     """
     trainings, done, wanted = [], 0, 0
-    students = runs.students(tree)
     for run in runs.names(tree):
-        paths = layout.run(run, run in students)
+        paths = layout.run(run, runs.round_of(tree, run))
         for fold in params.folds(tree):
             wanted += 1
             begun = [path for path in paths.work(fold).glob("*/seconds.json") if path.parent.suffix != ".deleted"]

@@ -17,7 +17,10 @@ NOT_OURS = "not made by this project"
 
 _FILE, _FIGURES, _KEY = "submission.csv", "metrics.json", "provenance"
 # Sections that come after a submission or outside the graph, and so have no part in what a file says.
-_AFTER = {"runs", "students", "decide", "vote", "ensemble", "score", "report", "submit", "kernel", "bench"}
+_AFTER = {
+    *("runs", "students", "second_students", "decide", "vote", "second_vote", "ensemble"),
+    *("score", "report", "submit", "kernel", "bench"),
+}
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,11 @@ def main(
 def _ear(layout: Layout, keep: str, wanted: str | None) -> tuple[str, list[int], Classifier]:
     """Return the run's name, the columns whose probabilities count, and the classifier: that of its first fold."""
     tree = params.read(layout.params)
-    students, fold = runs.students(tree), params.folds(tree)[0]
     reasons = []
     for name in [wanted] if wanted else runs.names(tree):
         try:
-            classifier, about = trained(layout.run(name, name in students).model(fold), tree, name)
+            folder = layout.run(name, runs.round_of(tree, name)).model(params.folds(tree)[0])
+            classifier, about = trained(folder, tree, name)
             return name, columns_of(about, keep), classifier
         except PipelineError as error:
             reasons.append(str(error))

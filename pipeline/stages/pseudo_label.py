@@ -1,8 +1,8 @@
-"""pseudo_label: the teachers' vote on the test clips as soft labels, for one student to learn from."""
+"""pseudo_label: the vote of a student's teachers on the test clips, as soft labels to learn from."""
 
 import numpy as np
 
-from pipeline import params
+from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples import pseudo_labels
@@ -20,14 +20,15 @@ def main(layout: Layout, name: str) -> None:
     label came out. Raises PipelineError if the vote has not the labels that the student learns.
     """
     tree = params.read(layout.params)
-    run, corpus = read_run(tree, name), Corpus.open(layout.prepare)
+    run, corpus, round_ = read_run(tree, name), Corpus.open(layout.prepare), runs.round_of(tree, name)
     if run.pseudo_labels is None:
-        raise PipelineError(f"'{name}' is no student. List it under 'students' in params.yaml.")
+        raise PipelineError(f"'{name}' is no student. List it under 'students' or 'second_students' in params.yaml.")
     labels = target_of(corpus, run).labels
+    vote = layout.vote(name if round_ > 2 else None)
     counts = {}
-    with replacing_folder(layout.pseudo_labels(name)) as folder:
+    with replacing_folder(layout.pseudo_labels(name, round_)) as folder:
         for fold in params.folds(tree):
-            table = Probabilities.read(layout.vote / "test" / f"{fold}.parquet")
+            table = Probabilities.read(vote / "test" / f"{fold}.parquet")
             if run.is_submitted and run.vocabulary == "commands":
                 table = table.to_submission_labels(corpus.vocabulary.commands)
             if set(table.labels) != set(labels):

@@ -7,16 +7,17 @@ from pipeline.jobs.voting import Election, folds_of
 from pipeline.layout import Layout
 
 
-def main(layout: Layout) -> None:
+def main(layout: Layout, student: str | None = None) -> None:
     """Write out_of_fold.parquet and nested/, test.parquet, test/<fold>.parquet and weights.json of the vote.
 
     How the nets of a fold vote on the test clips is chosen on the clips of the other folds, so that a student of this
     fold learns nothing, not even a weight, from the speakers that judge it; with one fold the choice has seen them,
     which weights.json says. The finest labels of any member are kept: words, where a member has them.
+    With `student`, one of the second students, teachers and students vote, as the section second_vote asks.
     """
     tree = params.read(layout.params)
     corpus, folds = Corpus.open(layout.prepare), params.folds(tree)
-    election = Election.read(layout, tree, corpus, "vote")
+    election = Election.read(layout, tree, corpus, "second_vote" if student else "vote")
     vote = election.fit()
     if report := vote.report():
         print(report)
@@ -24,7 +25,7 @@ def main(layout: Layout) -> None:
     if len(folds) > 1:
         fold_of = folds_of(corpus, vote.out_of_fold.table.clips)
         of_folds = {fold: election.combination_without(fold_of == fold) for fold in folds}
-    with replacing_folder(layout.vote) as folder:
+    with replacing_folder(layout.vote(student)) as folder:
         vote.out_of_fold.write(folder)
         for fold, own in of_folds.items():
             election.finest("test", own, fold).write(folder / "test" / f"{fold}.parquet")

@@ -156,7 +156,7 @@ MISTAKES = [
     ({"runs/ast/detector": "ast"}, ["section runs.ast", "detector: ", "found 'ast'"]),
     ({"runs/ast/detector": {"model": "asd"}}, ["A run asks for the model 'asd'", "Known models"]),
     ({"runs/ast/detector": {"model": "probes"}}, ["do not take the same inputs"]),
-    ({"runs/ast/pseudo_labels": {}}, ["section runs.ast: only runs under 'students' learn from pseudo_labels"]),
+    ({"runs/ast/pseudo_labels": {}}, ["section runs.ast: only runs under 'students' or 'second_students' learn"]),
     ({"runs/b": {"like": "a"}}, ["lists no run 'a'. 'b' is like 'a', but it should be one of: ast, wav2vec2, b"]),
     ({"runs/b": {"like": "b"}}, ["runs are like each other in a circle: b -> b"]),
     ({"runs/b": {"like": ["ast"]}}, ["section runs.b: `like` must be the name of another run; found ['ast']"]),

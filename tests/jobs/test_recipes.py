@@ -62,7 +62,9 @@ def test_a_student_has_settings_for_pseudo_labels_a_teacher_none():
     assert read_run(TREE, "plain").pseudo_labels == PseudoLabels()
     assert read_run(TREE, "net").pseudo_labels is None
     odd = {"runs": {"net": {"model": "convs2s", "pseudo_labels": {}}}}
-    with pytest.raises(PipelineError, match=r"section runs\.net: only runs under 'students' learn from pseudo_labels"):
+    with pytest.raises(
+        PipelineError, match=r"section runs\.net: only runs under 'students' or 'second_students' learn from"
+    ):
         read_run(odd, "net")
 
 

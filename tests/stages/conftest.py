@@ -10,6 +10,7 @@ import pandas
 import pytest
 import yaml
 
+from pipeline import runs
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.clips.labels import COMMANDS, SILENCE_WORD
@@ -92,7 +93,7 @@ class JudgedProject:
 
     def probabilities(self, run: str) -> Path:
         """The folder of a run's tables."""
-        return self.layout.run(run, run in self.params["students"]).probabilities
+        return self.layout.run(run, runs.round_of(self.params, run)).probabilities
 
     def predict(self, run: str) -> None:
         """Write probabilities of clips in an order of the run's own."""

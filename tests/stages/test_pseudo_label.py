@@ -35,7 +35,7 @@ def labelled(voted_template, tmp_path):
 
 
 def voted(project, fold):
-    return Probabilities.read(project.layout.vote / "test" / f"{fold}.parquet")
+    return Probabilities.read(project.layout.vote() / "test" / f"{fold}.parquet")
 
 
 def test_each_fold_has_the_vote_of_its_own_nets_over_the_student_s_labels(labelled):
@@ -85,7 +85,7 @@ def test_bad_values_are_refused(labelled, pseudo_labels, message):
 
 
 def test_a_teacher_is_no_student(labelled):
-    with pytest.raises(PipelineError, match=r"'ast' is no student\. List it under 'students'"):
+    with pytest.raises(PipelineError, match=r"'ast' is no student\. List it under 'students' or 'second_students'"):
         pseudo_label.main(labelled.project.layout, "ast")
 
 

@@ -28,6 +28,7 @@ TREE = {
         "apart": {"model": "linear", "detector": {"model": "gru"}},
     },
     "students": {"pupil": {"like": "net", "pseudo_labels": {"minimum": 0.5}}},
+    "second_students": {"heir": {"like": "pupil"}},
     "decide": {},
     "ensemble": {},
 }
@@ -52,7 +53,7 @@ def watched(tree):
     found = {}
     for name, stage in DVC.items():
         axis = stage.get("matrix", {}).get("run") or stage.get("foreach")
-        listed = {None: [None], "${runs}": TREE["runs"], "${students}": TREE["students"]}[axis]
+        listed = [None] if axis is None else TREE[axis.strip("${}")]
         given = [name for each in stage.get("do", stage)["params"] for name in each.get("artifacts/params.json", [])]
         for run in listed:
             names = [each.replace("${key}", str(run)).replace("${item.run}", str(run)) for each in given]
@@ -70,9 +71,11 @@ def concerned(before, after):
     return {name for name in one if one[name] != other[name]}
 
 
-DECIDES = {"decide@net", "decide@same", "decide@apart", "decide_student@pupil", "ensemble", "report"}
-PREDICTS = {"predict@net", "predict@same", "predict@apart", "predict_student@pupil"}
-TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
+DECIDES = {"decide@net", "decide@same", "decide@apart", "decide_student@pupil"}
+DECIDES |= {"decide_second@heir", "ensemble", "report"}
+PREDICTS = {"predict@net", "predict@same", "predict@apart", "predict_student@pupil", "predict_second@heir"}
+LABELS = {"vote", "pseudo_label@pupil", "vote_second@heir", "pseudo_label_second@heir"}
+TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil", "train_second@heir"}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
         (lambda tree: tree["runs"]["net"].update(reported="0.97"), set()),
         (
             lambda tree: tree["runs"]["net"].update(looks=[{"shift_ms": 50}]),
-            {"check", "predict@net", "predict@same", "predict_student@pupil"},
+            {"check", "predict@net", "predict@same", "predict_student@pupil", "predict_second@heir"},
         ),
         (
             lambda tree: tree["runs"]["same"].update(engine="onnx"),
@@ -93,11 +96,12 @@ TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
         (lambda tree: [tree.setdefault(each, {}).update(processes=3) for each in ("prepare", "encode")], set()),
         (
             lambda tree: tree["runs"]["net"].update(training={"epochs": 3}),
-            {"check", "train@net", "train@same", "train_student@pupil", "report"},
+            {"check", "train@net", "train@same", "train_student@pupil", "train_second@heir", "report"},
         ),
         (
             lambda tree: tree["runs"]["same"].update(vocabulary="words"),
-            {"check", "train@same", "predict@same", "vote", "decide@same", "ensemble", "score", "report"},
+            {"check", "train@same", "predict@same", "vote", "vote_second@heir"}
+            | {"decide@same", "ensemble", "score", "report"},
         ),
         (
             lambda tree: tree["runs"]["apart"]["detector"].update(parameters={"hidden": 4}),
@@ -105,17 +109,23 @@ TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil"}
         ),
         (
             lambda tree: tree["students"]["pupil"].update(pseudo_labels={"minimum": 0.6}),
-            {"check", "pseudo_label@pupil", "train_student@pupil", "report"},
+            {"check", "pseudo_label@pupil", "train_student@pupil", "pseudo_label_second@heir", "train_second@heir"}
+            | {"report"},
         ),
         (
             lambda tree: tree["students"]["pupil"].update(training={"epochs": 3}),
-            {"check", "train_student@pupil", "report"},
+            {"check", "train_student@pupil", "train_second@heir", "report"},
         ),
+        (
+            lambda tree: tree["second_students"]["heir"].update(training={"epochs": 3}),
+            {"check", "train_second@heir", "report"},
+        ),
+        (lambda tree: tree.update(second_vote={"weights": "equal"}), {"vote_second@heir"}),
         (lambda tree: tree.update(decide={"rule": "none"}), DECIDES),
-        (lambda tree: tree.update(decide={"prior": {"yes": 1.0}}), DECIDES | {"vote"}),
+        (lambda tree: tree.update(decide={"prior": {"yes": 1.0}}), DECIDES | {"vote", "vote_second@heir"}),
         (lambda tree: tree.update(vote={"weights": "equal"}), {"vote"}),
         (lambda tree: tree.update(ensemble={"weights": "equal"}), {"ensemble", "report"}),
-        (lambda tree: tree.update(folds=[0]), PREDICTS | {"check", "vote", "pseudo_label@pupil", "ensemble", "report"}),
+        (lambda tree: tree.update(folds=[0]), PREDICTS | LABELS | {"check", "ensemble", "report"}),
         (lambda tree: tree["prepare"].update(splits="hash"), {"check", "prepare"}),
         (lambda tree: tree.update(encode={"layers": [1]}), {"check", "encode", "report"}),
     ],
@@ -164,7 +174,7 @@ def edit(monkeypatch, tmp_path):
         # A rule's edit neither trains nor predicts.
         ("scoring/decision.py", DECIDES | {"score"}),
         ("scoring/thresholds.py", DECIDES | {"score"}),
-        ("scoring/settings.py", DECIDES | {"check", "vote", "score"}),
+        ("scoring/settings.py", DECIDES | {"check", "vote", "vote_second@heir", "score"}),
     ],
 )
 def test_an_edit_of_the_code_concerns_the_stages_that_run_it(file, stages, resolved, edit):
@@ -179,23 +189,27 @@ def folders(layout):
 
 def test_what_is_listed_no_more_is_removed(resolved, tmp_path, capsys):
     layout = Layout(tmp_path)
-    for run, is_student in (("net", False), ("gone", False), ("pupil", True), ("dropout", True)):
-        paths = layout.run(run, is_student)
+    for run, round_ in (("net", 1), ("gone", 1), ("pupil", 2), ("dropout", 2), ("heir", 3), ("other", 3)):
+        paths = layout.run(run, round_)
         for fold in (0, 1, 7):
             paths.model(fold).mkdir(parents=True)
         paths.probabilities.mkdir(parents=True)
-        if is_student:
-            layout.pseudo_labels(run).mkdir(parents=True)
-    layout.vote.mkdir(parents=True)
+        if round_ > 1:
+            layout.pseudo_labels(run, round_).mkdir(parents=True)
+        if round_ > 2:
+            layout.vote(run).mkdir(parents=True)
+    layout.vote().mkdir(parents=True)
     before = folders(layout)
     resolved()
     gone = before - folders(layout)
     parts = [Path(name).parts for name in gone]
-    assert {name for name in gone if "gone" not in name and "dropout" not in name} == {
-        *("train/net/7", "train/net/7/model", "second_round/train/pupil/7", "second_round/train/pupil/7/model")
+    assert {name for name in gone if not {"gone", "dropout", "other"} & {*Path(name).parts}} == {
+        *("train/net/7", "train/net/7/model", "rounds/2/train/pupil/7", "rounds/2/train/pupil/7/model"),
+        *("rounds/3/train/heir/7", "rounds/3/train/heir/7/model"),
     }
-    assert {("train", "gone"), ("predict", "gone"), ("second_round", "predict", "dropout")} < {*parts}
-    assert not [name for name in folders(layout) if "gone" in name or "dropout" in name]
+    assert {("train", "gone"), ("predict", "gone"), ("rounds", "2", "predict", "dropout")} < {*parts}
+    assert {("rounds", "3", part, "other") for part in ("train", "predict", "pseudo_label", "vote")} < {*parts}
+    assert not [name for name in folders(layout) if {"gone", "dropout", "other"} & {*Path(name).parts}]
     assert "No longer listed in params.yaml, so removed (DVC's cache keeps it)" in capsys.readouterr().out
     resolved()
     assert capsys.readouterr().out == ""

@@ -406,6 +406,6 @@ def test_a_student_learns_the_test_clips_too_as_its_own_fold_s_labels_say(finish
     assert set(data.validation.rows.tolist()) == set(corpus.judged_rows(0).tolist())
     drawn = data.epoch_indices(0)
     assert (drawn >= archive).sum() == min(len(rows), round(0.5 * (drawn < archive).sum()))
-    about = read_json(layout.run("pupil", is_student=True).model(0) / "run.json")
+    about = read_json(layout.run("pupil", round_=2).model(0) / "run.json")
     assert about["pseudo_labels"]["share"] == 0.5
     assert len(about["pseudo_labels"]["sha256"]) == 64

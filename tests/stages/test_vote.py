@@ -14,7 +14,7 @@ from pipeline.stages import ensemble, vote
 
 def tables(project):
     """The vote's test tables, by file name."""
-    folder = project.layout.vote
+    folder = project.layout.vote()
     return {path.relative_to(folder).as_posix(): Probabilities.read(path) for path in folder.rglob("test*/*.parquet")}
 
 
@@ -24,7 +24,7 @@ def aligned(table, clips):
 
 def test_it_is_stored_like_a_run_with_the_words_that_one_member_has(folded_project):
     vote.main(folded_project.layout)
-    folder = folded_project.layout.vote
+    folder = folded_project.layout.vote()
     assert sorted(path.name for path in folder.iterdir()) == [
         *("nested", "out_of_fold.parquet", "test", "test.parquet", "weights.json")
     ]
@@ -37,10 +37,10 @@ def test_it_is_stored_like_a_run_with_the_words_that_one_member_has(folded_proje
 def test_a_fold_s_labels_are_its_own_nets_vote_weighted_by_the_other_folds_clips(fold, folded_project):
     folded_project.configure(vote={"weights": "accuracy"})
     vote.main(folded_project.layout)
-    told = read_json(folded_project.layout.vote / "weights.json")
+    told = read_json(folded_project.layout.vote() / "weights.json")
     assert told["weights_saw_the_judged_clips"] is False
     weights = told["by_fold"][str(fold)]["weights"]
-    voted = Probabilities.read(folded_project.layout.vote / "test" / f"{fold}.parquet")
+    voted = Probabilities.read(folded_project.layout.vote() / "test" / f"{fold}.parquet")
     commands = folded_project.corpus.vocabulary.commands
     expected = np.zeros((len(voted.clips), len(commands) + 2))
     for run in ("ast", "words"):
@@ -68,7 +68,7 @@ def test_the_clips_that_judge_a_fold_change_no_label_that_it_learns(folded_proje
 
 def test_with_one_fold_its_weights_saw_the_judges_and_it_says_so(judged_project):
     vote.main(judged_project.layout)
-    folder = judged_project.layout.vote
+    folder = judged_project.layout.vote()
     told = read_json(folder / "weights.json")
     assert told["weights_saw_the_judged_clips"] is True
     assert told["by_fold"]["0"]["weights"] == told["weights"]
@@ -80,20 +80,32 @@ def test_with_one_fold_its_weights_saw_the_judges_and_it_says_so(judged_project)
 
 def test_students_have_no_vote_in_what_they_learn(judged_project):
     vote.main(judged_project.layout)
-    before = {path: path.read_bytes() for path in judged_project.layout.vote.rglob("*.*")}
+    before = {path: path.read_bytes() for path in judged_project.layout.vote().rglob("*.*")}
     judged_project.configure(students={"pupil": {"like": "ast"}})
     judged_project.predict("pupil")
     vote.main(judged_project.layout)
-    assert {path: path.read_bytes() for path in judged_project.layout.vote.rglob("*.*")} == before
+    assert {path: path.read_bytes() for path in judged_project.layout.vote().rglob("*.*")} == before
     judged_project.configure(vote={"runs": ["ast", "pupil"]})
     with pytest.raises(PipelineError, match="pupil is no run that may vote"):
         vote.main(judged_project.layout)
 
 
+def test_teachers_and_students_teach_a_second_student(folded_project):
+    folded_project.configure(students={"pupil": {"like": "words"}}, second_students={"heir": {"like": "words"}})
+    folded_project.predict("pupil")
+    vote.main(folded_project.layout)
+    vote.main(folded_project.layout, "heir")
+    told = [read_json(folded_project.layout.vote(student) / "weights.json") for student in (None, "heir")]
+    assert [set(each["weights"]) for each in told] == [{"ast", "words"}, {"ast", "words", "pupil"}]
+    folded_project.configure(second_vote={"runs": ["pupil"]}, vote={"runs": ["ast"]})
+    vote.main(folded_project.layout, "heir")
+    assert set(read_json(folded_project.layout.vote("heir") / "weights.json")["weights"]) == {"pupil"}
+
+
 def test_without_students_it_is_the_ensemble_s(judged_project):
     vote.main(judged_project.layout)
     ensemble.main(judged_project.layout)
-    told = read_json(judged_project.layout.vote / "weights.json")["weights"]
+    told = read_json(judged_project.layout.vote() / "weights.json")["weights"]
     metrics = read_json(judged_project.layout.submission("ensemble") / "metrics.json")
     assert metrics["weights"] == {run: round(weight, 5) for run, weight in told.items()}
 
@@ -103,7 +115,7 @@ def test_a_fold_that_a_member_did_not_predict_is_refused(folded_project):
     path.unlink()
     with pytest.raises(PipelineError, match=r"no probabilities in .*words/test/2\.parquet"):
         vote.main(folded_project.layout)
-    assert not folded_project.layout.vote.exists()
+    assert not folded_project.layout.vote().exists()
 
 
 def test_under_an_estimated_prior_the_judges_of_a_fold_have_no_say_either(folded_project, monkeypatch):
