@@ -34,8 +34,8 @@ class Judged:
 class Row:
     """One run; None is what was not measured, or does not apply.
 
-    `round` is "student" of a run that learnt from the test clips too, else "". `judge` names the figure of `estimate`,
-    `selected` and `test`: prior_accuracy, or map (mean average precision).
+    `round` is "student" or "second student" of a run that learnt from the test clips too, else "". `judge` names the
+    figure of `estimate`, `selected` and `test`: prior_accuracy, or map (mean average precision).
     `estimate` is of out-of-fold clips on which nothing was chosen (nested), `selected` of the same clips by the choices
     made on them, which flatters.
     `parameters` counts the networks' values, `train_seconds` includes what killed trainings took, `clips_a_second`

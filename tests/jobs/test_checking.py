@@ -177,6 +177,11 @@ MISTAKES = [
         {"students/s": {**RUN, "vocabulary": "words"}, "vote/runs": ["ast"]},
         ["Run 's': it learns words, and no teacher that votes does"],
     ),
+    (
+        {"second_students/s": {**RUN, "vocabulary": "words"}, "students/p": {"like": "ast"}, "second_vote/runs": ["p"]},
+        ["Run 's': it learns words, and no teacher that votes does"],
+    ),
+    ({"second_students": {"s": {**RUN, "detector": RUN}}}, ["Run 's': a student learns from soft labels"]),
     # decide
     ({"decide/rule": "tunned"}, ["section decide", "rule: ", "'none', 'published' or 'tuned'; found 'tunned'"]),
     ({"decide/unknown_below": 50}, ["section decide", "unknown_below: ", "less than or equal to 1; found 50"]),
@@ -208,6 +213,7 @@ MISTAKES = [
     ),
     ({"vote/runs": ["asd"]}, ["section vote: asd is no run that may vote", "under 'runs'"]),
     ({"vote/runs": ["s"], "students/s": RUN}, ["section vote: s is no run that may vote. Those under 'runs' may: ast"]),
+    ({"second_vote/runs": ["s"], "second_students/s": RUN}, ["section second_vote: s is no run that may vote."]),
     # submit, kernel
     ({"submit/competition": 3}, ["section submit", "competition: ", "found 3"]),
     ({"submit/poll_s": 0}, ["section submit", "poll_s: ", "found 0"]),
@@ -232,6 +238,8 @@ def test_good_parameters_are_told_nothing_of(told, capsys):
     assert (
         told({"prepare/folds": 3, "folds": [0, 2], "students/s": {"like": "ast"}, "vote": {"weights": "equal"}}) == []
     )
+    words = {"like": "ast", "vocabulary": "words"}
+    assert told({"runs/words": words, "students/s": words, "second_students/t": words, "second_vote/runs": ["s"]}) == []
 
 
 def test_all_mistakes_are_told_at_once(told):

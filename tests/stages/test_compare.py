@@ -97,9 +97,10 @@ def test_other_questions_have_other_figures(finished, tmp_path):
 
 def test_teachers_and_students_stand_in_one_table(judged_project, capsys):
     layout = judged_project.layout
-    judged_project.configure(students={"pupil": {"like": "ast"}})
-    judged_project.predict("pupil")
-    for run in ("ast", "pupil"):
+    judged_project.configure(students={"pupil": {"like": "ast"}}, second_students={"heir": {"like": "pupil"}})
+    for run in ("pupil", "heir"):
+        judged_project.predict(run)
+    for run in ("ast", "pupil", "heir"):
         decide.main(layout, run)
     for stage, seconds in (("train-0", 5.0), ("predict", 2.0)):
         write_json(layout.timing("pupil", stage), {"seconds": seconds, "clips": 100})
@@ -107,6 +108,6 @@ def test_teachers_and_students_stand_in_one_table(judged_project, capsys):
     assert "Not decided yet: words, ensemble" in capsys.readouterr().out
     with (layout.comparison / "table.csv").open() as file:
         rows = {row["run"]: row for row in csv.DictReader(file)}
-    assert {run: row["round"] for run, row in rows.items()} == {"ast": "", "pupil": "student"}
+    assert {run: row["round"] for run, row in rows.items()} == {"ast": "", "pupil": "student", "heir": "second student"}
     assert (rows["pupil"]["train_seconds"], rows["pupil"]["clips_a_second"]) == ("5.0", "50.0")
     assert "| round |" in (layout.comparison / "table.md").read_text()
