@@ -1,7 +1,8 @@
 """vote: what the teachers say together, of the clips out of fold and, fold by fold, of the test clips."""
 
-from pipeline import params
+from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
+from pipeline.errors import PipelineError
 from pipeline.files import replacing_folder, write_json
 from pipeline.jobs.voting import Election, folds_of
 from pipeline.layout import Layout
@@ -13,9 +14,15 @@ def main(layout: Layout, student: str | None = None) -> None:
     How the nets of a fold vote on the test clips is chosen on the clips of the other folds, so that a student of this
     fold learns nothing, not even a weight, from the speakers that judge it; with one fold the choice has seen them,
     which weights.json says. The finest labels of any member are kept: words, where a member has them.
-    With `student`, one of the second students, teachers and students vote, as the section second_vote asks.
+    With `student`, teachers and students vote, as the section second_vote asks.
+    Raises PipelineError if it is no second student, or a table of a member is missing.
     """
     tree = params.read(layout.params)
+    if student is not None and student not in runs.rounds(tree)[2]:
+        raise PipelineError(
+            f"'{student}' is no second student. List it under 'second_students' in params.yaml; the vote that teaches "
+            "those under 'students' is: python -m pipeline vote"
+        )
     corpus, folds = Corpus.open(layout.prepare), params.folds(tree)
     election = Election.read(layout, tree, corpus, "second_vote" if student else "vote")
     vote = election.fit()

@@ -100,6 +100,9 @@ def test_teachers_and_students_teach_a_second_student(folded_project):
     folded_project.configure(second_vote={"runs": ["pupil"]}, vote={"runs": ["ast"]})
     vote.main(folded_project.layout, "heir")
     assert set(read_json(folded_project.layout.vote("heir") / "weights.json")["weights"]) == {"pupil"}
+    for other in ("pupil", "ast", "nobody"):
+        with pytest.raises(PipelineError, match=f"'{other}' is no second student"):
+            vote.main(folded_project.layout, other)
 
 
 def test_without_students_it_is_the_ensemble_s(judged_project):
