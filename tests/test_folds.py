@@ -1,6 +1,7 @@
 """Folds and two rounds of students through `dvc repro`: who judges whom, what a new fold runs, kills do no harm."""
 
 import graphlib
+import json
 import os
 import re
 import shutil
@@ -80,6 +81,16 @@ def test_one_more_fold_trains_that_fold_alone_and_each_round_ends_before_the_nex
         *("decide@commands", "decide@words", "decide_student@student", "decide_second@heir"),
         *("ensemble", "score", "report"),
     ]
+
+
+def test_the_page_has_the_curves_of_each_round(folded):
+    page = folded.layout.report.read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="told">(.*?)</script>', page, re.DOTALL)
+    assert found
+    told = json.loads(found[1])
+    for run in RUNS:
+        assert {each["fold"] for each in told["runs"][run]["curves"]["loss"]} == {*FOLDS}
+    assert [step["name"] for step in told["provenance"]["graph"]].count("pseudo_label") == 2
 
 
 def test_runs_that_are_listed_no_more_leave_nothing(folded):
