@@ -4,11 +4,13 @@ Loads no model and no torch: what needs the model's own parameters is in `pipeli
 """
 
 import re
+from itertools import combinations
 from typing import Any
 
 from pipeline import params
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
+from pipeline.layout import Layout, RunPaths
 
 RESERVED = ("ensemble", "kernel")  # folders in submissions/ that are no run's
 # The sections that list runs, round by round: each learns from what those before it say of the test clips.
@@ -33,23 +35,27 @@ def rounds(tree: dict[str, Any]) -> list[list[str]]:
     Raises PipelineError for a name that stands in two of these sections.
     """
     listed = [_names(tree, section) for section in ROUNDS]
-    for number, section in enumerate(ROUNDS):
-        for before, names in zip(ROUNDS[:number], listed[:number], strict=True):
-            if twice := sorted({*listed[number]} & {*names}):
-                raise PipelineError(
-                    f"params.yaml: {', '.join(twice)} is both under '{before}' and under '{section}'. Rename one."
-                )
+    for (one, names), (other, others) in combinations(zip(ROUNDS, listed, strict=True), 2):
+        if twice := sorted({*names} & {*others}):
+            raise PipelineError(
+                f"params.yaml: {', '.join(twice)} is both under '{one}' and under '{other}'. Rename one."
+            )
     return listed
 
 
 def round_of(tree: dict[str, Any], name: str) -> int:
     """Return the round that a run is of: 1 of a teacher, 2 of a student, 3 of a second student."""
-    return next((number for number, names in enumerate(rounds(tree), start=1) if name in names), 1)
+    return next((number for number, section in enumerate(ROUNDS, start=1) if name in params.mapping(tree, section)), 1)
 
 
-def names(tree: dict[str, Any]) -> list[str]:
-    """Return the names of all runs, students last."""
-    return [name for names in rounds(tree) for name in names]
+def paths(layout: Layout, tree: dict[str, Any], name: str) -> RunPaths:
+    """Return where a run's training and probabilities lie."""
+    return layout.run(name, round_of(tree, name))
+
+
+def names(tree: dict[str, Any], last_round: int = len(ROUNDS)) -> list[str]:
+    """Return the names of all runs up to that round, students last."""
+    return [name for names in rounds(tree)[:last_round] for name in names]
 
 
 def entry(tree: dict[str, Any], name: str) -> dict[str, Any]:
@@ -107,8 +113,7 @@ def task_of(tree: dict[str, Any], name: str) -> Task:
 
 def where_of(tree: dict[str, Any], name: str) -> str:
     """Return the place of a run's entry in params.yaml."""
-    section = next((section for section in ROUNDS if name in params.mapping(tree, section)), "runs")
-    return f"{section}.{name}"
+    return f"{ROUNDS[round_of(tree, name) - 1]}.{name}"
 
 
 def tasks(tree: dict[str, Any]) -> dict[str, Task]:

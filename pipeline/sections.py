@@ -6,7 +6,7 @@ from pipeline import params
 from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
-from pipeline.runs import ROUNDS, names, rounds, task_of
+from pipeline.runs import ROUNDS, names, task_of
 from pipeline.scoring.settings import ENSEMBLE, Decide, Ensemble, Rule
 
 
@@ -49,11 +49,11 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
     questions, or no weight above 0, or a vote that tags cannot have.
     """
     settings = params.section(tree, section, Ensemble)
-    may = {"vote": 1, "second_vote": 2}.get(section, len(ROUNDS))
-    listed = [name for names in rounds(tree)[:may] for name in names]
+    last_round = {"vote": 1, "second_vote": 2}.get(section, len(ROUNDS))
+    listed = names(tree, last_round)
     weights = settings.weights if isinstance(settings.weights, dict) else {}
     if strange := sorted({*(settings.runs or ()), *weights} - set(listed)):
-        among = " and ".join(f"'{name}'" for name in ROUNDS[:may] if name in tree)
+        among = " and ".join(f"'{name}'" for name in ROUNDS[:last_round] if name in tree)
         raise PipelineError(
             f"params.yaml, section {section}: {', '.join(strange)} is no run that may vote. "
             f"Those under {among} may: {', '.join(listed)}."

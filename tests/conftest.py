@@ -1,6 +1,7 @@
 """A copy of the project that tests may run, change and break."""
 
 import copy
+import json
 import os
 import re
 import shutil
@@ -98,6 +99,15 @@ REPRO = (sys.executable, "-m", "dvc", "repro")
 def stages_run(output: str) -> list[str]:
     """Return the stages that `dvc repro` said it ran, in order."""
     return re.findall(r"Running stage '([^']+)'", output)
+
+
+def page_values(page: Path, block: str) -> Any:
+    """Return one of the report's blocks of values."""
+    found = re.search(
+        rf'<script type="application/json" id="{block}">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert found
+    return json.loads(found[1])
 
 
 class Project:

@@ -41,8 +41,6 @@ STEPS = [
 OF_ALL = {"check", "resolve"}
 # What resolve makes of the sections that name runs: a stage that reads them depends on a part of these.
 OF_RUNS = {"runs", "students", "second_students", "tasks", "models", "code_of_predict"}
-
-
 VOTES = {"vote", "vote_second"}
 
 

@@ -1,7 +1,6 @@
 """Folds and two rounds of students through `dvc repro`: who judges whom, what a new fold runs, kills do no harm."""
 
 import graphlib
-import json
 import os
 import re
 import shutil
@@ -22,7 +21,7 @@ from pipeline.files import read_json
 from pipeline.learners.training import Training
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.truth import speakers_of
-from tests.conftest import REPRO, stages_run
+from tests.conftest import REPRO, page_values, stages_run
 
 NET = {"model": "linear", "parameters": {"frames": 10}, "training": {"epochs": 2, "learning_rate": 0.01}}
 FOLDS = [0, 1]
@@ -84,10 +83,7 @@ def test_one_more_fold_trains_that_fold_alone_and_each_round_ends_before_the_nex
 
 
 def test_the_page_has_the_curves_of_each_round(folded):
-    page = folded.layout.report.read_text(encoding="utf-8")
-    found = re.search(r'<script type="application/json" id="told">(.*?)</script>', page, re.DOTALL)
-    assert found
-    told = json.loads(found[1])
+    told = page_values(folded.layout.report, "told")
     for run in RUNS:
         assert {each["fold"] for each in told["runs"][run]["curves"]["loss"]} == {*FOLDS}
     assert [step["name"] for step in told["provenance"]["graph"]].count("pseudo_label") == 2

@@ -141,6 +141,7 @@ def test_second_students_are_students_and_come_last():
     assert runs.students(tree) == ["s", "z"]
     assert [runs.round_of(tree, name) for name in ("t", "s", "z", "nobody")] == [1, 2, 3, 1]
     assert runs.where_of(tree, "z") == "second_students.z"
+    assert [runs.names(tree, number) for number in (1, 2, 3)] == [["t"], ["t", "s"], ["t", "s", "z"]]
     assert runs.entry(tree, "z") == {"model": "gru"}
 
 

@@ -1,8 +1,6 @@
 """Several labels a clip, from FSD50K's files to figures: check, prepare in segments, train, predict, decide, vote."""
 
 import csv
-import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from pipeline.files import read_json
 from pipeline.layout import Layout
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import check, decide, download, ensemble, predict, prepare, report, train
+from tests.conftest import page_values
 
 PROFILE = Path(__file__).resolve().parents[1] / "profiles" / "fsd50k.yaml"
 RATE_HZ = 44_100
@@ -119,10 +118,7 @@ def test_the_runs_are_voted_on(layout):
 
 def test_the_page_shows_precisions_by_label_in_place_of_a_matrix_and_errors_to_hear(layout):
     report.main(layout)
-    page = layout.report.read_text(encoding="utf-8")
-    found = re.search(r'<script type="application/json" id="told">(.*?)</script>', page)
-    assert found
-    told = json.loads(found[1])
+    told = page_values(layout.report, "told")
     run = told["runs"][told["lead"]]
     assert [each["label"] for each in run["precisions"]] == SOUNDS
     assert "counts" not in run

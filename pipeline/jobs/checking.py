@@ -135,9 +135,9 @@ def _check_layers(wanted: Layers, stored: Layers) -> None:
 def _check_votes(tree: dict[str, Any], read: dict[str, Run], problems: list[str]) -> None:
     with _noted(problems):
         sections.voters(tree, "ensemble")
-    with _noted(problems):
-        _, students, second_students = runs.rounds(tree)
-        for section, names in (("vote", students), ("second_vote", second_students)):
+    _, students, second_students = runs.rounds(tree)
+    for section, names in (("vote", students), ("second_vote", second_students)):
+        with _noted(problems):
             _, teachers, task = sections.voters(tree, section)
             for name in names:
                 with _noted(problems, f"Run '{name}': "):

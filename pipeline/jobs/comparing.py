@@ -72,7 +72,7 @@ def _decides(row: Row) -> bool:
 def row_of(layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, Any], score: dict[str, Any]) -> Row:
     """Return what is known of one run: `figures` are its metrics.json, `score` its entry in scores.json."""
     own = runs.entry(tree, run) if run != ENSEMBLE else {}
-    round_, folds = runs.round_of(tree, run), params.folds(tree)
+    folds = params.folds(tree)
     estimate = figures["estimate"]
     judge = "map" if "map" in estimate else "prior_accuracy"
     seconds = [_timing(layout, run, f"train-{fold}") for fold in folds]
@@ -82,10 +82,10 @@ def row_of(layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, An
     return Row(
         run=run,
         model=str(own.get("model", "vote")),
-        round=("", "student", "second student")[round_ - 1],
+        round=("", "student", "second student")[runs.round_of(tree, run) - 1],
         question=question,
         learns=own.get("vocabulary", "commands") if question == "word" and own else question,
-        parameters=comparison.parameters_in(layout.run(run, round_).model(folds[0])),
+        parameters=comparison.parameters_in(runs.paths(layout, tree, run).model(folds[0])),
         train_seconds=sum(each["seconds"] for each in seconds if each) if any(seconds) else None,
         clips_a_second=predicting["clips"] / predicting["seconds"] if predicting and predicting["seconds"] else None,
         judge=judge,

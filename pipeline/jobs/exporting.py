@@ -35,7 +35,7 @@ def export(layout: Layout, run: str, fold: int | None, int8: bool, streaming: bo
     tree = params.read(layout.params)
     task, corpus, seed = runs.task_of(tree, run), Corpus.open(layout.prepare), params.seed(tree)
     fold = params.folds(tree)[0] if fold is None else fold
-    folder = layout.run(run, runs.round_of(tree, run)).model(fold)
+    folder = runs.paths(layout, tree, run).model(fold)
     classifier, about = trained(folder, tree, run)
     if about["corpus"] != corpus.fingerprint:
         raise PipelineError(f"{folder} was trained on another corpus. Run: dvc repro")

@@ -76,7 +76,7 @@ def _of_file(path: Path, hop_ms: int) -> Listener:
 
 def _of_run(layout: Layout, tree: dict[str, Any], run: str, hop_ms: int) -> Listener:
     runs.entry(tree, run)  # refuses a run that is not listed
-    folder = layout.run(run, runs.round_of(tree, run)).model(params.folds(tree)[0])
+    folder = runs.paths(layout, tree, run).model(params.folds(tree)[0])
     file = layout.export(run) / f"{run}.onnx"
     if file.is_file():
         listener = _of_file(file, hop_ms)

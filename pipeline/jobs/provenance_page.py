@@ -14,9 +14,8 @@ def provenance(layout: Layout, tree: dict[str, Any], rows: list[Row], corpus: Co
     """Return the last part of the page."""
     made = {row.run: read_json(layout.submission(row.run) / "metrics.json").get("provenance") or {} for row in rows}
     commits = list(dict.fromkeys(each["commit"] for each in made.values() if each.get("commit")))
-    names = runs.names(tree)
     return {
-        "graph": graph(layout, tree, names),
+        "graph": graph(layout, tree),
         "seed": params.seed(tree),
         "folds": params.folds(tree),
         "commits": commits,
@@ -38,7 +37,7 @@ def provenance(layout: Layout, tree: dict[str, Any], rows: list[Row], corpus: Co
     }
 
 
-def graph(layout: Layout, tree: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
+def graph(layout: Layout, tree: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the steps of the flow in order: name, how many units of work, and their seconds, where they were taken."""
     folds = params.folds(tree)
 
@@ -57,4 +56,10 @@ def graph(layout: Layout, tree: dict[str, Any], names: list[str]) -> list[dict[s
     flow += of(teachers)
     for students in filter(None, later):
         flow += [step("vote", []), step("pseudo_label", []), *of(students)]
-    return [*flow, step("decide", [], f"{len(names)}"), step("ensemble", []), step("score", []), step("report", [])]
+    return [
+        *flow,
+        step("decide", [], f"{len(runs.names(tree))}"),
+        step("ensemble", []),
+        step("score", []),
+        step("report", []),
+    ]

@@ -70,17 +70,12 @@ def _unlisted(layout: Layout, tree: dict[str, Any]) -> list[Path]:
     gone: list[Path] = []
     for round_, listed in enumerate(runs.rounds(tree), start=1):
         paths = layout.run("", round_)
-        for folder in (paths.trained, paths.probabilities, *_labels(layout, round_)):
+        of_students = [layout.pseudo_labels("", round_)] * (round_ > 1) + [layout.vote("")] * (round_ > 2)
+        for folder in (paths.trained, paths.probabilities, *of_students):
             gone += [path for path in _folders(folder) if path.name not in listed]
         for run in listed:
             gone += [path for path in _folders(layout.run(run, round_).trained) if path.name not in folds]
     return sorted(gone)
-
-
-def _labels(layout: Layout, round_: int) -> list[Path]:
-    """Return the folders that hold a folder of each student's: what teaches them."""
-    pseudo_labels = [layout.pseudo_labels("", round_)] if round_ > 1 else []
-    return [*pseudo_labels, layout.vote("")] if round_ > 2 else pseudo_labels
 
 
 def _folders(folder: Path) -> list[Path]:

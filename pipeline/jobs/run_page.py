@@ -28,7 +28,7 @@ def detail(
     figures = read_json(layout.submission(row.run) / "metrics.json")
     told["note"] = figures.get("estimate_note", "")
     if row.run != ENSEMBLE:
-        paths = layout.run(row.run, runs.round_of(tree, row.run))
+        paths = runs.paths(layout, tree, row.run)
         told["curves"] = curves.read({fold: paths.live(fold) for fold in params.folds(tree)})
         told["parameters"] = parameters(layout, tree, row.run)
         told["folds"] = _folds(layout, tree, row.run)

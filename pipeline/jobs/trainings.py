@@ -45,7 +45,7 @@ class Trainings:
     def work(self, name: str, fold: int) -> Work:
         """Return one training, ready to begin. Raises PipelineError as `stages.train`."""
         layout, run, round_ = self._layout, self.run(name), runs.round_of(self._tree, name)
-        paths = layout.run(name, round_)
+        paths = runs.paths(layout, self._tree, name)
         soft = self._soft_labels(run, layout.pseudo_labels(name, round_), fold) if round_ > 1 else None
         to = Publication(paths.work(fold), paths.model(fold), paths.live(fold), layout.timing(name, f"train-{fold}"))
         seed = params.seed(self._tree) + run.seed

@@ -47,7 +47,7 @@ class Election:
         """
         settings, names, task = sections.voters(tree, section)
         # Folders of runs that are no longer listed may lie on the disk; only the list counts.
-        folders = {name: layout.run(name, runs.round_of(tree, name)).probabilities for name in names}
+        folders = {name: runs.paths(layout, tree, name).probabilities for name in names}
         members = {name: OutOfFold.read(folder, corpus) for name, folder in folders.items()}
         target = target_of(corpus, task.model_copy(update={"vocabulary": "commands"}))
         truth = truth_of(corpus, "out_of_fold", next(iter(members.values())).table, target)

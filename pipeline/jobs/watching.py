@@ -23,7 +23,7 @@ def now(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
     """
     trainings, done, wanted = [], 0, 0
     for run in runs.names(tree):
-        paths = layout.run(run, runs.round_of(tree, run))
+        paths = runs.paths(layout, tree, run)
         for fold in params.folds(tree):
             wanted += 1
             begun = [path for path in paths.work(fold).glob("*/seconds.json") if path.parent.suffix != ".deleted"]

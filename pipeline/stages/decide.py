@@ -22,13 +22,12 @@ def main(layout: Layout, run: str) -> None:
     tree = params.read(layout.params)
     task, rule = runs.task_of(tree, run), sections.decide(tree).for_run(run)
     corpus = Corpus.open(layout.prepare)
-    round_ = runs.round_of(tree, run)
-    folder = layout.run(run, round_).probabilities
+    folder = runs.paths(layout, tree, run).probabilities
     out_of_fold = OutOfFold.read(folder, corpus)
     holdout = Probabilities.read(folder / "holdout.parquet") if (folder / "holdout.parquet").exists() else None
     target = target_of(corpus, task)
     about = task.model_dump(include={"target", "presence"})
-    if round_ > 1:
+    if runs.round_of(tree, run) > 1:
         about["estimate_note"] = competition_report.OF_STUDENTS
     if parts := target_report.judge_parts(folder, corpus, target):
         about["parts"] = parts

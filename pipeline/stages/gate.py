@@ -63,7 +63,7 @@ def _ear(layout: Layout, keep: str, wanted: str | None) -> tuple[str, list[int],
     reasons = []
     for name in [wanted] if wanted else runs.names(tree):
         try:
-            folder = layout.run(name, runs.round_of(tree, name)).model(params.folds(tree)[0])
+            folder = runs.paths(layout, tree, name).model(params.folds(tree)[0])
             classifier, about = trained(folder, tree, name)
             return name, columns_of(about, keep), classifier
         except PipelineError as error:

@@ -28,7 +28,7 @@ def main(layout: Layout, name: str) -> None:
     """
     tree = params.read(layout.params)
     run, corpus = read_run(tree, name), Corpus.open(layout.prepare)
-    paths, target = layout.run(name, runs.round_of(tree, name)), target_of(corpus, run)
+    paths, target = runs.paths(layout, tree, name), target_of(corpus, run)
     part = sharing.part_of_this_process()
     if part is not None:
         _tables(part.folder, layout, tree, name, run, corpus, target, part)
@@ -56,7 +56,7 @@ def _tables(
     target: Target,
     share: Share | None,
 ) -> Predictor:
-    paths, read = layout.run(name, runs.round_of(tree, name)), reader_of(layout.encode, corpus, run.model)
+    paths, read = runs.paths(layout, tree, name), reader_of(layout.encode, corpus, run.model)
     with Predictor(folder, corpus, name, target.labels, target.exclusive, run.looks, share) as predictor:
         for fold in params.folds(tree):
             classifier, about = trained(paths.model(fold), tree, name)

@@ -18,7 +18,7 @@ def main(layout: Layout, student: str | None = None) -> None:
     Raises PipelineError if it is no second student, or a table of a member is missing.
     """
     tree = params.read(layout.params)
-    if student is not None and student not in runs.rounds(tree)[2]:
+    if student is not None and runs.round_of(tree, student) != 3:
         raise PipelineError(
             f"'{student}' is no second student. List it under 'second_students' in params.yaml; the vote that teaches "
             "those under 'students' is: python -m pipeline vote"

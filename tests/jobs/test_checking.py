@@ -242,6 +242,13 @@ def test_good_parameters_are_told_nothing_of(told, capsys):
     assert told({"runs/words": words, "students/s": words, "second_students/t": words, "second_vote/runs": ["s"]}) == []
 
 
+def test_a_mistake_in_one_vote_does_not_hide_the_other_s(told):
+    problems = told({"vote/runs": ["asd"], "second_vote/runs": ["asd"]})
+    assert [problem.split(":")[0] for problem in problems] == [
+        *("params.yaml, section vote", "params.yaml, section second_vote")
+    ]
+
+
 def test_all_mistakes_are_told_at_once(told):
     changes = {"seed": -1, "prepare/splits": "x", "decide/rule": "y", "runs/ast/model": "z", "submit/poll_s": -1}
     assert len(told(changes)) == 5

@@ -93,7 +93,7 @@ class JudgedProject:
 
     def probabilities(self, run: str) -> Path:
         """The folder of a run's tables."""
-        return self.layout.run(run, runs.round_of(self.params, run)).probabilities
+        return runs.paths(self.layout, self.params, run).probabilities
 
     def predict(self, run: str) -> None:
         """Write probabilities of clips in an order of the run's own."""

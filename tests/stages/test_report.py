@@ -1,7 +1,6 @@
 """The page of a small judged competition, whose clips have hostile names: its text, and the page in a real browser."""
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from pipeline.clips.corpus import Corpus
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import decide, ensemble, report, score
 from tests.browser import Browser
+from tests.conftest import page_values
 from tests.stages.conftest import JudgedProject
 
 SCRIPT = "</script><script>window.hacked = 1</script>"
@@ -100,10 +100,7 @@ def browser(chromium, project) -> Browser:
 
 def content(project: JudgedProject, block: str) -> Any:
     """Return one of the page's blocks of values."""
-    page = project.layout.report.read_text(encoding="utf-8")
-    found = re.search(rf'<script type="application/json" id="{block}">(.*?)</script>', page, re.DOTALL)
-    assert found
-    return json.loads(found[1])
+    return page_values(project.layout.report, block)
 
 
 def test_the_same_inputs_give_the_same_bytes(project):
