@@ -38,7 +38,10 @@ class StepSeeds(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         seeds = np.random.SeedSequence([self.seed, state.global_step, args.process_index]).generate_state(2)
-        torch.manual_seed(int(seeds[0]))
+        # torch.manual_seed writes down the whole call stack each time, for a GPU that may be used later.
+        torch.default_generator.manual_seed(int(seeds[0]))
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(int(seeds[0]))
         np.random.seed(int(seeds[1]))  # transformers' own SpecAugment draws from the global state
 
 
