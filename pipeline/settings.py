@@ -23,6 +23,13 @@ class Settings(BaseModel):
             raise PydanticCustomError("truth_value", "Input should be no truth value")
         return value
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _completed(cls, value: Any, field: ValidationInfo) -> Any:
+        """Take what a nested section leaves out from this field's default, which may differ from its class's."""
+        default = cls.model_fields[str(field.field_name)].default
+        return {**default.model_dump(), **value} if isinstance(default, Settings) and isinstance(value, dict) else value
+
 
 def _takes_truth_values(annotation: Any) -> bool:
     return annotation in (bool, Any) or any(_takes_truth_values(part) for part in get_args(annotation))

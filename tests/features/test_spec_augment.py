@@ -1,6 +1,9 @@
+import pytest
 import torch
+from pydantic import ValidationError
 
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
+from pipeline.models import convs2s, gru, resnet, timm
 
 
 def masked(params: SpecAugmentParams, seed: int = 0) -> torch.Tensor:
@@ -29,3 +32,12 @@ def test_every_clip_has_its_own_mask_and_the_seed_gives_it_back() -> None:
 def test_nothing_is_masked_when_judging() -> None:
     features = torch.ones(3, 98, 64)
     assert torch.equal(SpecAugment(SpecAugmentParams()).eval()(features), features)
+
+
+def test_a_width_that_is_not_given_is_that_of_the_net() -> None:
+    for params in (resnet.Params, gru.Params, convs2s.Params, timm.Params):
+        own = params().spec_augment
+        given = params.model_validate({"spec_augment": {"time_masks": 2}}).spec_augment
+        assert given == own.model_copy(update={"time_masks": 2})
+    with pytest.raises(ValidationError, match=r"spec_augment\.time_mask\b"):
+        gru.Params.model_validate({"spec_augment": {"time_mask": 2}})
