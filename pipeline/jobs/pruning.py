@@ -70,8 +70,12 @@ def _unlisted(layout: Layout, tree: dict[str, Any]) -> list[Path]:
     gone: list[Path] = []
     for round_, listed in enumerate(runs.rounds(tree), start=1):
         paths = layout.run("", round_)
-        of_students = [layout.pseudo_labels("", round_)] * (round_ > 1) + [layout.vote("")] * (round_ > 2)
-        for folder in (paths.trained, paths.probabilities, *of_students):
+        folders = [paths.trained, paths.probabilities]
+        if round_ > 1:
+            folders.append(layout.pseudo_labels("", round_))
+        if round_ > 2:
+            folders.append(layout.vote(""))
+        for folder in folders:
             gone += [path for path in _folders(folder) if path.name not in listed]
         for run in listed:
             gone += [path for path in _folders(layout.run(run, round_).trained) if path.name not in folds]

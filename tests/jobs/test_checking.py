@@ -244,9 +244,8 @@ def test_good_parameters_are_told_nothing_of(told, capsys):
 
 def test_a_mistake_in_one_vote_does_not_hide_the_other_s(told):
     problems = told({"vote/runs": ["asd"], "second_vote/runs": ["asd"]})
-    assert [problem.split(":")[0] for problem in problems] == [
-        *("params.yaml, section vote", "params.yaml, section second_vote")
-    ]
+    sections = [problem.split(":")[0] for problem in problems]
+    assert sections == ["params.yaml, section vote", "params.yaml, section second_vote"]
 
 
 def test_all_mistakes_are_told_at_once(told):
