@@ -113,13 +113,14 @@ class Work:
                         _delete(other)
             folder.mkdir(parents=True, exist_ok=True)
             torch.manual_seed(self.seed)
-            with Clock(folder / "seconds.json") as clock:
+            clock = Clock(folder / "seconds.json")
+            # One process writes it: another, that ends later, would write into the folder that this one has deleted.
+            with clock if first else nullcontext():
                 classifier = build(self.recipes, self.target.labels, self.data.train, self.checkpoints)
                 if isinstance(classifier, NeuralClassifier):
                     classifier.watch = watch
                 classifier.fit(self.data, folder, folder / "live")
-                seconds = clock.seconds
-            yield (classifier, seconds) if first else None
+            yield (classifier, clock.seconds) if first else None
 
 
 def work_of(
