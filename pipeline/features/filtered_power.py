@@ -1,15 +1,15 @@
 """The power spectrum of short frames through filters, as a few small matrix products: for exported nets.
 
-In onnxruntime, its own DFT takes longer than all else of a small net. A transform of 512 = 16 x 32 points is 32
-transforms of 16 points, a turn of each value, and 16 transforms of 32 points (Cooley & Tukey 1965). Of real frames,
-half of the 16 tell all: the others are mirrored, and so are their filters.
+In onnxruntime, its own DFT takes longer than all else of a small net. A transform of 512 = 32 x 16 points is 16
+transforms of 32 points, a turn of each value, and 32 transforms of 16 points (Cooley & Tukey 1965). Of real frames,
+half of the 32 tell all: the others are mirrored, and so are their filters.
 """
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-POINTS, ROWS, COLUMNS = 512, 16, 32
+POINTS, ROWS, COLUMNS = 512, 32, 16
 KEPT = ROWS // 2 + 1
 
 
@@ -44,8 +44,9 @@ class FilteredPower(nn.Module):
             self.register_buffer(name, torch.from_numpy(value).float(), persistent=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        padded = nn.functional.pad(frames, (0, self.rows * COLUMNS - frames.shape[-1]))
-        parts = self.inner @ padded.unflatten(-1, (self.rows, COLUMNS))  # [clips, frames, 2 x kept, columns]
+        if missing := self.rows * COLUMNS - frames.shape[-1]:  # none of the usual 400
+            frames = nn.functional.pad(frames, (0, missing))
+        parts = self.inner @ frames.unflatten(-1, (self.rows, COLUMNS))  # [clips, frames, 2 x kept, columns]
         real, imaginary = parts[..., :KEPT, :], parts[..., KEPT:, :]
         cosine, sine = self.turn[0], self.turn[1]
         turned = torch.cat([real * cosine - imaginary * sine, real * sine + imaginary * cosine], dim=-1)

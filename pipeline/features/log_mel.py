@@ -82,7 +82,8 @@ class LogMel(nn.Module):
         frames = frames - frames.mean(dim=-1, keepdim=True)
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
         log_mel = self._power(frames.sub_(previous.mul_(PREEMPHASIS)).mul_(self.window)).clamp(min=MEL_FLOOR).log()
-        log_mel = nn.functional.pad(log_mel, (0, 0, 0, self.max_length - log_mel.shape[1]))
+        if missing := self.max_length - log_mel.shape[1]:
+            log_mel = nn.functional.pad(log_mel, (0, 0, 0, missing))
         return (log_mel - self.mean) / (2 * self.std)  # twice the deviation, as AST's authors do
 
     def _power(self, frames: Tensor) -> Tensor:
