@@ -14,9 +14,8 @@ from pipeline.examples.from_corpus import judged_labels
 from pipeline.examples.target import Target
 from pipeline.examples.task import Task
 from pipeline.examples.training_data import as_float
-from pipeline.export.description import INPUT
 from pipeline.export.latency import Latency, latency, timed
-from pipeline.export.runtime import OnnxClassifier
+from pipeline.export.runtime import OnnxClassifier, OnnxSteps
 from pipeline.learners.classifier import Classifier
 from pipeline.learners.judging import mean_average_precision, summed_into
 from pipeline.listening import scenes
@@ -82,13 +81,12 @@ class Judge:
         step = exported.description.step_samples
 
         def ear() -> StreamingEar:
-            return StreamingEar(exported.session, exported.labels, step, exported.multi_label)
+            return StreamingEar(OnnxSteps(exported.session), exported.labels, step, exported.multi_label)
 
         # Each clip after the same silence: nothing is known of what came before it.
         values = np.stack([ear().hear(clip)[-1] for clip in self._samples])
-        state = {each.name: np.zeros(each.shape, np.float32) for each in exported.session.get_inputs()[1:]}
-        sound = {INPUT: as_float(self._samples[:1, :step]), **state}
-        speed = timed(lambda: exported.session.run(None, sound))
+        steps, sound = OnnxSteps(exported.session), as_float(self._samples[:1, :step])
+        speed = timed(lambda: steps(sound))
         farthest = _far_from(module, ear(), self._scene(20))
         return self._found(path, step, speed, farthest, self._agreement(ear(), sliding), values)
 

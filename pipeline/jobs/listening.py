@@ -12,7 +12,7 @@ from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.target import target_of
 from pipeline.export.description import Description
-from pipeline.export.runtime import OnnxClassifier
+from pipeline.export.runtime import OnnxClassifier, OnnxSteps
 from pipeline.files import read_json, replacing_folder, write_json
 from pipeline.jobs.exporting import weights_of
 from pipeline.jobs.recipes import trained
@@ -67,7 +67,7 @@ def _of_file(path: Path, hop_ms: int) -> Listener:
 
     def new_ear() -> Ear:
         if told.step_samples:
-            return StreamingEar(classifier.session, told.labels, told.step_samples, classifier.multi_label)
+            return StreamingEar(OnnxSteps(classifier.session), told.labels, told.step_samples, classifier.multi_label)
         return SlidingSecond(classifier, hop_ms)
 
     engine = f"onnxruntime, {told.precision}{', streaming' * bool(told.step_samples)}"

@@ -1,15 +1,17 @@
 """What hears: samples as they come in, probabilities of each step out. The gate, `listen` and its page share these."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.examples.training_data import as_float
-from pipeline.export.description import INPUT
 from pipeline.learners.classifier import Classifier
 from pipeline.listening.windows import SlidingWindows
+
+Steps = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Ear(Protocol):
@@ -40,16 +42,14 @@ class SlidingSecond:
 class StreamingEar:
     """An exported streaming net (`python -m pipeline export --streaming`): each frame is computed once.
 
-    `session` is onnxruntime's; its first input is a step of samples, the others are its state, which it returns in the
-    same order after the probabilities.
+    `steps` takes the next samples, float32 [1, step_samples] in -1..1, and gives the probabilities [labels].
     """
 
-    def __init__(self, session: Any, labels: list[str], step_samples: int, multi_label: bool = False) -> None:
+    def __init__(self, steps: Steps, labels: list[str], step_samples: int, multi_label: bool = False) -> None:
         self.labels = labels
         self.multi_label = multi_label
         self.hop_samples = step_samples
-        self._session = session
-        self._state = {each.name: np.zeros(each.shape, np.float32) for each in session.get_inputs()[1:]}
+        self._steps = steps
         self._held = np.empty(0, np.int16)
         self._early = CLIP_SAMPLES // step_samples - 1  # steps before the first whole second
 
@@ -57,12 +57,7 @@ class StreamingEar:
         held = np.concatenate([self._held, samples])
         whole = len(held) // self.hop_samples * self.hop_samples
         self._held = held[whole:]
-        found = [self._step(step) for step in held[:whole].reshape(-1, self.hop_samples)]
+        found = [self._steps(step) for step in as_float(held[:whole]).reshape(-1, 1, self.hop_samples)]
         early = min(self._early, len(found))
         self._early -= early
         return np.stack(found[early:]) if len(found) > early else np.empty((0, len(self.labels)), np.float32)
-
-    def _step(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
-        values, *state = self._session.run(None, {INPUT: as_float(samples[None]), **self._state})
-        self._state = dict(zip(self._state, state, strict=True))
-        return values[0]

@@ -94,8 +94,18 @@ class Block(nn.Module):
         return BLOCK_FRAMES - self.first.stride[0]
 
     def forward(self, heard: Tensor) -> Tensor:
+        return self._added(heard, heard[:, :, self.lost :])
+
+    def hear(self, kept: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what a streaming net makes of a step's maps, after those that it kept, and what it keeps of both."""
+        heard = torch.cat([kept, maps], dim=2)
+        new = maps if maps.shape[2] == self.kept else heard[:, :, -self.kept :]
+        passed = maps if self.kept == self.lost else maps[:, :, self.lost - self.kept :]
+        return self._added(heard, passed), new
+
+    def _added(self, heard: Tensor, passed: Tensor) -> Tensor:
         changed = self.second_norm(self.second(self.first_norm(self.first(heard)).relu()))
-        return (changed + self.shortcut(heard[:, :, self.lost :])).relu()
+        return (changed + self.shortcut(passed)).relu()
 
 
 class ResNet(nn.Module):
@@ -158,9 +168,7 @@ class ResNet(nn.Module):
         maps = self.stem_norm(self.stem(maps)).relu()
         for number, block in enumerate(self._blocks()):
             name = f"kept_by_block_{number}"
-            maps = torch.cat([old[name], maps], dim=2)
-            new[name] = maps[:, :, -block.kept :]
-            maps = block(maps)
+            maps, new[name] = block.hear(old[name], maps)
         new["second"] = torch.cat([old["second"], maps], dim=2)[:, :, maps.shape[2] :]
         return self.read(new["second"]), new
 
