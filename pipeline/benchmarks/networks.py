@@ -16,12 +16,14 @@ from pipeline.benchmarks.rounds import Rounds, alternate, seconds
 from pipeline.benchmarks.table import Finding
 from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.examples.training_data import Examples, TrainingData, as_float
-from pipeline.export.runtime import OnnxClassifier
+from pipeline.export.description import INPUT
+from pipeline.export.runtime import OnnxClassifier, OnnxSteps, session_of
 from pipeline.learners.losses import logits_of, loss_of
 from pipeline.learners.neural_classifier import NeuralClassifier, TransformerClassifier
 
 LARGE_WEIGHTS = 50_000_000  # from here on a net is of base size: its arithmetic should hide all else
 STEPS = 40
+CALLS = 100  # of an exported net, timed together
 
 
 def of_run(
@@ -115,15 +117,43 @@ def exported(name: str, classifier: NeuralClassifier, clips: NDArray[np.int16], 
     )
 
 
+def streaming(name: str, classifier: NeuralClassifier, step: Any, rounds: int) -> Finding:
+    """Compare a step of a streaming net (`models._streaming`) with hearing the second that it ends anew, both exported.
+
+    On one thread; how long either takes does not depend on what was learnt.
+    """
+    from pipeline.export.graph import graph_of, step_graph_of
+
+    steps = OnnxSteps(session_of(step_graph_of(step).proto.SerializeToString(), threads=1))
+    second = session_of(graph_of(classifier).proto.SerializeToString(), threads=1)
+    clip = np.random.default_rng(0).uniform(-0.1, 0.1, (1, SAMPLE_RATE_HZ)).astype(np.float32)
+    sound = clip[:, : step.step_samples]
+    times = alternate(
+        lambda: [steps(sound) for _ in range(CALLS)],
+        lambda: [second.run(None, {INPUT: clip}) for _ in range(CALLS)],
+        rounds,
+    )
+    ours_ms, seconds_ms = (1000 * median(taken) / CALLS for taken in (times.ours_s, times.other_s))
+    longer = 1 / times.speed.middle
+    hears_ms = 1000 * step.step_samples // SAMPLE_RATE_HZ
+    weights = sum(each.numel() for each in classifier.model.parameters())
+    return Finding(
+        f"a step of {hears_ms} ms on one thread, streaming {name}, {weights:,} weights",
+        f"{ours_ms:.2f} ms",
+        f"its whole second: {seconds_ms:.2f} ms",
+        f"{longer:.3f} times as long",
+        "at most 0.1",
+        longer <= 0.1,
+    )
+
+
 def spotter(path: Path, rounds: int) -> Finding:
     """Time a published small keyword spotter, an ONNX file of one input, on one thread."""
-    from pipeline.export.runtime import session_of
-
     session = session_of(path, threads=1)
     (given,) = session.get_inputs()
     shape = [size if isinstance(size, int) else 1 for size in given.shape]
     sound = {given.name: np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)}
-    taken = [seconds(lambda: [session.run(None, sound) for _ in range(100)]) / 100 for _ in range(rounds)]
+    taken = [seconds(lambda: [session.run(None, sound) for _ in range(CALLS)]) / CALLS for _ in range(rounds)]
     return Finding(f"a call on one thread, {path.name}", f"{1000 * median(taken):.2f} ms")
 
 

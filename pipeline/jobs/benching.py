@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
@@ -19,11 +20,13 @@ from pipeline.clips.recording import Recording, bytes_of
 from pipeline.errors import PipelineError
 from pipeline.examples.from_corpus import training_data_of
 from pipeline.examples.target import target_of
+from pipeline.examples.training_data import TrainingData
 from pipeline.export.graph import network_of
 from pipeline.files import write_json
 from pipeline.jobs.preparing import prepare
-from pipeline.jobs.recipes import build, input_kind, read_run, reader_of, recipes_of
+from pipeline.jobs.recipes import Run, build, input_kind, read_run, reader_of, recipes_of
 from pipeline.layout import Layout
+from pipeline.models import resnet
 from pipeline.sources import SourceFile, archives, demo
 
 TINY_DEMO: dict[str, Any] = {
@@ -148,17 +151,37 @@ def of_networks(layout: Layout, corpus: Corpus, rounds: int, clips: int, spotter
     for name in runs.teachers(tree):
         try:
             run = read_run(tree, name)
-            recipes, target = recipes_of(run, f"runs.{name}"), target_of(corpus, run)
-            options = (run.augmentation, run.rebalancing, params.seed(tree))
-            data = training_data_of(corpus, 0, run, target, reader_of(layout.encode, corpus, run.model), *options)
+            make, data = _untrained(layout, corpus, run, name, params.seed(tree))
             samples = corpus.samples(corpus.select("train")[:clips])
-
-            def make(recipes: Any = recipes, labels: Any = target.labels, train: Any = data.train) -> Any:
-                torch.manual_seed(0)
-                return build(recipes, labels, train, layout.checkpoints)
-
             network_of(make(), name, input_kind(corpus, run.model))
             findings += networks.of_run(name, make, data, samples, rounds)
         except PipelineError as error:
             findings.append(Finding(f"training and predicting, {name}", f"not measured: {str(error).splitlines()[0]}"))
     return [*findings, *([networks.spotter(spotter, rounds)] if spotter else [])]
+
+
+def of_streaming(layout: Layout, corpus: Corpus, rounds: int) -> list[Finding]:
+    """Return what was found of residual nets that hear on and on: one as wide as the model is, one twice as wide."""
+    plain = resnet.Params()
+    findings = []
+    for times in (1, 2):
+        widths = {"stem_channels": times * plain.stem_channels, "channels": [times * each for each in plain.channels]}
+        run = Run(model="resnet", parameters={"streaming": True, **widths})
+        classifier = _untrained(layout, corpus, run, "resnet", seed=1)[0]()
+        findings.append(networks.streaming("resnet", classifier, resnet.streaming(classifier), rounds))
+    return findings
+
+
+def _untrained(
+    layout: Layout, corpus: Corpus, run: Run, name: str, seed: int
+) -> tuple[Callable[[], Any], TrainingData]:
+    """Return what builds the classifier of a run, and the clips that it would learn from. Raises PipelineError."""
+    recipes, target = recipes_of(run, f"runs.{name}"), target_of(corpus, run)
+    read = reader_of(layout.encode, corpus, run.model)
+    data = training_data_of(corpus, 0, run, target, read, run.augmentation, run.rebalancing, seed)
+
+    def make() -> Any:
+        torch.manual_seed(0)
+        return build(recipes, target.labels, data.train, layout.checkpoints)
+
+    return make, data

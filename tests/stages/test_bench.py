@@ -16,6 +16,8 @@ ROWS = [
     "log-mel, batches of 64, ",
     "log-mel, its numbers",
     "training and predicting",
+    "a step of 40 ms on one thread, streaming resnet",
+    "a step of 40 ms on one thread, streaming resnet",
     "dvc repro, nothing to do",
     "dvc repro, a changed threshold",
     "dvc repro, nothing to do",
@@ -34,7 +36,7 @@ def test_a_quick_bench_fills_the_table_and_leaves_only_its_page(tmp_path):
     assert cells[1][2].startswith("148 clips: ")
     assert cells[3][1].endswith(" MB")
     assert cells[7][-1].startswith("yes")
-    assert cells[9][1].startswith("not measured: run `dvc repro` first")
+    assert cells[11][1].startswith("not measured: run `dvc repro` first")
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
         "artifacts",
         "docs",
