@@ -17,6 +17,7 @@ from pipeline.benchmarks.table import Finding
 from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.export.description import INPUT
+from pipeline.export.graph import graph_of, step_graph_of
 from pipeline.export.runtime import OnnxClassifier, OnnxSteps, session_of
 from pipeline.learners.losses import logits_of, loss_of
 from pipeline.learners.neural_classifier import NeuralClassifier, TransformerClassifier
@@ -122,8 +123,6 @@ def streaming(name: str, classifier: NeuralClassifier, step: Any, rounds: int) -
 
     On one thread; how long either takes does not depend on what was learnt.
     """
-    from pipeline.export.graph import graph_of, step_graph_of
-
     steps = OnnxSteps(session_of(step_graph_of(step).proto.SerializeToString(), threads=1))
     second = session_of(graph_of(classifier).proto.SerializeToString(), threads=1)
     clip = np.random.default_rng(0).uniform(-0.1, 0.1, (1, SAMPLE_RATE_HZ)).astype(np.float32)

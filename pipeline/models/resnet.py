@@ -99,6 +99,7 @@ class Block(nn.Module):
     def hear(self, kept: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Return what a streaming net makes of a step's maps, after those that it kept, and what it keeps of both."""
         heard = torch.cat([kept, maps], dim=2)
+        # Nothing is cut out that is there already: in so short a step, a copy takes as long as a convolution.
         new = maps if maps.shape[2] == self.kept else heard[:, :, -self.kept :]
         passed = maps if self.kept == self.lost else maps[:, :, self.lost - self.kept :]
         return self._added(heard, passed), new
