@@ -44,14 +44,15 @@ def compare(corpus: Corpus) -> list[dict[str, Any]]:
     """Return for each measure how training and test clips differ; none where a corpus has no audio or no test clips.
 
     `distance` is the Kolmogorov-Smirnov distance: the share of clips that would have to change. 0 is alike, 1 is apart.
-    Clips that were made of noise for silence count in neither, recordings that could not be decoded neither.
+    Clips that were made count in neither (of noise for silence, of synthetic speech), recordings that could not be
+    decoded neither.
     """
     if corpus.dtype != np.int16 or corpus.shape != (CLIP_SAMPLES,):
         return []
     rows = corpus.rows
     real = (rows["readable"] & rows["noise_source"].isna()).to_numpy()
     parts = {
-        "training": real & (rows["part"] == "train").to_numpy(),
+        "training": real & ((rows["part"] == "train") & (rows["split"] != "synthetic")).to_numpy(),
         "test": real & (rows["part"] == "test").to_numpy(),
     }
     if not all(part.any() for part in parts.values()):
