@@ -22,6 +22,7 @@ from pipeline.features.hidden_states import HiddenStates
 from pipeline.files import read_json
 from pipeline.learners.classifier import Classifier
 from pipeline.learners.detector import FOLDER, WithDetector, groups_of, in_groups
+from pipeline.learners.training import Training
 from pipeline.settings import Settings
 
 Reader = Callable[[NDArray[np.int64]], NDArray[Any]]
@@ -130,7 +131,7 @@ def recipes_of(run: Run, where: str) -> list[Recipe]:
 
 def learns_in_batches(run: Run) -> bool:
     """Whether several processes can share the run's training: a network's, not an estimator's or a vote's of probes."""
-    return "batch_size" in models.find(run.model).Training.model_fields
+    return issubclass(models.find(run.model).Training, Training)
 
 
 def build(recipes: list[Recipe], labels: list[str], examples: Examples, store: Path) -> Classifier:

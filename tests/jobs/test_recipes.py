@@ -5,12 +5,22 @@ import json
 import numpy as np
 import pytest
 
+from pipeline import models
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.errors import PipelineError
 from pipeline.examples.augmentation import Augmentation
 from pipeline.examples.pseudo_labels import PseudoLabels
-from pipeline.jobs.recipes import input_kind, read_run, reader_of, recipes_of, run_apart, trained
+from pipeline.jobs.recipes import (
+    Run,
+    input_kind,
+    learns_in_batches,
+    read_run,
+    reader_of,
+    recipes_of,
+    run_apart,
+    trained,
+)
 
 TREE = {
     "train": {"training": {"epochs": 9, "batch_size": 16, "jobs": 2}, "augmentation": []},
@@ -55,6 +65,11 @@ def test_a_detector_has_the_shared_training_under_its_own_too():
 def test_a_run_and_its_detector_read_the_same_inputs():
     with pytest.raises(PipelineError, match="'convs2s' and its detector 'probes' do not take the same inputs"):
         recipes("mixed")
+
+
+def test_processes_share_the_batches_of_a_net_and_of_no_probe():
+    assert [name for name in models.names() if not learns_in_batches(Run(model=name))] == ["probes"]
+    assert not learns_in_batches(read_run(TREE, "probe"))  # though a dense net has a `batch_size`
 
 
 def test_a_student_has_settings_for_pseudo_labels_a_teacher_none():
