@@ -68,7 +68,8 @@ class Work:
     @property
     def is_published(self) -> bool:
         path, timing = self.to.model / "run.json", self.to.timing
-        if not path.exists() or read_json(path) != self.about:
+        # By their digests, for JSON has lists where settings have tuples.
+        if not path.exists() or params.digest(read_json(path)) != params.digest(self.about):
             return False
         return not timing.exists() or read_json(timing).get("code", self._code) == self._code
 

@@ -1,0 +1,55 @@
+"""Trainings by name, and those that go on beside one: what is learnt already is left alone."""
+
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.clips.corpus_writer import CorpusWriter
+from pipeline.jobs import launching
+from pipeline.jobs.trainings import Trainings
+from pipeline.layout import Layout
+from pipeline.stages import train
+from tests.tones import sounds
+
+WORDS = ["yes", "no", "cat"]
+RESNET = {"num_mel_bins": 8, "stem_channels": 2, "channels": [2, 4], "strides": [1, 2]}
+
+
+@pytest.fixture
+def layout(tmp_path):
+    """A project with a corpus of 18 tones, and two nets to train at once."""
+    layout = Layout(tmp_path)
+    layout.prepare.mkdir(parents=True)
+    clips = sounds(18, seed=1).read(np.arange(18))
+    with CorpusWriter(layout.prepare) as writer:
+        for number, clip in enumerate(clips):
+            about = {"word": WORDS[number % 3], "speaker": f"speaker-{number // 3}"}
+            writer.add(clip, clip=f"{number}.wav", part="train", **about)
+        writer.end_noise()
+        splits = np.repeat(["train", "validation", "holdout"], [9, 6, 3])
+        writer.finish(splits, np.where(splits == "validation", 0, -1), source="demo", seed=1, commands=("yes", "no"))
+    net = {"model": "resnet", "parameters": RESNET, "training": {"epochs": 1, "batch_size": 8}, "at_once": 2}
+    runs = {"one": net, "other": {**net, "seed": 1}}
+    layout.params.write_text(yaml.safe_dump({"seed": 3, "download": {"source": "demo"}, "runs": runs}))
+    return layout
+
+
+def test_what_is_published_is_not_learnt_again_beside_another(layout):
+    trainings = Trainings(layout)
+    assert list(trainings._left("one", 0)) == [("other", 0)]
+    trainings.work("other", 0).learn()
+    assert trainings.work("other", 0).is_published  # though JSON has no tuples, such as the net's `channels`
+    assert list(trainings._left("one", 0)) == []
+    assert not trainings.work("one", 0).is_published
+
+
+def test_probes_never_learn_in_several_processes(layout, monkeypatch):
+    probe = {"model": "probes", "processes": 2, "training": {"batch_size": 8}}
+    layout.params.write_text(yaml.safe_dump({"seed": 3, "runs": {"probe": probe}}))
+    learnt = []
+    monkeypatch.setattr(launching, "launch", lambda *verb: pytest.fail(f"launched {verb}"))
+    monkeypatch.setattr(Trainings, "work", lambda *_: Mock(learn=lambda **_: learnt.append(1)))
+    train.main(layout, "probe")
+    assert learnt == [1]
