@@ -85,7 +85,8 @@ def clustered_clips(
 
     That is p (1 - p) over the variance of the accuracy under the prior between speakers, by linearisation of its
     ratios (Kish and Frankel, JRSS B 36, 1974), at most `effective_clips`, as Korn and Graubard (Survey Methodology 24,
-    1998) advise for intervals of small shares. `truth` and `predicted` are int [clips], below `labels`.
+    1998) advise for intervals of small shares. One speaker alone counts as one clip: what it says of another cannot be
+    told, and the residuals of all its clips sum to 0. `truth` and `predicted` are int [clips], below `labels`.
     """
     counts = confusion(truth, predicted, labels)
     share, clips = weights(counts, shares), effective_clips(counts, shares)
@@ -94,7 +95,9 @@ def clustered_clips(
     residuals = per_clip * ((truth == predicted) - np.nan_to_num(recalls(counts))[truth])
     index = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)[1]
     by_speaker = np.bincount(index, residuals)
-    variance = np.sum(by_speaker**2) * len(by_speaker) / max(1, len(by_speaker) - 1)
+    if len(by_speaker) < 2:
+        return 1.0
+    variance = np.sum(by_speaker**2) * len(by_speaker) / (len(by_speaker) - 1)
     return clips if variance <= 0 else min(clips, expected * (1 - expected) / variance)
 
 

@@ -55,6 +55,17 @@ def test_clips_of_one_speaker_count_as_fewer():
     assert perfect == 100
 
 
+def test_one_speaker_alone_counts_as_one_clip():
+    """How much speakers differ cannot be told from one of them: its hundred clips are no hundred voices."""
+    truth, predicted = np.zeros(100, int), np.repeat([0, 1], [80, 20])
+    for of, by in ((predicted, ["ann"]), (truth, ["ann"])):
+        assert metrics.clustered_clips(truth, of, by * 100, 2, np.array([1.0, 0.0])) == 1
+    one, two = (metrics.judge(truth, predicted, by, ["yes", "no"]) for by in (["ann"] * 100, ["ann", "bob"] * 50))
+    assert one["prior_accuracy"] == two["prior_accuracy"] == 0.8
+    assert one["prior_accuracy_low"] < 0.2
+    assert one["prior_accuracy_high"] > two["prior_accuracy_high"]
+
+
 def test_intervals_hold_the_truth_as_often_as_they_say_though_speakers_differ():
     rng = np.random.default_rng(0)
     shares = np.array([0.5, 0.3, 0.2])

@@ -22,7 +22,7 @@ def describe(
 
     And `unheard_noise_recall`, of `silence` made of recordings that these nets never heard. Each with its 95 %
     interval and how many clips it rests on; nothing of what no clip tells. The clips of one word (one noise) are alike
-    as those of one speaker are: the wider of both intervals counts.
+    as those of one speaker are: the wider of both intervals counts. One word or noise alone tells next to nothing.
     """
     labels = corpus.vocabulary.submission_labels
     words = corpus.rows["word"].to_numpy()[rows].astype(str)

@@ -76,6 +76,17 @@ def test_words_that_all_fail_together_widen_the_interval(corpus):
     assert widths[0] > widths[1]
 
 
+def test_one_word_or_noise_alone_tells_next_to_nothing_of_others(corpus):
+    """Else its interval would be narrower than that of two which differ."""
+    figures = judged(corpus)  # of one noise, the rain, and of two words
+    assert figures["unheard_noise_recall_high"] - figures["unheard_noise_recall_low"] > 0.75
+    of_cat = np.array([number for number, (word, *_) in enumerate(CLIPS) if word == "cat"])
+    decided = np.where(np.arange(len(of_cat)) < 6, UNKNOWN, YES)
+    alone = unheard.describe(corpus, of_cat, np.full(len(of_cat), UNKNOWN), decided, [str(clip) for clip in of_cat])
+    assert alone["unheard_words"] == 1
+    assert alone["unheard_recall_high"] - alone["unheard_recall_low"] > 0.75
+
+
 def test_nothing_is_told_of_what_all_nets_have_heard(corpus):
     rows = np.arange(4)
     assert unheard.describe(corpus, rows, np.full(4, YES), np.full(4, YES), ["a"] * 4) == {}
