@@ -29,8 +29,9 @@ def add(intake: Intake, extras: Sequence[Extra], speakers: set[str], commands: t
     """Append what the extra sources bring; return how many clips that is.
 
     `speakers` are those of the source whose clips are judged: what an extra source has of them is left out, and so is a
-    clip with the very samples of another, a test clip's for instance. Noise trains; where the source had none at all,
-    it is shared out as the source's own would be. Raises PipelineError if a source has embeddings and another audio.
+    clip with the very samples of another, a test clip's for instance, or a recording of noise with those of another.
+    Noise trains; where the source had none at all, it is shared out as the source's own would be. Raises PipelineError
+    if a source has embeddings and another audio.
     """
     before = intake.clips
     for extra in extras:

@@ -58,6 +58,7 @@ class Intake:
         self._decoders = Decoders(self._settle, writer.write, writer.folder, processes)
         self._source = self._own = source
         self._digests: set[bytes] | None = set() if extra else None  # of the samples of all clips so far
+        self._noise_digests: set[bytes] = set()  # of the samples of all recordings of noise so far
         self._own_noises = 0
         self.clips = 0  # written so far
         self.holds_embeddings = False
@@ -234,6 +235,11 @@ class Intake:
         except waveform.UnreadableAudio as error:
             self._refuse(item, str(error))
             return
+        digest = digest_of(decoded.samples)
+        if self._source != self._own and digest in self._noise_digests:
+            self._note(item, "excluded", "the same samples as another recording of noise")
+            return
+        self._noise_digests.add(digest)
         self._add_noise(item, decoded.samples)
         if decoded.note:
             self._note(item, "converted", decoded.note)

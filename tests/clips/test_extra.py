@@ -104,3 +104,32 @@ def test_audio_and_embeddings_do_not_mix(corpus):
     embedded = Recording("train", "a", word="yes", embedding=np.zeros((10, 128), np.uint8))
     with pytest.raises(PipelineError, match=r"'more' cannot join the corpus.\n.*download\.extra"):
         corpus([Extra("more", [embedded])])
+
+
+def hiss(name, seed, seconds, **more):
+    samples = np.random.default_rng(seed).integers(-3_000, 3_000, int(16_000 * seconds)).astype(np.int16)
+    return Recording("train", name, wav(samples), is_noise=True, **more)
+
+
+OWN_NOISES = [hiss(f"own_{number}.wav", number, 10) for number in range(4)] + [hiss("short.wav", 4, 1)]
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("own", [OWN_NOISES, []], ids=["own noise", "no own noise"])
+def test_a_noise_that_judges_never_trains_through_another_source(corpus, folds, whole, own):
+    again = [hiss(f"again_{number}.wav", number, 1 if number == 4 else 10) for number in range(5)]
+    brought = [Extra("more", [*again, hiss("new.wav", 9, 10)]), Extra("twice", again, take="noise")]
+    silence = {"whole_recordings": whole}
+    corpus, quarantine = corpus(brought, items=(*OWN, *own, *TEST, SPLITS), folds=folds, silence=silence)
+    for fold in range(folds):
+        learnt = b"".join(noise.samples.tobytes() for noise in corpus.training_noises(fold))
+        assert corpus.judging_noises(fold)
+        assert not any(noise.samples[:4_000].tobytes() in learnt for noise in corpus.judging_noises(fold))
+        assert any(noise.name == "_extra_/more/new.wav" for noise in corpus.training_noises(fold)) or not own
+    sources = ("more", "twice") if own else ("twice",)
+    assert dict(quarantine[["clip", "reason"]].values) == {
+        f"_extra_/{source}/again_{number}.wav": "the same samples as another recording of noise"
+        for source in sources
+        for number in range(5)
+    }
