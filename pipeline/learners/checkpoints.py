@@ -133,11 +133,17 @@ def load(model: Any, folder: Path, config: Any) -> tuple[Any, Any]:
     """Return the model (its class is `model`) in `folder` with the head that `config` asks for, and its extractor.
 
     A head of another size is replaced by a fresh one, and so is a table that is computed, not learnt (Whisper's
-    positions, which may be cut). Raises PipelineError if any other weights are not there.
+    positions, which may be cut). Half precision becomes float32, which learning needs. Raises PipelineError if any
+    other weights are not there.
     """
     _require_files(folder, str(folder), TRANSFORMERS)
     loaded, report = model.from_pretrained(
-        folder, config=config, ignore_mismatched_sizes=True, use_safetensors=True, output_loading_info=True
+        folder,
+        config=config,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        use_safetensors=True,
+        output_loading_info=True,
     )
     with torch.device("meta"):
         fixed = {name for name, weight in model(config).named_parameters() if not weight.requires_grad}

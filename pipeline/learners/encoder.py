@@ -46,7 +46,9 @@ class Encoder:
         layers = layers_of(read_json(folder / checkpoints.CONFIG), layers, str(folder))
         verbosity = transformers_logging.get_verbosity()
         transformers_logging.set_verbosity_error()  # else it warns of the head, which is not wanted here
-        model, report = AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+        model, report = AutoModel.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
         transformers_logging.set_verbosity(verbosity)
         if lacking := sorted(name for name in report["missing_keys"] if not name.endswith(checkpoints.UNUSED)):
             raise PipelineError(

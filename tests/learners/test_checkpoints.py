@@ -246,6 +246,18 @@ def test_a_checkpoint_without_a_head_gets_one(pretrained):
         assert torch.equal(value, published[f"wav2vec2.{name}"]), name
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["ast", "wav2vec2"])
+def test_a_checkpoint_of_half_precision_learns_at_full_precision(name, kind, publish, tmp_path):
+    folder = publish(name, tmp_path / "mine")
+    AutoModelForAudioClassification.from_pretrained(folder).to(kind).save_pretrained(folder)
+    assert {weight.dtype for weight in load_file(folder / "model.safetensors").values()} == {kind}
+    model_class = {"ast": ASTForAudioClassification, "wav2vec2": Wav2Vec2ForSequenceClassification}[name]
+    model, _ = checkpoints.load(model_class, folder, configure(folder, model=model_class))
+    assert {weight.dtype for weight in model.state_dict().values() if weight.is_floating_point()} == {torch.float32}
+    assert model(torch.zeros((1, 98, 32) if name == "ast" else (1, 16_000))).logits.shape == (1, 2)
+
+
 @pytest.mark.parametrize("damage", ["missing", "another size"])
 def test_an_encoder_that_is_not_whole_is_refused(damage, publish, tmp_path):
     folder = publish("ast", tmp_path / "mine")

@@ -78,6 +78,14 @@ def test_a_head_is_left_out_without_a_word(headed, capfd):
     assert "classifier" not in "".join(capfd.readouterr()).split("UNEXPECTED")[0]
 
 
+def test_an_encoder_of_half_precision_computes_at_full_precision(headed):
+    whole = Encoder.open(headed, None, "mean", batch_size=8)(CLIPS)
+    AutoModel.from_pretrained(headed).half().save_pretrained(headed)
+    states = Encoder.open(headed, None, "mean", batch_size=8)(CLIPS)
+    assert states.dtype == np.float32
+    np.testing.assert_allclose(states, whole, atol=0.02)
+
+
 def test_deviations_follow_the_means_where_asked(headed):
     means = Encoder.open(headed, (0, 1), "mean", batch_size=8)(CLIPS)
     both = Encoder.open(headed, (0, 1), "mean_std", batch_size=8)(CLIPS)
