@@ -28,10 +28,10 @@ class Extra:
 def add(intake: Intake, extras: Sequence[Extra], speakers: set[str], commands: tuple[str, ...]) -> int:
     """Append what the extra sources bring; return how many clips that is.
 
-    `speakers` are those of the source whose clips are judged: what an extra source has of them is left out, and so is a
-    clip with the very samples of another, a test clip's for instance, or a recording of noise with those of another.
-    Noise trains; where the source had none at all, it is shared out as the source's own would be. Raises PipelineError
-    if a source has embeddings and another audio.
+    `speakers` are those of the source whose clips are judged, spelt as the corpus has them: what an extra source has of
+    them is left out, and so is a clip with the very samples of another, a test clip's for instance, or a recording of
+    noise with those of another. Noise trains; where the source had none at all, it is shared out as the source's own
+    would be. Raises PipelineError if a source has embeddings and another audio.
     """
     before = intake.clips
     for extra in extras:
@@ -43,7 +43,7 @@ def add(intake: Intake, extras: Sequence[Extra], speakers: set[str], commands: t
             if isinstance(item, Rejected):
                 intake.take(item)
             elif extra.take in ("all", "noise" if item.is_noise else "clips"):
-                _take(intake, replace(item, split=None), extra, speakers, commands)
+                _take(intake, intake.spelt(replace(item, split=None)), extra, speakers, commands)
     intake.settle()
     return intake.clips - before
 

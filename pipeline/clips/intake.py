@@ -92,7 +92,7 @@ class Intake:
             self.lists.append(replace(item, names=frozenset(map(composed, item.names))))
             return
         if isinstance(item, Recording):
-            item = self._spelt(item)
+            item = self.spelt(item)
         if isinstance(item, Rejected):
             self.exclude(item, item.reason)
         elif item.name in self._seen[item.part]:
@@ -122,22 +122,7 @@ class Intake:
         self._refuse_losses(len(names), max_lost_share)
         return names
 
-    def _refuse_losses(self, clips: int, max_lost_share: float) -> None:
-        lost = [line for line in self.quarantine if line.part == "test" and line.action != "converted"]
-        silenced = sum(line.action == "silenced" for line in lost)
-        allowed = math.ceil(max_lost_share * clips)
-        if not clips or (silenced < clips and len(lost) <= allowed):
-            return
-        first = {line.reason: line.clip for line in reversed(lost)}
-        examples = [f"  '{clip}': {reason}" for reason, clip in list(first.items())[::-1][:5]]
-        raise PipelineError(
-            f"Of {clips} test clips, {silenced} cannot be used, and {len(lost) - silenced} other files were left out; "
-            f"{allowed} in all may be (prepare.max_lost_share: {max_lost_share:g}). Such as\n"
-            + "\n".join(examples)
-            + "\nIs this the right test archive, and the sample submission of the same clips (section download)?"
-        )
-
-    def _spelt(self, item: Recording) -> Recording:
+    def spelt(self, item: Recording) -> Recording:
         """Return the recording with names as they are compared: composed, a test clip's as the sample has it."""
         name = composed(item.name)
         if item.part == "test":
@@ -164,6 +149,21 @@ class Intake:
     def exclude(self, item: Recording | Rejected, reason: str) -> None:
         """Say in the quarantine why a recording was left out."""
         self._decoders.put(Quarantined(item.part, item.name, "excluded", reason))
+
+    def _refuse_losses(self, clips: int, max_lost_share: float) -> None:
+        lost = [line for line in self.quarantine if line.part == "test" and line.action != "converted"]
+        silenced = sum(line.action == "silenced" for line in lost)
+        allowed = math.ceil(max_lost_share * clips)
+        if not clips or (silenced < clips and len(lost) <= allowed):
+            return
+        first = {line.reason: line.clip for line in reversed(lost)}
+        examples = [f"  '{clip}': {reason}" for reason, clip in list(first.items())[::-1][:5]]
+        raise PipelineError(
+            f"Of {clips} test clips, {silenced} cannot be used, and {len(lost) - silenced} other files were left out; "
+            f"{allowed} in all may be (prepare.max_lost_share: {max_lost_share:g}). Such as\n"
+            + "\n".join(examples)
+            + "\nIs this the right test archive, and the sample submission of the same clips (section download)?"
+        )
 
     def _encoded(self, item: Recording) -> Encoded | None:
         """Return what is to be decoded of a recording; noise is seldom, long, and cut here."""

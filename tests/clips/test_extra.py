@@ -1,6 +1,7 @@
 """What extra sources bring trains all folds, judges none, and never holds what judges."""
 
 import io
+from itertools import product
 
 import numpy as np
 import pandas
@@ -39,7 +40,7 @@ def corpus(tmp_path):
         folder = tmp_path / "corpus"
         folder.mkdir()
         _, quarantine = build(
-            folder, items, None, None, Prepare(commands=("yes", "no"), **settings), "own", 1, None, extras
+            folder, items, None, None, Prepare(**{"commands": ("yes", "no"), **settings}), "own", 1, None, extras
         )
         return Corpus.open(folder), quarantine
 
@@ -132,4 +133,20 @@ def test_a_noise_that_judges_never_trains_through_another_source(corpus, folds, 
         f"_extra_/{source}/again_{number}.wav": "the same samples as another recording of noise"
         for source in sources
         for number in range(5)
+    }
+
+
+def test_speakers_and_commands_are_known_however_their_accents_are_written(corpus):
+    composed, decomposed = "\u00e9t\u00e9", "e\u0301te\u0301"
+    own = [clip(word, speaker, level) for level, (speaker, word) in enumerate(product(("s0", composed, "s2"), WORDS))]
+    own += [clip(composed, "s2", 50), clip(composed, "s0", 51)]
+    brought = [clip("yes", decomposed, 901), clip(decomposed, "x1", 902), clip("ja", "x2", 903)]
+    corpus, quarantine = corpus(
+        [Extra("french", brought, unknown=True)], (*own, HUM), commands=("yes", composed), splits="grouped"
+    )
+    extra = corpus.rows[corpus.rows["source"] == "french"]
+    assert extra[["word", "speaker"]].values.tolist() == [["_unknown_", "x2"]]
+    assert dict(quarantine[["clip", "reason"]].values) == {
+        f"_extra_/french/yes/{composed}_901.wav": "its speaker is one of the source's own, and may judge",
+        f"_extra_/french/{composed}/x1_902.wav": f"spelled like the command '{composed}', so not called unknown",
     }
