@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import onnxscript.optimizer
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ from pipeline.learners.losses import logits_of, probabilities_of
 from pipeline.learners.neural_classifier import NeuralClassifier
 
 OPSET = 20  # the first whose DFT takes its axis as an input, as torch writes it
+LARGEST_VALUES = 2**30  # in an array: any that a graph of 2 GB, the most that ONNX allows in a file, may hold
 SCOPES = "pkg.torch.onnx.name_scopes"  # where torch notes the module that a node comes from
 
 
@@ -101,8 +103,11 @@ def traced(module: nn.Module, examples: tuple[Tensor, ...], shapes: dict[str, An
             verbose=False,
         )
     assert program is not None
-    proto = program.model_proto
-    front_end = [node.name for node in proto.graph.node if _is_of(node, "front_end")]
+    front_end = [node.name for node in program.model_proto.graph.node if _is_of(node, "front_end")]
+    # What depends on no input is computed now: torch sorts a recurrent net's weights anew in each file.
+    proto = onnxscript.optimizer.optimize(
+        program.model_proto, input_size_limit=LARGEST_VALUES, output_size_limit=LARGEST_VALUES
+    )
     for described in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
         # Notes of the tracing: paths on this machine, and half of a small model's bytes.
         del described.metadata_props[:]

@@ -14,7 +14,7 @@ from pipeline.examples.target import target_of
 from pipeline.examples.training_data import as_float
 from pipeline.export.description import Description
 from pipeline.export.graph import graph_of, network_of, step_graph_of
-from pipeline.export.int8 import CALIBRATION_CLIPS, quantised
+from pipeline.export.int8 import CALIBRATION_CLIPS, clips_of, quantised, steps_of
 from pipeline.export.runtime import OnnxClassifier
 from pipeline.files import read_json, replacing_folder, sha256_of, write_json
 from pipeline.jobs.judging_exports import Exported, Judge
@@ -26,7 +26,8 @@ FARTHEST = 1e-5  # a probability of the exported net may be from torch's
 
 
 def export(layout: Layout, run: str, fold: int | None, int8: bool, streaming: bool) -> list[Exported]:
-    """Write artifacts/export/<run>/: <run>.onnx, as asked <run>.int8.onnx and <run>.streaming.onnx, and report.json.
+    """Write artifacts/export/<run>/: <run>.onnx, as asked <run>.int8.onnx, <run>.streaming.onnx and, if both are,
+    <run>.streaming.int8.onnx, and report.json.
 
     `fold` is by default the first that is trained. Returns what is found of each file. Nothing is written unless the
     float32 files' probabilities are within 1e-5 of torch's. Raises PipelineError if they are not, or the run is no
@@ -50,19 +51,25 @@ def export(layout: Layout, run: str, fold: int | None, int8: bool, streaming: bo
     )
     judge = Judge(corpus, task, target_of(corpus, task), fold, seed)
     graph = graph_of(network)
+    # As many as tell the activations' ranges, drawn from what the net has learnt from.
+    rows = np.random.default_rng(seed).permutation(corpus.training_rows(fold))[:CALIBRATION_CLIPS]
+    calibration = as_float(corpus.samples(np.sort(rows)))
     with replacing_folder(layout.export(run)) as temporary:
         whole = _write(temporary / f"{run}.onnx", graph.proto, description)
         found = [judge.of_clips(whole, network)]
         if int8:
-            # As many as tell the activations' ranges, drawn from what the net has learnt from.
-            rows = np.random.default_rng(seed).permutation(corpus.training_rows(fold))[:CALIBRATION_CLIPS]
-            proto = quantised(graph, as_float(corpus.samples(np.sort(rows))))
+            proto = quantised(graph, clips_of(calibration))
             path = _write(temporary / f"{run}.int8.onnx", proto, replace(description, precision="int8"))
             found.append(judge.of_clips(path, network))
         if step is not None:
+            sliding, steps = OnnxClassifier(whole, threads=1), step_graph_of(step)
             told = replace(description, step_samples=step.step_samples)
-            path = _write(temporary / f"{run}.streaming.onnx", step_graph_of(step).proto, told)
-            found.append(judge.of_steps(path, step, OnnxClassifier(whole, threads=1)))
+            path = _write(temporary / f"{run}.streaming.onnx", steps.proto, told)
+            found.append(judge.of_steps(path, step, sliding))
+            if int8:
+                proto = quantised(steps, steps_of(steps, calibration[::4]))  # each is many calls
+                path = _write(temporary / f"{run}.streaming.int8.onnx", proto, replace(told, precision="int8"))
+                found.append(judge.of_steps(path, step, sliding))
         for each in found:
             _refuse_another_net(each, run)
         write_json(temporary / "report.json", {"run": run, "fold": fold, "files": [asdict(each) for each in found]})

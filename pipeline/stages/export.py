@@ -12,7 +12,8 @@ ROWS = ("bytes", "hears at a time, ms", "takes, ms", "99 %, ms", "accuracy (95 %
 
 
 def main(layout: Layout, run: str, int8: bool = False, streaming: bool = False, fold: int | None = None) -> None:
-    """Write artifacts/export/<run>/: <run>.onnx, and as asked <run>.int8.onnx and <run>.streaming.onnx; print figures.
+    """Write artifacts/export/<run>/: <run>.onnx, as asked <run>.int8.onnx and <run>.streaming.onnx, with both wishes
+    <run>.streaming.int8.onnx too; print figures.
 
     `fold` is by default the first that is trained. Raises PipelineError if the run is no trained network over audio, or
     the file's probabilities of the validation clips are not those of torch; nothing is written then.

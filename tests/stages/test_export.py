@@ -1,9 +1,11 @@
 """Exporting: what the files hold, that they are the trained net, and what is refused."""
 
 import json
+import math
 import shutil
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import soundfile
@@ -21,8 +23,10 @@ from pipeline.listening.spotting import Spotting
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import export, listen, predict
 
+RECURRENT = {"channels": [4], "hidden": 32, "num_mel_bins": 16, "streaming": True, "bidirectional": False}
 STREAMING = {
-    "lstm": {"channels": [4], "hidden": 8, "layers": 1, "num_mel_bins": 16, "streaming": True, "bidirectional": False},
+    "lstm": {**RECURRENT, "layers": 1},
+    "gru": {**RECURRENT, "layers": 2},
     "resnet": {"stem_channels": 4, "channels": [4, 6, 8], "strides": [1, 2, 2], "num_mel_bins": 16, "streaming": True},
 }
 
@@ -124,23 +128,37 @@ def test_what_cannot_be_exported_says_why(layout):
         export.main(layout, "wav2vec2")
 
 
-@pytest.mark.parametrize(("run", "least"), [("lstm", 0), ("resnet", 1)])
+@pytest.mark.parametrize(("run", "least"), [("lstm", 0), ("gru", 0), ("resnet", 1)])
 def test_a_streaming_net_is_exported_and_listens(run, least, layout, tmp_path, capsys):
-    export.main(layout, run, streaming=True)
-    whole, stream = (Exported(**file) for file in read_json(layout.export(run) / "report.json")["files"])
+    export.main(layout, run, streaming=True, int8=True)
+    files = [Exported(**file) for file in read_json(layout.export(run) / "report.json")["files"]]
+    kinds = ("", ".int8", ".streaming", ".streaming.int8")
+    assert [each.file for each in files] == [f"{run}{kind}.onnx" for kind in kinds]
+    whole, small, stream, small_stream = files
     assert stream.farthest < 1e-5
     assert stream.median_ms < whole.median_ms
     assert least <= stream.agreement <= 1
+    for eighth in (small, small_stream):
+        # That it is no other net; of one that learnt nothing, all labels are about as likely.
+        assert 0 < eighth.farthest < 0.01
+    for each in (small, small_stream):
+        _holds_weights_of_8_bits(layout.export(run) / each.file)
     corpus = Corpus.open(layout.prepare)
     clips = corpus.samples(corpus.judged_rows(0)[:20]).reshape(-1)
     soundfile.write(tmp_path / "words.wav", np.stack([clips] * 8, axis=1), 16_000)
-    for model in (f"{run}/{run}.streaming.onnx", "ast/ast.onnx"):
+    for model in (f"{run}/{run}.streaming.onnx", f"{run}/{run}.streaming.int8.onnx", "ast/ast.onnx"):
         capsys.readouterr()
         for _ in range(2):
             listen.main(layout, tmp_path / "words.wav", None, None, layout.export(model), Spotting(threshold=0.05))
         lines = [line for line in capsys.readouterr().out.splitlines() if "words.wav" not in line]
         assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
         assert len(lines) > 4
+
+
+def _holds_weights_of_8_bits(file):
+    """A recurrent net's once stayed float32, and its file was hardly smaller."""
+    floats = [each for each in onnx.load(file).graph.initializer if each.data_type == onnx.TensorProto.FLOAT]
+    assert {each.name.split(".")[0] for each in floats if math.prod(each.dims) >= 600} == {"front_end"}
 
 
 def test_words_in_noise_are_counted_at_given_numbers_of_false_alarms(layout, capsys):
