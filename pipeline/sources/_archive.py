@@ -41,7 +41,7 @@ def members(path: Path, wanted: Wanted = lambda name: True) -> Iterator[tuple[st
 
     Raises PipelineError that names the file for one that is missing, of another format, damaged, incomplete,
     encrypted, compressed in a way that is not read here, or with a member that is a link or device, has an unsafe or a
-    repeated name, or is over 256 MiB.
+    repeated name or one that is not UTF-8, or is over 256 MiB.
     """
     with closing(_streamed(path, wanted, located=False)) as stream:
         for name, content in stream:
@@ -140,6 +140,8 @@ def _from_tar(path: Path, emit: Emit, wanted: Wanted, located: bool) -> None:
         with tarfile.open(fileobj=plain, mode="r:" if skips else "r|", bufsize=1 << 18) as archive:
             for member in archive:
                 archive.members = []  # type: ignore[attr-defined]  # else it keeps every header
+                if member.isdir() and set(member.name.split("/")) == {"."}:
+                    continue  # the folder itself: `tar -C train .` begins with it
                 name = checked(path, member.name, member.size)
                 if member.isdir():
                     continue
@@ -188,7 +190,8 @@ def _from_folder(path: Path, emit: Emit, wanted: Wanted, located: bool) -> None:
 def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield (relative name, path) of every file below `folder`, sorted; refuse links that lead out of it, and devices.
 
-    Raises PipelineError for those, and for a link to a folder: its files would be read twice, or for ever.
+    Raises PipelineError for those, for a link to a folder (its files would be read twice, or for ever), and for a name
+    that is not UTF-8.
     """
     for name, file in _files(folder):
         yield name, Path(file.path)

@@ -48,7 +48,13 @@ def unread(path: Path, method: str) -> PipelineError:
 
 
 def checked(path: Path, name: str, size: int) -> str:
-    """Return the member's name without './'; refuse one that could lead out of the archive, and one too large."""
+    """Return the member's name without './'; refuse one that could lead out of the archive, one that is not UTF-8, and
+    a member too large.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # it has bytes that Python could only keep
+        raise PipelineError(f"{path} holds the name {name!a}, which is not UTF-8. Rename it.") from None
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or not parts or re.search(r"^[A-Za-z]:|[\\\0]", name):
         raise PipelineError(f"{path} holds the unsafe name {name!r}. Nothing of it was used; get it from its source.")

@@ -321,3 +321,32 @@ def test_real_archive_agrees_with_7z(tmp_path):
     small = MINI.with_name("sample_submission.7z")
     expected = subprocess.run(["7z", "x", "-so", str(small)], capture_output=True, check=True).stdout
     assert list(members(small)) == [("sample_submission.csv", expected)]
+
+
+@pytest.mark.parametrize(("name", "mode"), [("train.tar", "w"), ("train.tgz", "w:gz")])
+@pytest.mark.parametrize("root", ["./", ".", "././"])
+def test_the_folder_itself_in_a_tar_is_no_unsafe_name(tmp_path, name, mode, root):
+    """`tar -C train -czf train.tgz .` begins with it."""
+    with tarfile.open(tmp_path / name, mode) as file:
+        info = tarfile.TarInfo(root)
+        info.type = tarfile.DIRTYPE
+        file.addfile(info)
+        for member, data in FILES.items():
+            info = tarfile.TarInfo(f"./{member}")
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    assert dict(members(tmp_path / name)) == FILES
+
+
+NOT_UTF8 = os.fsdecode(b"yes/caf\xe9.wav")
+
+
+@pytest.mark.parametrize("name", ["train", "train.tar", "train.tgz"])
+def test_a_name_that_is_not_utf8_is_refused(tmp_path, name):
+    path = PACKERS[name](tmp_path / name, {"yes/a.wav": b"1", NOT_UTF8: b"2"})
+    with pytest.raises(PipelineError, match=r"yes/caf\\udce9\.wav', which is not UTF-8.*Rename it") as error:
+        list(members(path, lambda name: name == "yes/a.wav"))
+    str(error.value).encode()  # it can be printed
+    if path.is_dir():
+        with pytest.raises(PipelineError, match="Rename it"):
+            list(archive.files_below(path))
