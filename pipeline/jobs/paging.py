@@ -5,6 +5,9 @@ import re
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
@@ -26,6 +29,7 @@ from pipeline.reporting.page.kept import kept
 from pipeline.reporting.page.settings import Report
 from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.settings import ENSEMBLE
+from pipeline.scoring.truth import names_of
 
 SUSPECTS = 12
 
@@ -168,12 +172,13 @@ def failures(
     of = asked + finest.fine.values.tobytes() + finest.rows.tobytes()
     find = partial(suspects.find, finest, corpus, task, SUSPECTS)
     found = kept(layout.page_parts, "suspects", of, find)
-    labelled = int(((corpus.rows["part"] == "train") & corpus.rows["noise_source"].isna()).sum())
+    labelled, judge_all = judging(corpus, evidence.rows)
     return {
         "run": lead.run,
         "clips": len(evidence.rows),
         "wrong": int(evidence.wrong.sum()),
         "labelled": labelled,
+        "judge_all": judge_all,
         "tags": evidence.decided is None,
         "worst": errors.worst(evidence, book, same),
         "suspects": [{**each, "clip": book.carry(int(finest.rows[each["place"]]), same)} for each in found],
@@ -182,6 +187,16 @@ def failures(
         "speakers": errors.speakers(evidence, book, same),
         "torn": errors.torn(evidence, book, same),
     }
+
+
+def judging(corpus: Corpus, rows: NDArray[np.int64]) -> tuple[int, bool]:
+    """Return how many labelled clips there are, made silence too, and whether `rows` [clips] are of all their folds.
+
+    Synthetic speech judges nothing, and what is held out does not judge out of fold: neither counts.
+    """
+    learnt = corpus.rows["split"].isin(("train", "validation")).to_numpy()
+    judged = set(corpus.rows["fold"].to_numpy()[rows].tolist())
+    return len(set(names_of(corpus)[learnt])), corpus.folds > 1 and judged == set(range(corpus.folds))
 
 
 def data(

@@ -140,6 +140,11 @@ def test_what_it_tells_is_what_the_stages_say(project):
     assert points["ast", "reported"] == 0.85727
     assert told["runs"]["ast"]["curves"]["loss"][-1] == {"epoch": 3, "value": 0.9, "fold": 0, "part": "validation"}
     assert told["data"]["quarantine"]["clips"] == 1
+    page = project.layout.report.read_text(encoding="utf-8")
+    judged = (
+        "104 of 117 labelled clips were judged out of fold (with <code>prepare.folds</code> above 1, all of them in"
+    )
+    assert judged in page  # of one fold: the clips of "train" are not, those held out do not count
 
 
 def test_before_anything_is_made_it_says_so(judged_template, tmp_path, capsys):
