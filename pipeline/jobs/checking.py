@@ -27,6 +27,7 @@ def problems_of(tree: dict[str, Any], store: Path) -> list[str]:
     layers: Layers = None
     with _noted(problems):
         params.seed(tree)
+    problems += _unread_by_dvc(tree)
     with _noted(problems):
         tells = _told_by_source(tree)
     with _noted(problems):
@@ -81,6 +82,18 @@ def _noted(problems: list[str], where: str = "") -> Iterator[None]:
         yield
     except PipelineError as error:
         problems.append(f"{where}{error}")
+
+
+def _unread_by_dvc(tree: dict[str, Any]) -> list[str]:
+    """Return a message for each thing that our stages would read, but not DVC, which fills dvc.yaml from the file."""
+    problems = [
+        f"params.yaml: '{section}' is empty, which DVC cannot read. Delete the line, or write {section}: {{}}."
+        for section in ("students", "second_students")
+        if section in tree and tree[section] is None
+    ]
+    if "folds" not in tree:
+        problems.append("params.yaml: 'folds' is missing, which DVC reads. List the folds to train: folds: [0].")
+    return problems
 
 
 def _told_by_source(tree: dict[str, Any]) -> tuple[str, ...] | None:

@@ -92,9 +92,9 @@ def read_run(tree: dict[str, Any], name: str) -> Run:
     """
     merged, where = runs.entry(tree, name), runs.where_of(tree, name)
     is_student = name in runs.students(tree)
-    if is_student:
-        merged = {"pseudo_labels": {}, **merged}
-    elif merged.get("pseudo_labels") is not None:
+    if is_student and merged.get("pseudo_labels") is None:
+        merged = {**merged, "pseudo_labels": {}}
+    elif not is_student and merged.get("pseudo_labels") is not None:
         raise PipelineError(
             f"params.yaml, section {where}: only runs under 'students' or 'second_students' learn from pseudo_labels."
         )

@@ -50,6 +50,8 @@ MISTAKES = [
     ({"folds": []}, ["'folds' must list the folds to train", "found []"]),
     ({"folds": 5}, ["'folds' must list the folds to train", "found 5"]),
     ({"folds": [True]}, ["'folds' must list the folds to train", "found [True]"]),
+    ({"folds": None}, ["'folds' must list the folds to train", "found None"]),
+    ({"folds": GONE}, ["'folds' is missing, which DVC reads. List the folds to train: folds: [0]"]),
     # download
     (
         {"download": GONE},
@@ -165,6 +167,8 @@ MISTAKES = [
         ["Run 'probe': it reads hidden states, and the section encode", "asks for none"],
     ),
     # students
+    ({"students": None}, ["'students' is empty, which DVC cannot read. Delete the line, or write students: {}."]),
+    ({"second_students": None}, ["'second_students' is empty, which DVC cannot read", "write second_students: {}."]),
     ({"students": ["s"]}, ["'students' must list runs by name; found ['s']"]),
     ({"students/ast": RUN}, ["ast is both under 'runs' and under 'students'"]),
     (
@@ -240,6 +244,10 @@ def test_good_parameters_are_told_nothing_of(told, capsys):
     )
     words = {"like": "ast", "vocabulary": "words"}
     assert told({"runs/words": words, "students/s": words, "second_students/t": words, "second_vote/runs": ["s"]}) == []
+
+
+def test_sections_that_are_absent_or_empty_mappings_are_read_by_dvc(told):
+    assert told({"students": GONE}) == told({"students": {}, "second_students": {}}) == []
 
 
 def test_a_mistake_in_one_vote_does_not_hide_the_other_s(told):

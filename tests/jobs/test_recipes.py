@@ -75,6 +75,8 @@ def test_processes_share_the_batches_of_a_net_and_of_no_probe():
 def test_a_student_has_settings_for_pseudo_labels_a_teacher_none():
     assert read_run(TREE, "pupil").pseudo_labels == PseudoLabels(minimum=0.5)
     assert read_run(TREE, "plain").pseudo_labels == PseudoLabels()
+    empty = {**TREE, "students": {"pupil": {"like": "net", "pseudo_labels": None}}}
+    assert read_run(empty, "pupil").pseudo_labels == PseudoLabels()
     assert read_run(TREE, "net").pseudo_labels is None
     odd = {"runs": {"net": {"model": "convs2s", "pseudo_labels": {}}}}
     with pytest.raises(
