@@ -143,7 +143,7 @@ def _add_synthetic(writer: CorpusWriter, settings: Synthetic, seed: int, speak: 
     """
     if not settings.total:
         return 0
-    reserved = {SILENCE_WORD, UNKNOWN_WORD}
+    reserved = {SILENCE, SILENCE_WORD, UNKNOWN, UNKNOWN_WORD}  # folders called so hold no such word
     train = writer.columns(["part", "word"])[lambda rows: rows["part"] == "train"]
     words = sorted(set(train["word"].dropna()) - reserved)
     if not words:

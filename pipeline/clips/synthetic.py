@@ -15,7 +15,8 @@ class Synthetic(Settings):
     """How many clips a speech synthesiser adds to those of the source; they train, and are never judged.
 
     `clips` of the words that the training clips hold, each as often; `other_clips` of other words, all of them called
-    unknown. `voices` speak them, each of which is a speaker of its own. How many an epoch holds is said by a run's
+    unknown. `voices` speak them, each of which is a speaker of its own. They are English voices, and so are the other
+    words: leave this section out for recordings in another language. How many an epoch holds is said by a run's
     rebalancing.synthetic.
     """
 

@@ -51,3 +51,10 @@ def test_a_source_without_words_has_nothing_to_speak(tmp_path):
     wordless = [item for item in clips(words=("_unknown_",))]
     with pytest.raises(PipelineError, match=r"no words\. Delete it in params\.yaml"):
         made(tmp_path, [*wordless, *noises], folds=2, commands=(), synthetic={"clips": 3}, speak=speak)
+
+
+def test_folders_that_are_called_like_a_label_are_never_spoken(tmp_path):
+    items = [*clips(words=("yes", "no", "cat", "silence", "unknown")), pitched("hum", 20, 2)]
+    corpus = made(tmp_path, items, folds=2, synthetic={"clips": 6, "other_clips": 2}, speak=speak)
+    spoken = corpus.rows.iloc[corpus.select("synthetic")]
+    assert set(spoken["word"]) == {"yes", "no", "cat", "_unknown_"}

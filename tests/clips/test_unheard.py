@@ -3,7 +3,7 @@ import pytest
 from pipeline.clips import unheard
 from pipeline.errors import PipelineError
 
-WORDS = ["yes", "no", "_silence_", "_unknown_", *"abcdefghij"]
+WORDS = ["yes", "no", "_silence_", "_unknown_", "silence", "unknown", *"abcdefghij"]
 
 
 def test_each_fold_leaves_out_other_words_and_no_command():

@@ -1,10 +1,13 @@
 """Synthetic clips: how many of which word, by whom, and the same from the same seed."""
 
+import re
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from pipeline.clips.synthetic import Synthetic
+from pipeline.errors import PipelineError
 from pipeline.synthesis.speech import synthetic_clips
 from pipeline.synthesis.words import OTHER_WORDS
 
@@ -37,6 +40,21 @@ def test_the_seed_decides_every_sample():
     first, again, other = spoken(), spoken(), spoken(seed=2)
     assert all(np.array_equal(a.samples, b.samples) for a, b in zip(first, again, strict=True))
     assert [clip.speaker for clip in first] != [clip.speaker for clip in other]
+
+
+@pytest.mark.parametrize("word", ["_", "..."])
+def test_a_word_without_a_sound_is_named(word):
+    with pytest.raises(
+        PipelineError, match=rf"no sound for the word '{re.escape(word)}'.*\n.*clips: 0 in params\.yaml"
+    ):
+        list(synthetic_clips(["yes", word], Synthetic(clips=4, voices=1), 1))
+
+
+def test_words_of_other_letters_are_not_spoken_in_english():
+    with pytest.raises(PipelineError, match=r"English: 'да', 'été' cannot be spoken.*\n?.*synthetic\.clips: 0"):
+        next(synthetic_clips(["yes", "да", "été"], Synthetic(clips=4), 1))
+    (clip,) = synthetic_clips(["да"], Synthetic(other_clips=1), 1)
+    assert clip.word in OTHER_WORDS
 
 
 def test_no_other_word_is_a_command_or_named_twice():
