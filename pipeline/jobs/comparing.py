@@ -75,7 +75,8 @@ def row_of(layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, An
     folds = params.folds(tree)
     estimate = figures["estimate"]
     judge = "map" if "map" in estimate else "prior_accuracy"
-    seconds = [_timing(layout, run, f"train-{fold}") for fold in folds]
+    trained = [_timing(layout, run, f"train-{fold}") for fold in folds]
+    timed = [each["seconds"] for each in trained if each]
     predicting = _timing(layout, run, "predict")
     presence = figures["presence"]
     question = f"{presence['name']} or not" if presence else figures["target"]
@@ -86,7 +87,7 @@ def row_of(layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, An
         question=question,
         learns=own.get("vocabulary", "commands") if question == "word" and own else question,
         parameters=comparison.parameters_in(runs.paths(layout, tree, run).model(folds[0])),
-        train_seconds=sum(each["seconds"] for each in seconds if each) if any(seconds) else None,
+        train_seconds=sum(timed) if len(timed) == len(folds) else None,  # a fold from DVC's cache has no time
         clips_a_second=predicting["clips"] / predicting["seconds"] if predicting and predicting["seconds"] else None,
         judge=judge,
         estimate=_judged(estimate),

@@ -38,12 +38,13 @@ def provenance(layout: Layout, tree: dict[str, Any], rows: list[Row], corpus: Co
 
 
 def graph(layout: Layout, tree: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the steps of the flow in order: name, how many units of work, and their seconds, where they were taken."""
+    """Return the steps of the flow in order: name, how many units of work, and their seconds, where all were timed."""
     folds = params.folds(tree)
 
     def step(name: str, units: list[tuple[str, str]], told: str = "") -> dict[str, Any]:
         times = [read_json(path)["seconds"] for run, stage in units if (path := layout.timing(run, stage)).exists()]
-        return {"name": name, "units": len(units), "seconds": sum(times) if times else None, "told": told}
+        seconds = sum(times) if times and len(times) == len(units) else None
+        return {"name": name, "units": len(units), "seconds": seconds, "told": told}
 
     def of(some: list[str]) -> list[dict[str, Any]]:
         trained = [(run, f"train-{fold}") for run in some for fold in folds]

@@ -111,3 +111,16 @@ def test_teachers_and_students_stand_in_one_table(judged_project, capsys):
     assert {run: row["round"] for run, row in rows.items()} == {"ast": "", "pupil": "student", "heir": "second student"}
     assert (rows["pupil"]["train_seconds"], rows["pupil"]["clips_a_second"]) == ("5.0", "50.0")
     assert "| round |" in (layout.comparison / "table.md").read_text()
+
+
+def test_a_run_of_which_a_fold_was_not_timed_tells_no_time(folded_project, capsys):
+    """A fold that comes from DVC's cache: the time of the others is not that of all."""
+    layout = folded_project.layout
+    decide.main(layout, "ast")
+    for fold in (0, 2):
+        write_json(layout.timing("ast", f"train-{fold}"), {"seconds": 5.0, "clips": 100})
+    for seconds in ("", "15.0"):
+        compare.main(layout)
+        with (layout.comparison / "table.csv").open() as file:
+            assert next(csv.DictReader(file))["train_seconds"] == seconds
+        write_json(layout.timing("ast", "train-1"), {"seconds": 5.0, "clips": 100})

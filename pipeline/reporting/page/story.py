@@ -1,6 +1,6 @@
 """The page's sentences: what the figures say, for a reader in a hurry."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -20,7 +20,6 @@ def story(told: Mapping[str, Any]) -> dict[str, Any] | None:
     row = next(each for each in rows if each["run"] == lead)
     kinds = {point["kind"] for point in told["standing"]["points"]}
     count = sum(len(group["rows"]) for group in told["groups"])
-    seconds = [step["seconds"] for step in told["provenance"]["graph"] if step["seconds"]]
     return {
         "headline": headline(row),
         "lede": lede(row, rows, told),
@@ -29,7 +28,7 @@ def story(told: Mapping[str, Any]) -> dict[str, Any] | None:
         "runs_head": runs_head(row, rows, count),
         "errors_head": errors_head(told["errors"]),
         "data_head": data_head(told["data"]),
-        "cost_head": f"{duration(sum(seconds))} of training and prediction" if seconds else "What it took",
+        "cost_head": cost_head(told["provenance"]["graph"]),
     }
 
 
@@ -131,3 +130,9 @@ def data_head(data: Mapping[str, Any] | None) -> str:
     if worst and worst["distance"] > DRIFT:
         return f"{thousands(clips)} clips to learn from, and a test that sounds different"
     return f"{thousands(clips)} clips to learn from"
+
+
+def cost_head(steps: Iterable[Mapping[str, Any]]) -> str:
+    """Return the headline of the cost: the time of all steps that have units of work, where all were timed."""
+    seconds = [step["seconds"] for step in steps if step["units"]]
+    return f"{duration(sum(seconds))} of training and prediction" if seconds and all(seconds) else "What it took"
