@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples.target import target_of
 from pipeline.export.description import Description
 from pipeline.export.runtime import OnnxClassifier, OnnxSteps
-from pipeline.files import read_json, replacing_folder, write_json
+from pipeline.files import read_json, replacing_folder, restored, write_json
 from pipeline.jobs.exporting import weights_of
 from pipeline.jobs.recipes import trained
 from pipeline.layout import Layout
@@ -55,7 +55,8 @@ def listener_of(layout: Layout, run: str | None, model: Path | None, hop_ms: int
 
 def exported_listeners(layout: Layout, hop_ms: int) -> list[Listener]:
     """Return a listener for each file under artifacts/export. Raises PipelineError if there is none."""
-    files = sorted(layout.export("").glob("*/*.onnx"))
+    # Of a folder that begins with a dot, an export that goes on or was killed, nobody knows whether it is the net.
+    files = sorted(layout.export("").glob("[!.]*/*.onnx"))
     if not files:
         raise PipelineError(f"There is no exported run in {layout.export('')}. Run: python -m pipeline export RUN")
     return [_of_file(path, hop_ms) for path in files]
@@ -77,7 +78,7 @@ def _of_file(path: Path, hop_ms: int) -> Listener:
 def _of_run(layout: Layout, tree: dict[str, Any], run: str, hop_ms: int) -> Listener:
     runs.entry(tree, run)  # refuses a run that is not listed
     folder = runs.paths(layout, tree, run).model(params.folds(tree)[0])
-    file = layout.export(run) / f"{run}.onnx"
+    file = restored(layout.export(run)) / f"{run}.onnx"
     if file.is_file():
         listener = _of_file(file, hop_ms)
         weights = folder / "model.safetensors"

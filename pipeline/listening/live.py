@@ -1,5 +1,6 @@
 """What is heard, on the terminal while it is heard: a line for each word, and a meter of what is likeliest now."""
 
+import math
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -34,8 +35,11 @@ class Session:
         return self.busy_s / self.heard_s if self.heard_s else 0.0
 
 
-def listen(blocks: Blocks, ear: Ear, spotter: Spotter, console: Console) -> Session:
-    """Print each detection when it is known, and return what was heard; Ctrl-C ends it as the end of the sound does."""
+def listen(blocks: Blocks, ear: Ear, spotter: Spotter, console: Console, length_s: float = math.inf) -> Session:
+    """Print each detection when it is known, and return what was heard; Ctrl-C ends it as the end of the sound does.
+
+    `length_s` is that of a recording, whose blocks end with silence that is not in it.
+    """
     session = Session()
     samples = 0
     meter = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else nullcontext()
@@ -47,7 +51,7 @@ def listen(blocks: Blocks, ear: Ear, spotter: Spotter, console: Console) -> Sess
                 found = spotter.push(values)
                 session.busy_s += time.perf_counter() - start
                 samples += len(block)
-                session.heard_s = max(0.0, (samples - CLIP_SAMPLES // 2) / SAMPLE_RATE_HZ)
+                session.heard_s = min(length_s, max(0, samples - CLIP_SAMPLES // 2) / SAMPLE_RATE_HZ)
                 session.detections += found
                 for each in found:
                     console.print(f"{each.time_s:9.2f} s  {each.label:<12} {each.probability:.2f}", highlight=False)

@@ -1,6 +1,7 @@
 """Sound of any rate, channels and length as overlapping seconds at 16 kHz; memory stays flat."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
 
 BLOCK_FRAMES = 1 << 16
+UNKNOWN_FRAMES = 2**63 - 1  # as libsndfile tells of a FLAC that was written into a pipe
 RATES_HZ = range(1_000, 768_001)
 # Window k has its middle at sample k x hop: half a second of silence before, and a sample less after, so that the last
 # middle is a sample of the recording.
@@ -21,18 +23,27 @@ AFTER = np.zeros(CLIP_SAMPLES // 2 - 1, np.int16)
 
 
 def open_audio(path: Path) -> soundfile.SoundFile:
-    """Open a file of any format that libsndfile reads. Raises PipelineError if there is none, or it is no audio."""
+    """Open a file of any format that libsndfile reads from any place in it.
+
+    Raises PipelineError if there is none, or it is no audio, or it cannot be read twice, or tells no length.
+    """
     if not path.is_file():
         raise PipelineError(f"There is no file {path}.")
     try:
-        file = soundfile.SoundFile(path)
-    except soundfile.SoundFileError as error:
+        # As bytes, since a name on a disk may be no UTF-8; Windows has names of another kind.
+        file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: samples alone (.raw), which tell no rate
         reason = getattr(error, "error_string", None) or str(error)
         raise PipelineError(
             f"{path} is no audio that can be read: {reason.strip()}\nConvert it to WAV first."
         ) from None
     if file.samplerate not in RATES_HZ or file.frames == 0:
         raise PipelineError(f"{path} has {file.frames} samples at {file.samplerate} Hz: nothing can be heard in it.")
+    if not file.seekable() or file.frames == UNKNOWN_FRAMES:
+        raise PipelineError(
+            f"{path} ({file.format}, {file.subtype}) can only be read as a stream: it tells no length, or none of its "
+            "places can be found.\nConvert it to WAV (PCM) first."
+        )
     return file
 
 
@@ -49,10 +60,10 @@ def blocks(file: soundfile.SoundFile) -> Iterator[NDArray[np.int16]]:
         try:
             block = file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
-            raise PipelineError(f"{file.name} is damaged: {error}\nWrite it anew.") from None
+            raise PipelineError(f"{os.fsdecode(file.name)} is damaged: {error}\nWrite it anew.") from None
         is_last = len(block) < BLOCK_FRAMES
         if not np.isfinite(block).all():
-            raise PipelineError(f"{file.name} holds values that are not finite. Write it anew.")
+            raise PipelineError(f"{os.fsdecode(file.name)} holds values that are not finite. Write it anew.")
         yield resampler.push(block, is_last)
     yield AFTER
 
@@ -98,4 +109,4 @@ class SlidingWindows:
             return np.empty((0, CLIP_SAMPLES), np.int16)
         cut = np.lib.stride_tricks.sliding_window_view(held, CLIP_SAMPLES)[:: self.hop_samples]
         self._held = held[len(cut) * self.hop_samples :].copy()
-        return np.ascontiguousarray(cut)
+        return cut.copy()

@@ -1,5 +1,6 @@
 """listen: what a run hears in a recording, or through a microphone, while it hears it. Outside `dvc repro`."""
 
+import math
 from pathlib import Path
 
 from rich.console import Console
@@ -31,7 +32,8 @@ def main(
         _listen(console, "the microphone", microphone.blocks(device), listener_of(layout, run, model, hop_ms), spotting)
         return
     with windows.open_audio(file) as audio:
-        _listen(console, str(file), windows.blocks(audio), listener_of(layout, run, model, hop_ms), spotting)
+        blocks, length_s = windows.blocks(audio), audio.frames / audio.samplerate
+        _listen(console, str(file), blocks, listener_of(layout, run, model, hop_ms), spotting, length_s)
 
 
 def measure(layout: Layout, run: str | None, model: Path | None, spotting: Spotting, hop_ms: int, hours: float) -> None:
@@ -50,10 +52,17 @@ def serve(layout: Layout, spotting: Spotting, hop_ms: int, port: int) -> None:
     web.serve(exported_listeners(layout, hop_ms), spotting, port)
 
 
-def _listen(console: Console, name: str, blocks: live.Blocks, listener: Listener, spotting: Spotting) -> None:
+def _listen(
+    console: Console,
+    name: str,
+    blocks: live.Blocks,
+    listener: Listener,
+    spotting: Spotting,
+    length_s: float = math.inf,
+) -> None:
     ear = listener.new_ear()
     spotter = Spotter(ear.labels, listener.keywords, ear.hop_samples / SAMPLE_RATE_HZ, spotting)
-    heard = live.listen(blocks, ear, spotter, console)
+    heard = live.listen(blocks, ear, spotter, console, length_s)
     words = len(heard.detections)
     console.print(
         f"{name}: {heard.heard_s:.1f} s, {words} word{'s'[: words != 1]}; run {listener.run} ({listener.engine}), "

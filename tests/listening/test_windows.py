@@ -1,3 +1,5 @@
+import os
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -69,3 +71,36 @@ def test_what_is_no_audio_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "nan.wav", np.full(100, np.nan, np.float32), 16_000, subtype="FLOAT")
     with pytest.raises(PipelineError, match="not finite"):
         heard(tmp_path / "nan.wav")
+
+
+def without_length(path: Path) -> None:
+    """Make a FLAC one that was written into a pipe: nobody went back to its header to note how long it is."""
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # 36 bits of STREAMINFO, which begins at byte 8
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+
+
+def test_what_can_only_be_read_as_a_stream_says_so(tmp_path: Path) -> None:
+    sound = np.random.default_rng(0).normal(0, 1_000, 24_000).astype(np.int16)
+    soundfile.write(tmp_path / "telephone.wav", sound, 8_000, subtype="GSM610")
+    soundfile.write(tmp_path / "piped.flac", sound, 16_000)
+    without_length(tmp_path / "piped.flac")
+    for name in ("telephone.wav", "piped.flac"):
+        with pytest.raises(PipelineError, match=rf"{name} .* can only be read as a stream.*\n.*Convert it to WAV"):
+            windows.open_audio(tmp_path / name)
+    sound.tofile(tmp_path / "samples.raw")
+    with pytest.raises(PipelineError, match=r"samples\.raw is no audio that can be read"):
+        windows.open_audio(tmp_path / "samples.raw")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_name_that_is_no_utf_8_is_heard(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "plain.wav", np.ones(16_000, np.int16), 16_000)
+    odd = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    (tmp_path / "plain.wav").rename(odd)
+    assert len(heard(odd)) == 10
+
+
+def test_the_seconds_that_come_are_copies() -> None:
+    assert windows.SlidingWindows(1_600).push(np.zeros(16_000, np.int16)).flags.writeable

@@ -18,6 +18,7 @@ from pipeline.examples.training_data import Examples
 from pipeline.files import read_json, write_json
 from pipeline.jobs import exporting
 from pipeline.jobs.judging_exports import Exported
+from pipeline.jobs.listening import exported_listeners, listener_of
 from pipeline.layout import Layout
 from pipeline.listening.spotting import Spotting
 from pipeline.scoring.probabilities import Probabilities
@@ -159,6 +160,26 @@ def _holds_weights_of_8_bits(file):
     """A recurrent net's once stayed float32, and its file was hardly smaller."""
     floats = [each for each in onnx.load(file).graph.initializer if each.data_type == onnx.TensorProto.FLOAT]
     assert {each.name.split(".")[0] for each in floats if math.prod(each.dims) >= 600} == {"front_end"}
+
+
+def test_the_length_is_the_recordings_own(layout, tmp_path, capsys):
+    for rate_hz in (16_000, 44_100):
+        soundfile.write(tmp_path / "three.wav", np.zeros(3 * rate_hz, np.int16), rate_hz)
+        listen.main(layout, tmp_path / "three.wav", None, None, layout.export("ast") / "ast.onnx", Spotting())
+        assert "three.wav: 3.0 s, " in capsys.readouterr().out
+
+
+def test_an_export_that_was_killed_is_not_heard(layout):
+    """What it left is no file that was held against torch; it may be half of one."""
+    left = layout.export(".lstm.new")
+    left.mkdir()
+    (left / "lstm.onnx").write_bytes(b"half of it")
+    assert {each.run for each in exported_listeners(layout, 100)} >= {"ast"}
+    shutil.rmtree(left)
+    aside = layout.export(".ast.old")
+    layout.export("ast").rename(aside)  # killed between the two renames
+    assert listener_of(layout, "ast", None, 100).engine == "onnxruntime, float32"
+    assert not aside.exists()
 
 
 def test_words_in_noise_are_counted_at_given_numbers_of_false_alarms(layout, capsys):
