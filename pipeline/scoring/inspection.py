@@ -157,7 +157,9 @@ class _Inspector:
             return None
         plain = io.StringIO()
         csv.writer(plain, lineterminator="").writerow(fields)
-        if plain.getvalue() != text:
+        if plain.getvalue().count('"') > text.count('"'):
+            self._add("quotes", number, f"a quote stands inside a field: {_short(text)}")
+        elif plain.getvalue() != text:
             self._add("quotes", number, f"fields are in quotes that they do not need: {_short(text)}")
         return fields
 

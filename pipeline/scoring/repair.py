@@ -36,6 +36,9 @@ def repair(data: bytes, sample: Sequence[str], labels: Sequence[str]) -> tuple[b
             rows.append((text, None))
             continue
         plain = _joined(fields)
+        if plain.count('"') > text.count('"'):  # a quote inside a field: what it should be is a guess
+            rows.append((text, None))
+            continue
         if plain != text:
             quoted.append(number)
         if number > 1 and len(fields) == len(COLUMNS) and fields[1] not in exact and fields[1].lower() in by_lower:

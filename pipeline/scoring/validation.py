@@ -72,7 +72,7 @@ def fix(path: Path, data: bytes, names: Sequence[str], labels: Sequence[str]) ->
         say(f"Nothing in {path} can be repaired for certain.")
         return path, data
     copy = path.with_name(f"{path.stem}.fixed{path.suffix}")
-    if copy.exists() and copy.read_bytes() != repaired:
+    if copy.exists() and not (copy.is_file() and copy.read_bytes() == repaired):
         raise PipelineError(f"{copy} is there already, and is another file. Move it away, and run this again.")
     with replacing(copy) as temporary:
         temporary.write_bytes(repaired)

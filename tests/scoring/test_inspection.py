@@ -39,6 +39,7 @@ INVALID = {
     "semicolons": (SOUND.replace(",", ";").encode(), 2, "separated by semicolons"),
     "tabs": (SOUND.replace(",", "\t").encode(), 2, "separated by tabs"),
     "needless quotes": (SOUND.replace("b.wav", '"b.wav"').encode(), 3, "quotes that they do not need"),
+    "quoted after a space": (SOUND.replace(",no", ', "no"').encode(), 3, "a quote stands inside a field"),
     "open quote": (SOUND.replace("b.wav", '"b.wav').encode(), 3, "a quote is not closed"),
     "space after the label": (SOUND.replace("no\n", "no \n").encode(), 3, "space around a field: 'b.wav,no '"),
     "space after the comma": (SOUND.replace(",no", ", no").encode(), 3, "space around a field"),

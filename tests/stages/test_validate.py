@@ -161,6 +161,9 @@ def test_nothing_to_repair_and_nothing_overwritten(entrant, path):
     assert status == 1
     assert "Move it away" in output
     assert (entrant.root / "mine.fixed.csv").read_text() == "of yesterday"
+    (entrant.root / "mine.fixed.csv").unlink()
+    (entrant.root / "mine.fixed.csv").mkdir()
+    assert "Move it away" in entrant.run("validate", "mine.csv", "--fix")[1]
 
 
 # Files that are none
