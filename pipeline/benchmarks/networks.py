@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.benchmarks.rounds import Rounds, alternate, seconds
 from pipeline.benchmarks.table import Finding
 from pipeline.clips.waveform import SAMPLE_RATE_HZ
+from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.export.description import INPUT
 from pipeline.export.graph import graph_of, step_graph_of
@@ -148,12 +149,26 @@ def streaming(name: str, classifier: NeuralClassifier, step: Any, rounds: int) -
 
 def spotter(path: Path, rounds: int) -> Finding:
     """Time a published small keyword spotter, an ONNX file of one input, on one thread."""
-    session = session_of(path, threads=1)
+    session = spotter_session(path)
     (given,) = session.get_inputs()
     shape = [size if isinstance(size, int) else 1 for size in given.shape]
     sound = {given.name: np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)}
     taken = [seconds(lambda: [session.run(None, sound) for _ in range(CALLS)]) / CALLS for _ in range(rounds)]
     return Finding(f"a call on one thread, {path.name}", f"{1000 * median(taken):.2f} ms")
+
+
+def spotter_session(path: Path) -> Any:
+    """Return another's keyword spotter, ready to be timed on one thread.
+
+    Raises PipelineError if there is none, or it takes anything but one array of float32.
+    """
+    if not path.is_file():
+        raise PipelineError(f"There is no file {path} (--spotter).")
+    session = session_of(path, threads=1)
+    taken = [f"{each.name} {each.type}" for each in session.get_inputs()]
+    if [each.type for each in session.get_inputs()] != ["tensor(float)"]:
+        raise PipelineError(f"{path} cannot be timed (--spotter): it takes {', '.join(taken)}, not one tensor(float).")
+    return session
 
 
 def step_seconds(classifier: NeuralClassifier, data: TrainingData) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.benchmarks import repro, table
+from pipeline.benchmarks import networks, repro, table
 from pipeline.files import replacing
 from pipeline.jobs import benching
 from pipeline.layout import Layout
@@ -22,8 +22,10 @@ def main(
     `folder` holds train.7z and test.7z; without one, the mini-competition beside the project is taken, or a demo is
     made and compressed. `quick` is for trying it out: a tiny demo and few clips, whose numbers mean little. `spotter`
     is an ONNX file of somebody else's keyword spotter, to time beside ours.
-    Raises PipelineError if `folder` lacks the archives, or a step that is measured fails.
+    Raises PipelineError if `folder` lacks the archives, `spotter` cannot be timed, or a step that is measured fails.
     """
+    if spotter is not None:
+        networks.spotter_session(spotter)  # refused now, not after all that takes minutes
     console = Console()
     command = "python -m pipeline bench" + (f" --archives {folder}" if folder else "")
     command += f" --rounds {rounds}" + (" --quick" if quick else "")

@@ -1,8 +1,10 @@
+import onnx
 import pytest
 
 from pipeline.benchmarks import preparing
 from pipeline.clips.recording import Recording
 from pipeline.errors import PipelineError
+from pipeline.jobs import benching
 from pipeline.layout import Layout
 from pipeline.stages import bench
 
@@ -52,3 +54,16 @@ def test_a_folder_without_7z_archives_is_refused(tmp_path):
     (folder / "train.7z").rename(folder / "train.zip")
     with pytest.raises(PipelineError, match=r"train\.zip is no \.7z archive"):
         bench.main(Layout(tmp_path), folder)
+
+
+def test_a_spotter_that_cannot_be_timed_is_refused_before_anything_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(benching, "of_prepare", lambda *_: pytest.fail("it measured before"))
+    with pytest.raises(PipelineError, match=r"There is no file .*none\.onnx \(--spotter\)"):
+        bench.main(Layout(tmp_path), quick=True, spotter=tmp_path / "none.onnx")
+    two = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2]) for name in "ab"]
+    added = onnx.helper.make_tensor_value_info("c", onnx.TensorProto.FLOAT, [1, 2])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Add", ["a", "b"], ["c"])], "sum", two, [added])
+    opset = onnx.helper.make_opsetid("", 20)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9), tmp_path / "two.onnx")
+    with pytest.raises(PipelineError, match=r"takes a tensor\(float\), b tensor\(float\), not one"):
+        bench.main(Layout(tmp_path), quick=True, spotter=tmp_path / "two.onnx")
