@@ -57,7 +57,7 @@ def assign(
             found[found == "testing"] = testing_list
         splits[open_rows] = found
     splits[splits == "testing"] = "holdout"
-    _check_test_set(rows["clip"].to_numpy(), splits, lists)
+    _check_test_set(_recordings(rows).to_numpy(), splits, lists)
     if folds > 1:
         splits[splits == "validation"] = "train"
         fold_of = _dealt(rows, splits == "train", folds, method == "random", seed)
@@ -68,14 +68,43 @@ def assign(
         *((not (fold_of == fold).any(), "validation" if folds == 1 else f"fold {fold}") for fold in range(folds)),
     ]:
         if lacking:
+            found = _speakers(rows[splits != "test"]).nunique()
             raise PipelineError(
                 f"No clip is left for {where} (prepare.splits: {method}, prepare.testing_list: {testing_list}, "
-                f"prepare.folds: {folds}).\nTry prepare.splits: grouped, or a smaller number in prepare.folds, in "
-                "params.yaml: each fold needs a speaker of its own, one fold two, a holdout one more."
+                f"prepare.folds: {folds}); {found} speaker{' was' if found == 1 else 's were'} found.\n"
+                + _advice(rows, found, method, folds, is_fixed=not len(open_rows))
             )
     if method != "random":
         check_speakers(rows, splits if folds == 1 else np.where(splits == "train", fold_of.astype(str), splits))
     return splits.astype(str), fold_of
+
+
+def _advice(rows: pandas.DataFrame, speakers: int, method: Method, folds: int, is_fixed: bool) -> str:
+    """Return what to do where nothing is left to train or to judge with; `is_fixed`: the source has said the splits."""
+    if is_fixed and folds == 1:
+        return (
+            "The source itself says which clips train and which judge: change what it is asked for (section download)."
+        )
+    if speakers == 1 and not is_fixed and method != "random":
+        whole = " and prepare.segments: false" if rows["recording"].notna().any() else ""
+        return (
+            f"One speaker cannot both train and judge: record another, or set prepare.splits: random{whole}, whose "
+            "figures hold for this speaker only."
+        )
+    tries = ["prepare.splits: grouped"] if not is_fixed and method not in ("grouped", "random") else []
+    tries += ["a smaller number in prepare.folds"] if folds > 1 else []
+    told = f"Try {', or '.join(tries)} in params.yaml, or record more" if tries else "Record more"
+    return f"{told}: each fold needs a speaker of its own, one fold two, a holdout one more, and some word two clips."
+
+
+def _speakers(rows: pandas.DataFrame) -> pandas.Series:
+    """Return who speaks each clip; a recording whose speaker is not known counts as one of its own."""
+    return rows["speaker"].fillna(_recordings(rows))
+
+
+def _recordings(rows: pandas.DataFrame) -> pandas.Series:
+    """Return the recording that each clip is of: itself, unless it is a segment of one."""
+    return rows["recording"].fillna(rows["clip"])
 
 
 def _dealt(rows: pandas.DataFrame, pool: np.ndarray, folds: int, at_random: bool, seed: int) -> np.ndarray:
@@ -89,7 +118,7 @@ def _dealt(rows: pandas.DataFrame, pool: np.ndarray, folds: int, at_random: bool
     if at_random:
         fold_of[index[_shuffled_by_stratum(some, seed)]] = np.arange(len(index)) % folds
         return fold_of
-    groups = some["speaker"].fillna(some["recording"]).fillna(some["clip"]).to_numpy()
+    groups = _speakers(some).to_numpy()
     words = some["word"].fillna("").to_numpy()
     if len(np.unique(groups)) >= folds:
         if pandas.Series(words).value_counts().max() < folds:
@@ -176,7 +205,7 @@ def _speaker_in(name: str) -> str | None:
 
 def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, seed: int) -> np.ndarray:
     # Segments of one recording stay together.
-    clips = (rows["recording"].fillna(rows["clip"]) if "recording" in rows else rows["clip"]).to_numpy()
+    clips = _recordings(rows).to_numpy()
     rows = rows.assign(clip=clips)
     has_list = any(given.split == "validation" and given.names for given in lists)
     if method == "lists" or (method == "auto" and has_list):

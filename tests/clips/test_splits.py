@@ -135,8 +135,14 @@ def test_a_test_set_of_other_names_must_be_held_out_too(method, fate):
     # Such as clip_03b48ad28d27.wav of speech_commands: the speakers cannot be compared.
     rows = pandas.concat([table(CLIPS), table(["clip_1.wav"], part="test")], ignore_index=True)
     lists = [LISTS[0], listed("testing", CLIPS[3:6], is_test_set=True)]
-    with pytest.raises(PipelineError, match=r"(?s)^\d clips of the test set.*testing_list: holdout.*splits: auto"):
+    refusal = r"(?s)^\d clips of the test set.*testing_list: holdout.*splits: auto"
+    with pytest.raises(PipelineError, match=refusal):
         assign(rows, lists, method, fate, 0)
+    # In segments, the clips are called like their recording and a number.
+    segments = rows.assign(recording=rows["clip"].where(rows["part"] == "train"))
+    segments["clip"] += "#000"
+    with pytest.raises(PipelineError, match=refusal):
+        assign(segments, lists, method, fate, 0)
     assert assign(rows, lists, "auto", "holdout", 0)[0][3:6].tolist() == ["holdout"] * 3
 
 
@@ -153,6 +159,51 @@ def test_a_test_set_of_other_names_must_be_held_out_too(method, fate):
 def test_what_cannot_be_split_says_why(clips, lists, method, reason):
     with pytest.raises(PipelineError, match=reason):
         assign(table(clips), lists, method, "train", 0)
+
+
+ALONE = (
+    "One speaker cannot both train and judge: record another, or set prepare.splits: random, whose figures hold for "
+    "this speaker only."
+)
+
+
+@pytest.mark.parametrize(("method", "folds"), [("auto", 1), ("grouped", 1), ("hash", 1), ("auto", 2), ("grouped", 3)])
+def test_one_speaker_is_told_to_record_another_and_the_way_out_works(method, folds):
+    rows = table([f"{word}/anna_nohash_{number}.wav" for word in WORDS for number in range(10)])
+    with pytest.raises(PipelineError) as error:
+        assign(rows, [], method, "train", 0, folds)
+    first, advice = str(error.value).split("\n")
+    assert first.startswith("No clip is left for ")
+    assert first.endswith("; 1 speaker was found.")
+    assert advice == ALONE
+    splits, fold_of = assign(rows, [], "random", "train", 0, folds)
+    assert "train" in splits
+    assert set(range(folds)) <= set(fold_of)
+
+
+def test_one_speaker_in_segments_is_not_sent_where_segments_are_refused():
+    rows = table([f"yes/anna_nohash_{number}.wav#000" for number in range(10)])
+    rows["recording"] = [clip.removesuffix("#000") for clip in rows["clip"]]
+    with pytest.raises(
+        PipelineError, match=r"record another, or set prepare\.splits: random and prepare\.segments: false"
+    ):
+        assign(rows, [], "auto", "train", 0)
+
+
+def test_advice_never_names_what_is_set_already_or_what_the_source_has_fixed():
+    few = table(["yes/anna_nohash_0.wav", "no/bob_nohash_0.wav"])
+    with pytest.raises(PipelineError, match="; 2 speakers were found") as error:
+        assign(few, [], "grouped", "train", 0)
+    assert "Try prepare.splits: grouped" not in str(error.value)
+    with pytest.raises(PipelineError, match=r"Try prepare\.splits: grouped"):
+        assign(table(CLIPS), [listed("validation", CLIPS)], "lists", "train", 0)
+    fixed = table(CLIPS, split="train")
+    with pytest.raises(PipelineError, match="The source itself says which clips train and which judge") as error:
+        assign(fixed, [], "auto", "train", 0)
+    assert "Try prepare.splits" not in str(error.value)
+    with pytest.raises(PipelineError, match=r"No clip is left for fold 0.*1 speaker was found") as error:
+        assign(table(speakers(1), split="train"), [], "auto", "train", 0, 2)
+    assert "prepare.splits: random" not in str(error.value)
 
 
 def test_the_clips_of_a_recording_stay_together():
