@@ -145,16 +145,19 @@ def _run(settings: Encode) -> Any:
 
 
 def _fitted(layout: Layout, settings: Encode, seed: int, corpus: Corpus) -> Path:
-    """Return the folder of the encoder that is trained as `fit` says: kept, since other layers need no other one."""
+    """Return the folder of the encoder that is trained as `fit` says; other layers need no other one.
+
+    It is kept as long as all that shapes its weights is the same, code and versions included.
+    """
     from pipeline.jobs.fitting import Publication, work_of
 
     refuse_folds(settings, corpus.folds)
     folder = layout.encoding / "fit"
-    made_of = {"fit": settings.fit, "seed": seed, "corpus": corpus.fingerprint}
-    note = folder / "made_of.json"
+    to = Publication(folder / "work", folder / "model", folder / "live", layout.timing(NAME, "train"))
+    work = work_of(_run(settings), NAME, corpus, 0, seed, layout.encode, layout.checkpoints, to)
+    made_of, note = {"training": work.identity}, folder / "made_of.json"
     if not note.exists() or read_json(note) != made_of:
         note.unlink(missing_ok=True)
-        to = Publication(folder / "work", folder / "model", folder / "live", layout.timing(NAME, "train"))
-        work_of(_run(settings), NAME, corpus, 0, seed, layout.encode, layout.checkpoints, to).learn()
+        work.learn()
         write_json(note, made_of)
-    return folder / "model"
+    return to.model

@@ -56,9 +56,14 @@ class Work:
     to: Publication
 
     @cached_property
+    def identity(self) -> str:
+        """The digest of all that shapes the weights: settings, data, versions and code."""
+        return params.digest({**self.about, "code": self._code})
+
+    @cached_property
     def folder(self) -> Path:
-        """Where its checkpoints are, named by settings and code: it never goes on with those of another."""
-        return self.to.work / params.digest({**self.about, "code": self._code})[:16]
+        """Where its checkpoints are, named by its identity: it never goes on with those of another."""
+        return self.to.work / self.identity[:16]
 
     @property
     def is_learnt(self) -> bool:
@@ -137,8 +142,10 @@ def work_of(
 ) -> Work:
     """Return the training of `run`, an entry of params.yaml called `where`, for one fold of the corpus.
 
-    `encoded` holds hidden states, `checkpoints` published ones. Raises PipelineError as `stages.train`.
+    `seed` is the project's, to which the run's own is added; `encoded` holds hidden states, `checkpoints` published
+    ones. Raises PipelineError as `stages.train`.
     """
+    seed += run.seed
     if not 0 <= fold < corpus.folds:
         raise PipelineError(
             f"The corpus in {corpus.folder} has {corpus.folds} fold(s), numbered from 0; there is no fold {fold}.\n"

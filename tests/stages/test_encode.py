@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.features import hidden_states
 from pipeline.features.hidden_states import HiddenStates
 from pipeline.files import read_json
-from pipeline.jobs import fitting, launching
+from pipeline.jobs import encoding, fitting, launching
 from pipeline.layout import Layout
 from pipeline.learners.encoder import Encoder
 from pipeline.stages import check, decide, encode, predict, train
@@ -175,6 +175,41 @@ def test_an_encoder_is_trained_once_and_then_read(project, tiny_params, monkeypa
     section["fit"]["training"]["epochs"] = 2
     encode.main(project(encode=section))
     assert trained == [1, 1]
+
+
+@pytest.fixture
+def learnt(monkeypatch):
+    """The trainings that encoding began, each with an encoder in place of what it would have learnt."""
+    learnt = []
+
+    def learn(work):
+        learnt.append(work)
+        work.to.model.mkdir(parents=True, exist_ok=True)
+        work.to.live.mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(fitting.Work, "learn", learn)
+    return learnt
+
+
+@pytest.mark.parametrize("changed", ["code", "version"])
+def test_an_encoder_is_trained_anew_by_other_code_or_versions(changed, project, tiny_params, learnt, monkeypatch):
+    section = encoding.Encode(fit=fit_section(tiny_params))
+    layout = project()
+    corpus = Corpus.open(layout.prepare)
+    for _ in range(2):
+        assert encoding._fitted(layout, section, 3, corpus) == layout.encoding / "fit" / "model"
+    assert len(learnt) == 1
+    what, name = (fitting.code, "digest") if changed == "code" else (fitting.metadata, "version")
+    monkeypatch.setattr(what, name, lambda *_: "another")
+    encoding._fitted(layout, section, 3, corpus)
+    assert len(learnt) == 2
+
+
+def test_an_encoder_s_own_seed_is_added_to_the_project_s(project, tiny_params, learnt):
+    corpus = Corpus.open(project().prepare)
+    for own in (0, 5):
+        encoding._fitted(project(), encoding.Encode(fit={**fit_section(tiny_params), "seed": own}), 3, corpus)
+    assert [work.seed for work in learnt] == [work.about["seed"] for work in learnt] == [3, 8]
 
 
 def test_probes_go_from_hidden_states_to_figures_of_each_layer(project, checkpoint):

@@ -19,6 +19,7 @@ from pipeline.jobs.checking import problems_of
 from pipeline.jobs.recipes import read_run
 from pipeline.jobs.resolving import resolved
 from pipeline.jobs.searching import changed, pasteable, ranges_of
+from pipeline.jobs.trainings import Trainings
 from pipeline.layout import Layout
 from pipeline.stages import search
 from tests.conftest import Project
@@ -137,6 +138,20 @@ def test_a_training_that_diverges_is_told_and_the_search_goes_on(project, monkey
     printed = capsys.readouterr().out
     assert printed.count("diverged;") == 2
     assert "No trial has ended well" in printed
+
+
+def test_the_first_trial_is_the_run_itself_its_own_seed_included(project, monkeypatch):
+    project.configure(lambda tree: tree["runs"]["net"].update(seed=5))
+    abouts = []
+
+    def learn(work, *_, **__):
+        abouts.append(work.about)
+        raise searching.DivergedError("enough was seen")
+
+    monkeypatch.setattr(fitting.Work, "learn", learn)
+    search.main(project.layout, "net", trials=1, all_folds=False)
+    assert abouts[0]["seed"] == 3 + 5
+    assert abouts == [Trainings(project.layout).work("net", 0).about]
 
 
 def test_what_is_searched_changes_nothing_that_is_trained():
