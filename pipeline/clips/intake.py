@@ -79,6 +79,11 @@ class Intake:
         self.lists: list[SplitList] = []
         self.quarantine: list[Quarantined] = []
 
+    @property
+    def has_noise(self) -> bool:
+        """Whether a recording of noise was taken."""
+        return bool(self._noise_digests)
+
     def __enter__(self) -> Self:
         self._decoders.__enter__()
         return self

@@ -105,6 +105,8 @@ def build(
             own_words = rows["word"].to_numpy()
             del rows  # a GB for some millions of clips
         writer.end_noise()
+        if not (intake.has_noise or intake.holds_embeddings):
+            print("No background noise was read, so AddNoise changes nothing.")
         splits, folds = _and(splits, folds, added, "train")
         splits, folds = _with_silence(writer, own_words, splits, folds, settings, seed)
         words = writer.columns(["word"])["word"]
@@ -178,9 +180,12 @@ def _with_silence(
         told = split if settings.folds == 1 else f"fold {fold}"
         if wanted and not noises:
             fewer = "" if settings.folds == 1 else ", take a smaller number in prepare.folds"
+            others = set(writer.columns(["word"])["word"].dropna()) - {*settings.commands, SILENCE, SILENCE_WORD}
+            lacking = [SILENCE] if others else [UNKNOWN, SILENCE]
             raise PipelineError(
                 f"There is no background noise for {told}, so no silence can be made.\n"
-                f"Add recordings of noise to the source{fewer}, or set prepare.silence.{split}: 0 in params.yaml."
+                f"Add recordings of noise to the source{fewer}, or do without silence. In params.yaml:\n"
+                f"prepare:\n  silence: {{train: 0, validation: 0}}\n  without: {_meant(settings, lacking)}"
             )
         generator = np.random.default_rng([seed, index])
         clips = silence.make(noises, wanted, settings.silence, generator) if wanted else ()
@@ -210,5 +215,10 @@ def _refuse_labels_without_clips(there: set[str], fold: int, settings: Prepare) 
     raise PipelineError(
         f"No training clip{where} is {', '.join(lacking)}, so it can be neither learnt nor judged{told}."
         "\nChange prepare.splits, prepare.commands or prepare.silence in params.yaml"
-        + (f", or say that it is meant: prepare.without: [{', '.join(meant)}]." if meant else ".")
+        + (f", or say that it is meant: prepare.without: {_meant(settings, meant)}." if meant else ".")
     )
+
+
+def _meant(settings: Prepare, lacking: list[str]) -> str:
+    """Return what `without` is to be: the labels that it names already, and these."""
+    return f"[{', '.join(label for label in (UNKNOWN, SILENCE) if label in (*settings.without, *lacking))}]"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas
 import pytest
 import soundfile
+import yaml
 
 from pipeline.clips import silence
 from pipeline.clips.corpus import Corpus
@@ -188,7 +189,7 @@ def test_what_came_in_is_listed_beside_the_corpus(tmp_path):
     ("items", "section", "message"),
     [
         ([], {}, "gave no training clip"),
-        (clips(), {}, r"no background noise for train.*\n.*prepare\.silence\.train: 0"),
+        (clips(), {}, r"no background noise for train.*\n.*\nprepare:\n  silence: \{train: 0"),
         ([*clips(), pitched("beep", 1, 3)], {"folds": 3}, r"no background noise for fold 1.*\n.*prepare\.folds"),
         (clips(2), {"folds": 3}, "No clip is left for fold 0"),
         ([*clips(), Recording("train", "stop/s0_nohash_0.wav", SHORT, "stop", "s0")], {}, None),
@@ -200,6 +201,28 @@ def test_what_cannot_be_prepared_says_why(tmp_path, items, section, message):
         message = r"No training clip outside fold \d is stop, so it can be neither learnt nor judged\."
     with pytest.raises(PipelineError, match=message):
         made(tmp_path, items, **section)
+
+
+@pytest.mark.parametrize("folds", [1, 3])
+@pytest.mark.parametrize("without", [[], ["unknown"]])
+@pytest.mark.parametrize("words", [("yes", "no", "cat"), COMMANDS])
+def test_the_remedy_for_recordings_without_noise_is_whole(tmp_path, capsys, words, without, folds):
+    items = [*clips(words=words), *([pitched("beep", 1, 3)] if folds == 3 else [])]
+    with pytest.raises(PipelineError, match="no background noise") as error:
+        made(tmp_path / "none", items, folds=folds, without=without)
+    remedy = yaml.safe_load("prepare:" + str(error.value).split("\nprepare:")[1])["prepare"]
+    assert remedy["without"] == (["silence"] if "cat" in words and not without else ["unknown", "silence"])
+    corpus = made(tmp_path / "cured", items, folds=folds, **remedy)
+    assert corpus.description["counts"]["train"]["yes"]
+    assert corpus.description["counts"]["train"]["silence"] == 0
+    # Said only where there is none at all.
+    assert ("No background noise was read, so AddNoise changes nothing." in capsys.readouterr().out) == (folds == 1)
+
+
+def test_labels_that_are_meant_already_stay_in_the_advice(tmp_path):
+    silence = {"train": 0, "validation": 0}
+    with pytest.raises(PipelineError, match=r"it is meant: prepare\.without: \[unknown, silence\]\."):
+        made(tmp_path, clips(words=COMMANDS), without=["unknown"], silence=silence)
 
 
 NOISE = pitched("hum", 10, 1)

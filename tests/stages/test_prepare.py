@@ -176,7 +176,7 @@ def test_answers_that_do_not_match_are_refused(project, fnames, label, message):
     ("items", "section", "message"),
     [
         (TEST, {}, "gave no training clip that can be read"),
-        ([*EVERYTHING[:24], *EVERYTHING[-2:]], {}, r"no background noise.*\n.*prepare\.silence\.train: 0"),
+        ([*EVERYTHING[:24], *EVERYTHING[-2:]], {}, r"no background noise.*\n.*\nprepare:\n  silence: \{train: 0"),
         (EVERYTHING, {"commands": ["yes", "stop"]}, "stop"),
         (EVERYTHING, {"commands": ["yes", "yes"]}, "named twice"),
         ([*EVERYTHING, Recording("train", "go/s0_nohash_0.wav", NOISE.data, "go", "s0")], {"commands": ["go"]}, "go"),
