@@ -102,7 +102,8 @@ class Training(Settings):
 
 
 def precision_of(wanted: str, device: torch.device) -> str:
-    """Return what `wanted` means on `device`: "auto" is bf16 or fp16 on CUDA, fp32 elsewhere.
+    """Return what `wanted` means on `device`: "auto" is bf16 on CUDA, or fp16 where the GPU would only emulate that
+    (before Ampere, such as a T4), and fp32 elsewhere.
 
     "fastest" is as "auto", but bf16 on a processor that has instructions for it (AVX-512 BF16 or AMX), where a step of
     a small net takes two thirds of the time; on others bf16 would take many times as long.
@@ -118,4 +119,4 @@ def precision_of(wanted: str, device: torch.device) -> str:
         return "bf16" if has.get("avx512_bf16") or has.get("amx_bf16") else "fp32"
     if device.type != "cuda":
         return "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

@@ -1,5 +1,7 @@
 """The parameters of a training: what is refused, and what they mean."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -9,21 +11,24 @@ from pipeline.learners.training import OPTIMIZERS, Training, precision_of
 
 
 @pytest.mark.parametrize(
-    ("wanted", "device", "bf16", "expected"),
+    ("wanted", "device", "major", "expected"),
     [
-        ("auto", "cpu", True, "fp32"),
-        ("auto", "mps", True, "fp32"),
-        ("auto", "cuda", True, "bf16"),
-        ("auto", "cuda", False, "fp16"),
-        ("fp32", "cuda", True, "fp32"),
-        ("fp16", "cuda", True, "fp16"),
-        ("bf16", "cpu", False, "bf16"),
-        ("fastest", "cuda", True, "bf16"),
-        ("fastest", "cuda", False, "fp16"),
+        ("auto", "cpu", 8, "fp32"),
+        ("auto", "mps", 8, "fp32"),
+        ("auto", "cuda", 8, "bf16"),
+        ("auto", "cuda", 7, "fp16"),
+        ("fp32", "cuda", 8, "fp32"),
+        ("fp16", "cuda", 8, "fp16"),
+        ("bf16", "cpu", 7, "bf16"),
+        ("fastest", "cuda", 8, "bf16"),
+        ("fastest", "cuda", 7, "fp16"),
     ],
 )
-def test_precision_is_what_the_device_has(wanted, device, bf16, expected, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+def test_precision_is_what_the_device_has(wanted, device, major, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(major=major))  # a T4 has 7
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda _: True)  # older ones emulate it
     assert precision_of(wanted, torch.device(device)) == expected
 
 
