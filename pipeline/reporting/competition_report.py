@@ -12,9 +12,8 @@ from pipeline import metrics
 from pipeline.clips.corpus import Corpus
 from pipeline.examples.target import target_of
 from pipeline.examples.task import Task
-from pipeline.files import write_json
 from pipeline.reporting import confusion
-from pipeline.scoring import decision, nested, submission, truth, unheard
+from pipeline.scoring import decision, nested, provenance, submission, truth, unheard
 from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.judged import judged_by
 from pipeline.scoring.nested import Decide, OutOfFold
@@ -52,17 +51,19 @@ def publish(
     test: Probabilities,
     holdout: Probabilities | None,
     rng: np.random.Generator,
-    about: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any],
+    commit: str,
+    params: str,
 ) -> dict[str, Any]:
     """Decide all clips by `rule`; write submission.csv, confusion.csv, confusion.png, metrics.json and judged.parquet.
 
     They go to `folder`. `sample` names the test clips in the order of the submission; `holdout` is a labelled split
-    that nothing was chosen on; `about` is added to the metrics, which are returned. Each of the metrics has the
-    figures of `metrics.judge`:
+    that nothing was chosen on; `about` is added to the metrics, which are returned; `commit` and `params` are what
+    `provenance.publish` notes of the submission. Each of the metrics has the figures of `metrics.judge`:
     `estimate` of the out-of-fold clips, each decided by what was chosen without it, by the rule and by the argmax
     (`argmax_prior_accuracy`); `selected` of the same clips by the final choices, which were made on them, so it is too
     high; `holdout` by the final choices, or None. The confusion matrix is the estimate's.
-    Raises PipelineError as `truth.truth_of`, `decision.fit_rule` and `submission.write` do.
+    Raises PipelineError as `truth.truth_of`, `decision.fit_rule` and `submission.text` do.
     """
     commands, labels = corpus.vocabulary.commands, corpus.vocabulary.submission_labels
     shares, target, table = shares_of(rule.prior, labels), target_of(corpus, Task()), out_of_fold.table
@@ -99,7 +100,7 @@ def publish(
     predicted = [labels[index] for index in final.decide(test)]
     figures = {
         "run": table.run,
-        **(about or {}),
+        **about,
         "rule": rule.rule,
         "thresholds": final.thresholds,
         "prior": rule.prior,
@@ -108,10 +109,11 @@ def publish(
         "selected": judged["selected"],
         "holdout": held_out,
     }
-    submission.write(folder / "submission.csv", dict(zip(test.clips, predicted, strict=True)), sample, labels)
+    of_clip = dict(zip(test.clips, predicted, strict=True))
+    written = submission.text(folder / "submission.csv", of_clip, sample, labels)
     counts = metrics.confusion(wanted, decided["estimate"], len(labels))
     title = f"{table.run}  ·  estimated accuracy {estimate['prior_accuracy']:.3f}"
     confusion.publish(folder, counts, labels, title, caption_of_estimate(corpus, estimate))
     judged_by(own, decided["estimate"], labels).write(folder / JUDGED)
-    write_json(folder / "metrics.json", figures)
+    provenance.publish(folder, written, figures, commit, params)
     return figures

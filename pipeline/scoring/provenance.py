@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.files import read_json, sha256_of, write_json
+from pipeline.files import read_json, replacing, sha256_of, write_json
 from pipeline.scoring.settings import ENSEMBLE
 
 # In the column `commit` of the ledger.
@@ -45,11 +45,25 @@ def makers(
     return made | ({"ensemble": tree.get("ensemble")} if run == ENSEMBLE else {})
 
 
-def note(folder: Path, commit: str, params: str) -> None:
-    """Add to the metrics.json in a run's folder what made the submission.csv beside it, if there is one."""
-    path = folder / _FIGURES
-    if (folder / _FILE).is_file():
-        made = {"sha256": sha256_of(folder / _FILE), "commit": commit, "params": params}
+def publish(folder: Path, submission: str, figures: Mapping[str, Any], commit: str, params: str) -> None:
+    """Write a run's submission.csv and metrics.json, which says what made the file, to `folder`.
+
+    What no run has written goes aside first. A run's former file goes before the figures are replaced, and the new one
+    comes after them: whenever it is killed, there is no file that the figures do not know.
+    """
+    keep_aside(folder)
+    with replacing(folder / _FILE) as temporary:
+        temporary.write_bytes(submission.encode())
+        (folder / _FILE).unlink(missing_ok=True)
+        write_json(folder / _FIGURES, figures)
+        note(folder, commit, params, temporary)
+
+
+def note(folder: Path, commit: str, params: str, file: Path | None = None) -> None:
+    """Add to the metrics.json in a run's folder what made `file`, by default the submission.csv beside it, if any."""
+    path, made_file = folder / _FIGURES, file or folder / _FILE
+    if made_file.is_file():
+        made = {"sha256": sha256_of(made_file), "commit": commit, "params": params}
         write_json(path, {**read_json(path), _KEY: made})
 
 
@@ -73,7 +87,7 @@ def accuracy_of(sha256: str, folder: Path) -> float | None:
 def keep_aside(folder: Path) -> None:
     """Move a submission.csv in a run's folder that no run has written out of the way, and say so.
 
-    To be called before a run writes its own there. It is then in `<folder>/../by-hand/`.
+    It is then in `<folder>/../by-hand/`.
     """
     path = folder / _FILE
     if not path.is_file() or path.stat().st_size <= len("fname,label\n"):

@@ -1,6 +1,7 @@
 """The competition's file: `fname,label`, one row a test clip, in the order of the sample submission."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,8 +29,8 @@ def read_sample(path: Path) -> list[str]:
     return [row[0] for row in rows[1:]]
 
 
-def write(path: Path, predicted: Mapping[str, str], sample: Sequence[str], labels: Sequence[str]) -> None:
-    """Write the submission atomically, UTF-8, lines ended by a newline.
+def text(path: Path, predicted: Mapping[str, str], sample: Sequence[str], labels: Sequence[str]) -> str:
+    """Return what a submission at `path` holds, lines ended by a newline.
 
     Raises PipelineError unless `predicted` has exactly the clips of `sample`, and only labels of `labels`.
     """
@@ -44,10 +45,18 @@ def write(path: Path, predicted: Mapping[str, str], sample: Sequence[str], label
         raise PipelineError(
             f"{path} has labels that the competition has not: {_few(strange)}. It has: {', '.join(labels)}"
         )
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((name, predicted[name]) for name in sample)
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((name, predicted[name]) for name in sample)
+    return file.getvalue()
+
+
+def write(path: Path, predicted: Mapping[str, str], sample: Sequence[str], labels: Sequence[str]) -> None:
+    """Write the submission atomically, UTF-8. Raises PipelineError as `text` does."""
+    content = text(path, predicted, sample, labels)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode())
 
 
 def check(path: Path, sample: Sequence[str], labels: Sequence[str]) -> dict[str, str]:

@@ -41,7 +41,7 @@ def main(layout: Layout, run: str) -> None:
     if found is not None:
         print(found.report())
         about["prior_estimate"] = found.told()
-    provenance.keep_aside(layout.submission(run))
-    competition_report.publish(layout.submission(run), settled, corpus, sample, out_of_fold, test, holdout, rng, about)
     made = provenance.makers(tree, run, rule.model_dump(), {run: runs.entry(tree, run)})
-    provenance.note(layout.submission(run), commit_of(layout.root), params.digest(made))
+    by = commit_of(layout.root), params.digest(made)
+    folder = layout.submission(run)
+    competition_report.publish(folder, settled, corpus, sample, out_of_fold, test, holdout, rng, about, *by)

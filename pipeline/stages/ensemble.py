@@ -45,8 +45,7 @@ def main(layout: Layout) -> None:
         found = election.estimated(election.truth)
         print(found.report())
         settled, about["prior_estimate"] = priors.with_shares(rule, found), found.told()
-    provenance.keep_aside(folder)
-    competition_report.publish(folder, settled, corpus, sample, vote.out_of_fold, test, holdout, rng, about)
     members = {name: runs.entry(tree, name) for name in election.members}
     made = provenance.makers(tree, ENSEMBLE, rule.model_dump(), members)
-    provenance.note(folder, commit_of(layout.root), params.digest(made))
+    by = commit_of(layout.root), params.digest(made)
+    competition_report.publish(folder, settled, corpus, sample, vote.out_of_fold, test, holdout, rng, about, *by)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.files import read_json
+from pipeline.files import read_json, sha256_of
 from pipeline.reporting import competition_report
 from pipeline.scoring.nested import OutOfFold, blocks_by_clip
 from pipeline.scoring.probabilities import Probabilities
@@ -64,12 +64,15 @@ def publish(judged, folder, rule=None, nested=None, holdout=True):
         held_out if holdout else None,
         np.random.default_rng(0),
         {"target": "word", "presence": None},
+        "c0ffee",
+        "ab" * 32,
     )
 
 
 def test_the_metrics_tell_the_estimate_from_what_was_selected(judged, tmp_path):
     figures = publish(judged, tmp_path / "gru")
-    assert read_json(tmp_path / "gru" / "metrics.json") == figures
+    made = {"sha256": sha256_of(tmp_path / "gru" / "submission.csv"), "commit": "c0ffee", "params": "ab" * 32}
+    assert read_json(tmp_path / "gru" / "metrics.json") == {**figures, "provenance": made}
     assert list(figures) == [
         *("run", "target", "presence", "rule", "thresholds", "prior", "predicted_on_test"),
         *("estimate", "selected", "holdout"),

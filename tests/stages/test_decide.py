@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.files import read_json
+from pipeline.files import read_json, sha256_of
 from pipeline.jobs import voting
 from pipeline.scoring import submission
 from pipeline.scoring.probabilities import Probabilities
@@ -138,6 +138,46 @@ def test_it_takes_seconds_and_neither_torch_nor_transformers(judged_project):
     subprocess.run([sys.executable, "-c", code, str(judged_project.layout.root)], env=environment, check=True)
     # Processor time, since other work on the machine must not fail a test.
     assert os.times().children_user - before_s < 10
+
+
+class Killed(BaseException):
+    """Nothing of ours catches it."""
+
+
+def test_a_kill_at_any_moment_leaves_no_file_that_the_next_takes_for_a_stranger_s(judged_project, monkeypatch, capsys):
+    layout, replace = judged_project.layout, os.replace
+    folder, moment, killed = layout.submission("ast"), 0, True
+    decide.main(layout, "ast")
+    while killed:
+        before, left = (folder / "submission.csv").read_bytes(), moment
+        # Another file each time, or it would be known by its bytes.
+        rule = {"rule": "published", "unknown_below": (1.0, 0.1)[moment % 2], "silence_below": 0.0}
+        judged_project.configure(decide=rule)
+
+        def replaced(source, target):
+            """The first `moment` half steps are taken: before and after each rename."""
+            nonlocal left
+            if left < 1:
+                raise Killed
+            replace(source, target)
+            if left < 2:
+                raise Killed
+            left -= 2
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "replace", replaced)
+            try:
+                decide.main(layout, "ast")
+                killed = False
+            except Killed:
+                moment += 1
+        decide.main(layout, "ast")
+        assert (folder / "submission.csv").read_bytes() != before
+        assert not (layout.submissions / "by-hand").exists()
+        assert "not made by this project" not in capsys.readouterr().out
+    assert moment >= 10  # five files
+    sha256 = sha256_of(folder / "submission.csv")
+    assert read_json(folder / "metrics.json")["provenance"]["sha256"] == sha256
 
 
 def test_repro_keeps_a_file_that_was_made_by_hand(judged_project, clone, tmp_path):
