@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,6 +19,10 @@ def serve(port: int, page: Callable[[], str], now: Callable[[], Any]) -> Threadi
     """
 
     class Handler(BaseHTTPRequestHandler):
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # the browser went away: nobody is left to answer
+                super().handle()
+
         def do_GET(self) -> None:
             # A page of elsewhere that has made its name mean this machine must not read this one.
             if self.headers.get("Host", "").partition(":")[0] not in (HOST, "localhost"):

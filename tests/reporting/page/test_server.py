@@ -1,3 +1,5 @@
+import socket
+import struct
 import threading
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -40,3 +42,31 @@ def test_what_is_wrong_is_told(address):
 def test_a_taken_port_is_refused(address):
     with pytest.raises(PipelineError, match="--port 0"):
         serve(int(address.rsplit(":", 1)[1]), str, str)
+
+
+@pytest.mark.parametrize("request_text", ["GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "GET /"])
+def test_a_browser_that_goes_away_leaves_no_trace(request_text, capsys):
+    """A window that is closed while the page is made, or before it has asked."""
+    asked, gone, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def page():
+        asked.set()
+        assert gone.wait(30)
+        return "x" * 10_000_000
+
+    server = serve(0, page, dict)
+    end = server.shutdown_request
+    server.shutdown_request = lambda request: (end(request), ended.set())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    window = socket.create_connection(("127.0.0.1", server.server_port))
+    window.sendall(request_text.encode())
+    assert "HTTP" not in request_text or asked.wait(30)
+    window.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed at once
+    window.close()
+    gone.set()
+    assert ended.wait(30)
+    with urlopen(f"http://127.0.0.1:{server.server_port}/live.json") as answer:
+        assert answer.read() == b"{}"
+    server.shutdown()
+    server.server_close()
+    assert capsys.readouterr().err == ""
