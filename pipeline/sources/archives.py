@@ -77,7 +77,14 @@ def locate(folder: Path, stem: str) -> Path | None:
 
 
 def describe(role: Role, path: Path, bar: tqdm | None = None) -> SourceFile:
-    """Return what identifies a file (the SHA-256 of its content) or folder (of the names and sizes in it)."""
+    """Return what identifies a file (the SHA-256 of its content) or folder (of the names and sizes in it).
+
+    Raises PipelineError if there is none, or as `archive.files_below`.
+    """
+    if not path.exists():
+        raise PipelineError(
+            f"There is no {path} (looked for at {path.absolute()}). Set the path under download in params.yaml."
+        )
     digest = hashlib.sha256()
     if path.is_dir():
         size = 0

@@ -203,3 +203,13 @@ def test_a_sample_of_another_shape(tmp_path, data, message):
         archives.names(path)
     with pytest.raises(PipelineError, match="cannot be read"):
         archives.names(tmp_path / "missing.csv")
+
+
+def test_a_path_that_is_not_there_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PipelineError) as error:
+        archives.describe("train", Path("data/recordings"))
+    assert str(error.value) == (
+        f"There is no data/recordings (looked for at {tmp_path / 'data/recordings'}). "
+        "Set the path under download in params.yaml."
+    )
