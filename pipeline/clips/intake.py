@@ -76,6 +76,7 @@ class Intake:
             _refuse_unfit(name)
         self._seen: dict[Part, set[str]] = {"train": set(), "test": set()}
         self._short_noises = 0
+        self.came: Counter[Part] = Counter()  # recordings, whatever became of them
         self.lists: list[SplitList] = []
         self.quarantine: list[Quarantined] = []
 
@@ -96,6 +97,7 @@ class Intake:
         if isinstance(item, SplitList):
             self.lists.append(replace(item, names=frozenset(map(composed, item.names))))
             return
+        self.came[item.part] += 1
         if isinstance(item, Recording):
             item = self.spelt(item)
         if isinstance(item, Rejected):
@@ -161,12 +163,10 @@ class Intake:
         allowed = math.ceil(max_lost_share * clips)
         if not clips or (silenced < clips and len(lost) <= allowed):
             return
-        first = {line.reason: line.clip for line in reversed(lost)}
-        examples = [f"  '{clip}': {reason}" for reason, clip in list(first.items())[::-1][:5]]
         raise PipelineError(
             f"Of {clips} test clips, {silenced} cannot be used, and {len(lost) - silenced} other files were left out; "
             f"{allowed} in all may be (prepare.max_lost_share: {max_lost_share:g}). Such as\n"
-            + "\n".join(examples)
+            + examples(lost)
             + "\nIs this the right test archive, and the sample submission of the same clips (section download)?"
         )
 
@@ -265,6 +265,12 @@ class Intake:
 
     def _note(self, item: Recording, action: Literal["excluded", "silenced", "converted"], reason: str) -> None:
         self.quarantine.append(Quarantined(item.part, item.name, action, reason))
+
+
+def examples(lines: list[Quarantined]) -> str:
+    """Return the first recording of each reason, one a line, five at most."""
+    first = {line.reason: line.clip for line in reversed(lines)}
+    return "\n".join(f"  '{clip}': {reason}" for reason, clip in list(first.items())[::-1][:5])
 
 
 def _refuse_unfit(name: str) -> None:

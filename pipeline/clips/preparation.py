@@ -13,7 +13,7 @@ from pipeline.clips import extra, silence, synthetic, unheard
 from pipeline.clips.answers import in_order
 from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.clips.extra import Extra
-from pipeline.clips.intake import Intake, Quarantined
+from pipeline.clips.intake import Intake, Quarantined, examples
 from pipeline.clips.labels import (
     COMMANDS,
     SILENCE,
@@ -99,7 +99,7 @@ def build(
             fnames = intake.complete(settings.max_lost_share)
             rows = writer.rows
             if not (rows["part"] == "train").any():
-                raise PipelineError(f"The source '{source}' gave no training clip that can be read. See download.")
+                raise _without_clips(source, intake)
             splits, folds = assign(rows, intake.lists, settings.splits, settings.testing_list, seed, settings.folds)
             added = extra.add(intake, extras, set(rows["speaker"].dropna()), settings.commands)
             own_words = rows["word"].to_numpy()
@@ -125,6 +125,17 @@ def build(
     quarantine = pandas.DataFrame(intake.quarantine, columns=list(Quarantined.__annotations__))
     quarantine.to_csv(folder / "quarantine.csv", index=False)
     return description, quarantine
+
+
+def _without_clips(source: str, intake: Intake) -> PipelineError:
+    """Return the refusal of a source without a training clip. quarantine.csv is not written then."""
+    rejected = [line for line in intake.quarantine if line.part == "train" and line.action == "excluded"]
+    such_as = f", and {len(rejected)} were rejected, such as\n{examples(rejected)}\n" if rejected else ".\n"
+    return PipelineError(
+        f"The source '{source}' gave no training clip that can be read: for training {intake.came['train']} recordings "
+        f"came{such_as}Is the layout as the source expects it? The paths that were read are in "
+        "artifacts/download/manifest.json; section download names them."
+    )
 
 
 def _processes(settings: Prepare) -> int:

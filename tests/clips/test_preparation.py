@@ -225,6 +225,24 @@ def test_labels_that_are_meant_already_stay_in_the_advice(tmp_path):
         made(tmp_path, clips(words=COMMANDS), without=["unknown"], silence=silence)
 
 
+def test_a_source_without_a_training_clip_says_what_came_and_asks_for_the_layout(tmp_path):
+    odd = [Recording("train", f"{name}.wav", b"no sound", "yes") for name in "abc"]
+    items = [*odd, Rejected("train", "d.m4a", "no label"), pitched("hum", 10, 1), Recording("test", "t.wav", SHORT)]
+    with pytest.raises(PipelineError) as error:
+        made(tmp_path / "odd", items)
+    reason = "not decodable: Format not recognised."
+    assert str(error.value).splitlines() == [
+        "The source 'demo' gave no training clip that can be read: for training 5 recordings came, "
+        "and 4 were rejected, such as",
+        f"  'a.wav': {reason}",
+        "  'd.m4a': no label",
+        "Is the layout as the source expects it? The paths that were read are in artifacts/download/manifest.json; "
+        "section download names them.",
+    ]
+    with pytest.raises(PipelineError, match=r"for training 0 recordings came\.\nIs the layout"):
+        made(tmp_path / "none", [])
+
+
 NOISE = pitched("hum", 10, 1)
 
 
