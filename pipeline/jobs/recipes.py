@@ -104,12 +104,15 @@ def read_run(tree: dict[str, Any], name: str) -> Run:
             f"params.yaml, section {where}: a student learns labels that exclude each other, and its target, tags, do "
             "not. Take another target, or list it under 'runs'."
         )
+    _refuse_share(run, where)
     return run
 
 
 def run_apart(values: dict[str, Any] | None, where: str) -> Run:
     """Return an entry that stands for itself, without the shared section. Raises PipelineError as `read_run`."""
-    return params.validate(values, Run, where)
+    run = params.validate(values, Run, where)
+    _refuse_share(run, where)
+    return run
 
 
 def recipes_of(run: Run, where: str) -> list[Recipe]:
@@ -189,6 +192,16 @@ def input_kind(corpus: Corpus, model: str) -> str:
             "Change `model` of the run, or download.source, in params.yaml."
         )
     return held
+
+
+def _refuse_share(run: Run, where: str) -> None:
+    """Raise PipelineError for a share of the clips where an epoch holds all of them, whatever it says."""
+    if run.rebalancing.share < 1 and not run.is_submitted:
+        what = f"target '{run.target}'" if run.presence is None else "presence"
+        raise PipelineError(
+            f"params.yaml, section {where}: rebalancing.share is a part of the clips of each word, for runs that learn "
+            f"the word; with the run's {what} it would change nothing. Set rebalancing.share of the run to 1."
+        )
 
 
 def _validated(merged: dict[str, Any], own: dict[str, Any], shared: Any, where: str) -> Run:

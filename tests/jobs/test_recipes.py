@@ -92,6 +92,26 @@ def test_a_student_learns_labels_that_exclude_each_other():
 
 
 @pytest.mark.parametrize(
+    ("task", "what"),
+    [
+        ({"target": "speaker"}, "target 'speaker'"),
+        ({"target": "tags"}, "target 'tags'"),
+        ({"presence": {"name": "speech"}}, "presence"),
+    ],
+)
+def test_a_share_of_the_clips_that_would_change_nothing_is_refused(task, what):
+    part = {"model": "convs2s", "rebalancing": {"share": 0.3}}
+    tree = {"train": {"rebalancing": part["rebalancing"]}, "runs": {"word": part, "other": {"model": "gru", **task}}}
+    assert read_run(tree, "word").rebalancing.share == 0.3
+    with pytest.raises(PipelineError, match=rf"section runs\.other: rebalancing\.share is .* with the run's {what} it"):
+        read_run(tree, "other")
+    with pytest.raises(PipelineError, match=r"section encode\.fit: rebalancing\.share"):
+        run_apart({**part, **task}, "encode.fit")
+    tree["runs"]["other"]["rebalancing"] = {"share": 1}
+    assert read_run(tree, "other").rebalancing.share == 1
+
+
+@pytest.mark.parametrize(
     ("entry", "message"),
     [
         ({}, "model: missing"),
