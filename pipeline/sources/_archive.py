@@ -34,8 +34,9 @@ Wanted = Callable[[str], bool]
 def members(path: Path, wanted: Wanted = lambda name: True) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of every file that is `wanted` in an archive or, sorted by name, in a folder.
 
-    Names are relative, with forward slashes; in a .zip or folder, what is not wanted is not even read. A thread
-    decompresses while the caller works, a few MiB ahead at most; it ends when the iterator is closed or forgotten.
+    Names are relative, with forward slashes; in a .zip or folder, what is not wanted is not even read. What macOS adds
+    of its own (__MACOSX, ._*, .DS_Store) is left out. A thread decompresses while the caller works, a few MiB ahead at
+    most; it ends when the iterator is closed or forgotten.
     Checksums are verified where the format has them, per file in .7z and .zip, over the whole in .tar.gz: only a
     caller who got to the end without an exception has sound data.
 
@@ -80,7 +81,7 @@ def _streamed(path: Path, wanted: Wanted, located: bool) -> Generator[tuple[str,
                 batch, held = [], 0
 
         try:
-            produce(path, emit, wanted, located)
+            produce(path, emit, lambda name: wanted(name) and not _is_of_macos(name), located)
             hand_over(batch)
             batches.put(None)
         except _AbandonedError:
@@ -106,6 +107,12 @@ def _streamed(path: Path, wanted: Wanted, located: bool) -> Generator[tuple[str,
 def is_archive(path: Path) -> bool:
     """Say whether `members` takes a file of this name."""
     return path.name.lower().endswith(SUFFIXES)
+
+
+def _is_of_macos(name: str) -> bool:
+    """Say whether a member is what macOS notes beside files: it holds no clip."""
+    *folders, last = name.split("/")
+    return "__MACOSX" in folders or last.startswith("._") or last == ".DS_Store"
 
 
 class _AbandonedError(Exception):

@@ -202,9 +202,14 @@ def _size(path: Path) -> int:
 
 
 def _below_audio(name: str) -> list[str]:
-    """Return the parts below the folder `audio`; without one, the last two parts: no root's name matters."""
+    """Return the parts below the folder `audio`; without one, the last two parts: no root's name matters.
+
+    Noise may lie in folders of its own, so it keeps all parts from its folder on.
+    """
     parts = name.split("/")
-    return parts[parts.index("audio") + 1 :] if "audio" in parts[:-1] else parts[-2:]
+    if "audio" in parts[:-1]:
+        return parts[parts.index("audio") + 1 :]
+    return parts[parts.index(NOISE_FOLDER) :] if NOISE_FOLDER in parts[:-1] else parts[-2:]
 
 
 def _is_about(name: str) -> bool:

@@ -1,3 +1,4 @@
+import zipfile
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -213,3 +214,35 @@ def test_a_path_that_is_not_there_is_told(tmp_path, monkeypatch):
         f"There is no data/recordings (looked for at {tmp_path / 'data/recordings'}). "
         "Set the path under download in params.yaml."
     )
+
+
+def zipped(path: Path, files: dict[str, bytes]) -> None:
+    """Pack as macOS does: each file has a twin of Apple's own data, and each folder may have a .DS_Store."""
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in files.items():
+            folder, _, last = name.rpartition("/")
+            twin = f"{folder}/._{last}".lstrip("/")
+            file.writestr(name, data)
+            file.writestr(f"__MACOSX/{twin}", b"\x00\x05\x16\x07")
+            file.writestr(twin, b"\x00\x05\x16\x07")
+        file.writestr(f"{name.split('/')[0]}/.DS_Store" if "/" in name else ".DS_Store", b"Bud1")
+
+
+def test_zips_of_macos_read_the_same(tmp_path):
+    zipped(tmp_path / "train.zip", {f"train/{name}": data for name, data in TRAIN.items()})
+    zipped(tmp_path / "test.zip", {f"test/{name}": data for name, data in TEST.items()})
+    zipped(tmp_path / "sample_submission.zip", {"sample_submission.csv": SAMPLE})
+    files = fetch(Params(folder=tmp_path), seed=0)
+    assert set(read(files)) == EXPECTED
+    assert sample(files) == archives.names(tmp_path / "sample_submission.zip") == ["clip_b.wav", "clip_a.wav"]
+
+
+def test_noise_in_folders_of_its_own_is_noise_in_both_layouts(tmp_path):
+    name = "_background_noise_/kitchen/tap.wav"
+    for layout, prefix in {"kaggle": "train/audio/", "public": "", "deeper": "speech_commands/"}.items():
+        unpacked(tmp_path / layout, {f"{prefix}{name}": b"4", f"{prefix}yes/a_nohash_0.wav": b"1"})
+        found = {replace(each, data=b"") for each in archives.training(tmp_path / layout)}
+        assert found == {
+            Recording("train", name, is_noise=True),
+            Recording("train", "yes/a_nohash_0.wav", b"", "yes", "a"),
+        }
