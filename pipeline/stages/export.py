@@ -8,7 +8,7 @@ from pipeline.jobs.exporting import export
 from pipeline.jobs.judging_exports import Exported
 from pipeline.layout import Layout
 
-ROWS = ("bytes", "hears at a time, ms", "takes, ms", "99 %, ms", "accuracy (95 %)", "same label", "farthest from torch")
+ROWS = ("bytes", "hears, ms", "takes, ms", "99 %, ms", "accuracy", "95 %", "same label", "farthest from torch")
 
 
 def main(layout: Layout, run: str, int8: bool = False, streaming: bool = False, fold: int | None = None) -> None:
@@ -19,23 +19,29 @@ def main(layout: Layout, run: str, int8: bool = False, streaming: bool = False, 
     the file's probabilities of the validation clips are not those of torch; nothing is written then.
     """
     files = export(layout, run, fold, int8, streaming)
-    table = Table("", *(each.file for each in files), "the prize's limits")
-    limits = (f"{PRIZE_BYTES:,}", "1000", f"{PRIZE_MS:g}, on a Raspberry Pi 3", "", "", "", "")
+    table = Table("", title=run)
+    for each in files:
+        kinds = each.file.removeprefix(f"{run}.").removesuffix("onnx").split(".")[:-1]
+        table.add_column("\n".join(kinds) or "float32", no_wrap=True)
+    table.add_column("the prize", no_wrap=True)
+    limits = (f"{PRIZE_BYTES:,}", "1000", f"{PRIZE_MS:g}", *[""] * 5)
     for name, *cells in zip(ROWS, *map(_cells, files), limits, strict=True):
         table.add_row(name, *cells)
     Console().print(table)
     said = "; a streaming file is held against the sliding second" * streaming
-    print(f"Written to {layout.export(run)}; times are of one thread of this machine{said}.")
+    print(
+        f"Written to {layout.export(run)}; times are of one thread of this machine, the prize's of a Raspberry Pi 3{said}."
+    )
 
 
 def _cells(each: Exported) -> tuple[str, ...]:
-    interval = "" if each.low is None else f" ({each.low:.3f}-{each.high:.3f})"
     return (
         f"{each.bytes:,}",
         str(each.hears_ms),
         f"{each.median_ms:.2f}",
         f"{each.p99_ms:.2f}",
-        f"{each.figure:.4f}{interval}",
+        f"{each.figure:.4f}",
+        "" if each.low is None else f"{each.low:.3f}-{each.high:.3f}",
         f"{each.agreement:.2%}",
         f"{each.farthest:.1e}",
     )
