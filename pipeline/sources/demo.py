@@ -49,6 +49,7 @@ UNSEEN_WORDS = (
 UNSEEN_SHARE = 0.6
 PUBLIC_SHARE = 0.3
 DIGITAL_SILENCE_SHARE = 0.1
+_FILES = ("train.7z", "test.7z", "sample_submission.7z", "answers.csv")
 
 
 class Params(Settings):
@@ -67,15 +68,15 @@ class Params(Settings):
 def fetch(params: Params, seed: int) -> list[SourceFile]:
     """Make the archives in `params.folder` unless the same ones lie there, and list them.
 
-    Raises PipelineError if the synthesiser does not work here, or if the folder holds archives that are no demo's.
+    Raises PipelineError if the synthesiser does not work here, or if the folder holds files that are no demo's.
     """
     stamp, key = params.folder / "demo.json", _key(params, seed)
     if not _is_made(stamp, key):
-        strangers = [path.name for path in params.folder.glob("*.7z")] if not stamp.exists() else []
-        if strangers:
+        if strangers := _strangers(params.folder, stamp):
+            told = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
             raise PipelineError(
-                f"{params.folder} holds {', '.join(sorted(strangers))}, which the demo did not make and will not "
-                "overwrite.\nSet download.folder in params.yaml to another folder, or download.source to archives."
+                f"{params.folder} holds {told}, which the demo did not make: it will not write among it.\n"
+                "Set download.folder in params.yaml to another folder, or download.source to archives."
             )
         write_json(stamp, {**key, "bytes": {}})  # Names the folder the demo's, though nothing is whole yet.
         for torn in params.folder.glob(".*.part*"):  # What a killed process left.
@@ -108,6 +109,13 @@ def _is_made(stamp: Path, key: dict[str, Any]) -> bool:
         (stamp.parent / name).is_file() and (stamp.parent / name).stat().st_size == files[name] for name in files
     )
     return made == key and bool(files) and whole
+
+
+def _strangers(folder: Path, stamp: Path) -> list[str]:
+    """Return what lies in the folder that no demo made, sorted; hidden files are of no concern."""
+    own = {stamp.name, *_FILES} if stamp.exists() else set()
+    there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return sorted(name for name in there if name not in own and not name.startswith("."))
 
 
 def _make(params: Params, seed: int) -> list[Path]:
@@ -144,7 +152,7 @@ def _make(params: Params, seed: int) -> list[Path]:
     rows = [(name, labels[name], "Public" if name in public else "Private") for name in names]
     with replacing(params.folder / "answers.csv") as temporary:
         temporary.write_bytes(_csv([("fname", "label", "usage"), *rows]))
-    return [params.folder / name for name in ("train.7z", "test.7z", "sample_submission.7z", "answers.csv")]
+    return [params.folder / name for name in _FILES]
 
 
 def _training_clips(params: Params, voices: list[Voice], rng: np.random.Generator) -> list[_Clip]:

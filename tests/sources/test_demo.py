@@ -225,6 +225,16 @@ def test_archives_of_others_are_not_overwritten(tmp_path):
     assert (tmp_path / "train.7z").read_bytes() == b"the real one"
 
 
+@pytest.mark.parametrize("name", ["answers.csv", "train/audio/yes/a.wav", "sample_submission.csv", "notes.txt"])
+def test_a_folder_with_files_of_others_is_left_alone(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(b"theirs")
+    with pytest.raises(PipelineError, match=rf"{name.split('/')[0]}, which the demo did not make"):
+        demo.fetch(demo.Params(folder=tmp_path, **TINY), 5)
+    assert [path.name for path in tmp_path.iterdir()] == [name.split("/")[0]]
+    assert (tmp_path / name).read_bytes() == b"theirs"
+
+
 @pytest.mark.parametrize(
     "bad",
     [
