@@ -1,6 +1,7 @@
 """SUPERB's keyword spotting (`superb`, `ks`: Speech Commands v0.01 with its splits) through `datasets`."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast
@@ -15,6 +16,7 @@ from pipeline.sources import SourceFile, archives, speech_commands
 TELLS = ("word", "speaker")
 
 _SPLITS = ("train", "validation", "test")
+_NAMED_SPLIT = re.compile(r"-(train|validation|test)(-\d+-of-\d+)?$")  # the builder's own name may hold hyphens
 _UNKNOWN, _SILENCE = "_unknown_", "_silence_"
 
 
@@ -154,8 +156,14 @@ def _content(path: Path) -> bytes:
 
 
 def _split(file: SourceFile) -> str:
-    """Return the split from the name that `datasets` gave the cached file: <builder>-<split>[-<part>-of-<parts>]."""
-    return Path(file.path).stem.split("-of-")[0].split("-")[1]
+    """Return the split from the name that `datasets` gave the cached file: <builder>-<split>[-<part>-of-<parts>].
+
+    Raises PipelineError if it has another name.
+    """
+    match = _NAMED_SPLIT.search(Path(file.path).stem)
+    if match is None:
+        raise PipelineError(f"{file.path} does not tell its split. Run: dvc repro --force download")
+    return match[1]
 
 
 def _test_name(index: int, source: PurePosixPath, label: str) -> str:

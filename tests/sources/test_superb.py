@@ -18,6 +18,7 @@ from pipeline.clips.recording import Recording
 from pipeline.clips.waveform import decode
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout
+from pipeline.sources import SourceFile, superb
 from pipeline.sources.superb import Params, answers, fetch, read
 from pipeline.stages import download, prepare
 
@@ -84,6 +85,32 @@ def test_parquet_copy(tmp_path):
     assert dict(zip(table["fname"], table["label"], strict=True)) == dict(
         zip([clip.name for clip in tests], ["yes", "unknown", "silence"], strict=True)
     )
+
+
+def test_a_dataset_with_a_hyphen_in_its_name_keeps_its_splits(tmp_path):
+    params = Params(dataset=str(stored(tmp_path / "superb-copy")), folder=tmp_path / "cache", config="default")
+    params = params.model_copy(update={"revision": None})
+    folder = Path(params.dataset) / "ks"
+    for split in ROWS:  # the layout that `datasets` finds by itself
+        (folder / split / "0000.parquet").rename(Path(params.dataset) / f"{split}.parquet")
+    files = fetch(params, seed=0)
+    assert any("superb-copy" in Path(file.path).name for file in files)
+    assert [clip.split for clip in read(files) if clip.part == "train" and not clip.is_noise] == [
+        *["train"] * 2,
+        "validation",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("parquet-train.arrow", "train"),
+        ("superb-validation-00000-of-00002.arrow", "validation"),
+        ("my-test-copy-validation.arrow", "validation"),
+    ],
+)
+def test_the_split_stands_at_the_end_of_the_name(name, split):
+    assert superb._split(SourceFile("train", f"/cache/{name}", 1, "")) == split
 
 
 def test_silence_of_validation_judges_and_that_of_training_trains(tmp_path):
