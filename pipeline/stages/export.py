@@ -28,10 +28,8 @@ def main(layout: Layout, run: str, int8: bool = False, streaming: bool = False, 
     for name, *cells in zip(ROWS, *map(_cells, files), limits, strict=True):
         table.add_row(name, *cells)
     Console().print(table)
-    said = "; a streaming file is held against the sliding second" * streaming
-    print(
-        f"Written to {layout.export(run)}; times are of one thread of this machine, the prize's of a Raspberry Pi 3{said}."
-    )
+    said = " A streaming file is held against the sliding second." * streaming
+    print(f"Written to {layout.export(run)}. Times are of one thread here, the prize's of a Raspberry Pi 3.{said}")
 
 
 def _cells(each: Exported) -> tuple[str, ...]:
