@@ -38,8 +38,14 @@ def headline(row: Mapping[str, Any]) -> str:
     if row["judge"] == "map":
         return f"Mean average precision {value:.3f}, on recordings it never heard"
     if row["question"] == "word":
-        return f"It understands {100 * value:.0f} of 100 words from voices it never heard"
-    return f"Right {100 * value:.0f} times of 100, on clips it never heard"
+        return f"It understands {of_hundred(value)} of 100 words from voices it never heard"
+    return f"Right {of_hundred(value)} times of 100, on clips it never heard"
+
+
+def of_hundred(share: float) -> str:
+    """Return a share of 0 to 1 in hundredths, with as many digits as keep what is not all from being said to be all."""
+    texts = [f"{100 * share:.{digits}f}" for digits in range(4)]
+    return next((text for text in texts if 0 < float(text) < 100), texts[0])
 
 
 def runs_head(row: Mapping[str, Any], rows: list[dict[str, Any]], count: int) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.reporting.page.story import brief
+from pipeline.reporting.page.story import brief, headline
 
 
 @pytest.mark.parametrize(
@@ -10,3 +10,16 @@ from pipeline.reporting.page.story import brief
 def test_labels_that_look_wrong_are_counted_in_words_that_agree(suspects: list[str], says: list[str]) -> None:
     told = {"runs": {"net": {}}, "errors": {"suspects": suspects}, "data": None, "media": None}
     assert [item["text"] for item in brief(told, "net")] == says
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        *((0.0, "0"), (0.0042, "0.4"), (0.0066, "1"), (0.959, "96"), (0.9949, "99")),
+        *((0.9967, "99.7"), (0.9997, "99.97"), (0.99999, "99.999"), (1.0, "100")),
+    ],
+)
+def test_the_headline_says_none_or_all_where_it_is_none_or_all(value: float, says: str) -> None:
+    row = {"estimate": {"value": value}, "judge": "prior_accuracy", "question": "word"}
+    assert headline(row) == f"It understands {says} of 100 words from voices it never heard"
+    assert headline({**row, "question": "speaker"}) == f"Right {says} times of 100, on clips it never heard"
