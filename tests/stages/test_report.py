@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from pipeline.clips.corpus import Corpus
+from pipeline.delivery import ledger
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import decide, ensemble, report, score
 from tests.browser import Browser
@@ -147,6 +148,18 @@ def test_what_it_tells_is_what_the_stages_say(project):
     assert judged in page  # of one fold: the clips of "train" are not, those held out do not count
 
 
+def test_how_many_changes_are_not_listed_is_told(project, tmp_path):
+    many = project.copy(tmp_path)
+    for number in range(14):
+        row = ledger.Row(f"2026-01-{number + 1:02}T00:00:00+00:00", f"old-{number}", "local", "0.8", "0.8", "", "", "")
+        ledger.append(many.layout.ledger, row)
+    report.main(many.layout)
+    before, after = (each.layout.report.read_text(encoding="utf-8") for each in (project, many))
+    assert "whose scores are older" not in before
+    assert after.count("<td>its first score</td>") == 12
+    assert "5 more, whose scores are older, are not listed." in after  # of 14 and of the project's own three
+
+
 def test_before_anything_is_made_it_says_so(judged_template, tmp_path, capsys):
     (tmp_path / "params.yaml").write_bytes(judged_template.layout.params.read_bytes())
     report.main(type(judged_template.layout)(tmp_path))
@@ -220,6 +233,42 @@ def test_a_cell_of_the_matrix_lists_its_clips_and_shares_can_be_shown(browser, p
     assert browser.ask(text) == str(run["counts"][truth][truth])
     browser.click(".choice button:last-child")
     assert browser.ask(text) == str(round(100 * run["counts"][truth][truth] / sum(run["counts"][truth])))
+
+
+def test_a_cell_is_shown_though_its_run_was_not_searched_for(browser, project):
+    told = content(project, "told")
+    other = next(run for run in told["runs"] if run != told["lead"])
+    search = "const box = document.querySelector('[type=search]'); box.value = arguments[0]; "
+    browser.ask(search + "box.dispatchEvent(new Event('input'))", "WAV2VEC2" if other == "words" else other)
+    lead = f"document.getElementById('open-{told['lead']}')"
+    assert browser.ask(f"return {lead}.hidden")
+    browser.click("a[data-cell][data-run]")
+    assert not browser.ask(f"return {lead}.hidden")
+    assert browser.ask("return document.querySelector('[type=search]').value") == ""
+    assert browser.ask("return document.querySelector('.heard').checkVisibility()")
+
+
+DRAW = (
+    "const place = document.createElement('div'); place.style.width = '300px'; document.body.prepend(place);"
+    "place.className = 'asked'; window.drawn = draw(place, arguments[0], {points: arguments[1]})"
+)
+TICKS = "return [...document.querySelectorAll('.asked .role-axis-label text')].map((each) => each.textContent)"
+
+
+def test_bars_above_one_end_within_their_chart(browser):
+    """The weights of a vote by stacking."""
+    browser.ask(DRAW, "bars", [{"label": "gru", "value": 1.21}, {"label": "ast", "value": 0.65}])
+    browser.settle()
+    assert max(map(float, filter(lambda text: text[0].isdigit(), browser.ask(TICKS)))) >= 1.2
+    box = "const right = (each) => document.querySelector('.asked ' + each).getBoundingClientRect().right; "
+    assert browser.ask(box + "return right('.mark-rect') <= right('.background') + 1")
+
+
+def test_ticks_of_the_learning_rate_say_what_they_are(browser):
+    points = [{"epoch": epoch, "value": 0.002 / epoch, "fold": 0, "part": "training"} for epoch in range(1, 9)]
+    browser.ask(DRAW, "rate", points)
+    browser.settle()
+    assert {"0", "5e-4", "1e-3", "1.5e-3", "2e-3"} <= {text.replace("−", "-") for text in browser.ask(TICKS)}
 
 
 def test_a_player_plays(browser):

@@ -223,6 +223,11 @@ for (const link of document.querySelectorAll("[data-cell][data-run]")) {
   link.addEventListener("click", (event) => {
     event.preventDefault();
     const button = [...document.querySelectorAll(".opens")].find((each) => each.dataset.run === link.dataset.run);
+    if (button.closest("tr").hidden) {
+      const input = document.querySelector(`[data-filters="${button.closest("table").id}"]`);
+      input.value = "";
+      input.dispatchEvent(new Event("input"));
+    }
     const made = toggle(button, true);
     const [truth, decided] = link.dataset.cell.split(",").map(Number);
     if (made && made.cells) made.cells.show(truth, decided);
