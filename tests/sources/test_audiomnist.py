@@ -113,7 +113,7 @@ def test_absurd_ages_are_unknown(tmp_path, age):
 
 def test_what_does_not_fit_is_rejected_with_its_reason(tmp_path):
     form = "not named <speaker>/<digit>_<speaker>_<repetition>.wav"
-    strays = ["01/0_02_0.wav", "01/10_01_0.wav", "01/0_01_x.wav", "0_01_0.wav", "01/.DS_Store", "01/a/0_01_0.wav"]
+    strays = ["01/0_02_0.wav", "01/10_01_0.wav", "01/0_01_x.wav", "0_01_0.wav", "01/Thumbs.db", "01/a/0_01_0.wav"]
     files = {f"data/{name}": b"x" for name in strays} | {"data/60/0_60_0.wav": b"x"} | FILES
     assert items(zipped(tmp_path, files)) == [
         *(Rejected("train", name, form) for name in strays),
