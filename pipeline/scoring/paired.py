@@ -48,7 +48,8 @@ def gain(
 
     With `shares` [labels], the accuracies are as if the labels were that frequent; else each clip counts alike. The
     clips of one speaker are alike, so the bootstrap draws speakers (Field and Welsh, JRSS B 69, 2007), both decisions
-    of a clip together. Raises PipelineError if no label with a share has a clip.
+    of a clip together. One speaker alone tells nothing of others: the interval is then -1 to 1.
+    Raises PipelineError if no label with a share has a clip.
     """
     known = truth >= 0
     truth, right = truth[known], np.stack([first[known] == truth[known], second[known] == truth[known]])
@@ -60,6 +61,8 @@ def gain(
     if not len(clips) or (shares is not None and not shares[clips.sum(axis=0) > 0].any()):
         raise PipelineError("None of the labels that the prior gives a share has a clip. Change decide.prior.")
     every = _difference(clips.sum(axis=0)[None], more.sum(axis=0)[None], shares)[0]
+    if len(clips) < 2:
+        return Gain(float(every), 1.0, -1.0, 1.0)
     drawn = []
     generator = np.random.default_rng(seed)
     at_once = max(1, COUNTS // len(clips))

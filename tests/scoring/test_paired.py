@@ -50,6 +50,14 @@ def test_clips_of_one_speaker_are_no_independent_witnesses():
     assert clustered.error > 1.5 * alone.error
 
 
+def test_one_speaker_alone_makes_nothing_sure():
+    """Each draw of speakers is that one again, so that its clips would seem to tell the difference of all."""
+    truth, first, second, _ = judged(2)
+    alone = paired.gain(truth, first, second, ["ann"] * 600, 3)
+    assert alone.value == pytest.approx(np.mean(first == truth) - np.mean(second == truth))
+    assert (alone.low, alone.high, alone.is_sure) == (-1, 1, False)
+
+
 def test_clips_of_unknown_truth_do_not_judge_and_without_any_it_says_so():
     truth, first, second, speakers = judged(3)
     half = np.where(np.arange(600) < 300, truth, -1)
