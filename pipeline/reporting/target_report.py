@@ -19,7 +19,7 @@ from pipeline.examples.target import Target
 from pipeline.files import replacing, write_json
 from pipeline.reporting import confusion
 from pipeline.reporting.competition_report import caption_of_estimate
-from pipeline.scoring import submission, truth
+from pipeline.scoring import provenance, submission, truth
 from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.judged import judged_by
 from pipeline.scoring.nested import OutOfFold
@@ -38,7 +38,7 @@ def publish(
     about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write metrics.json, confusion.csv, confusion.png and judged.parquet to `folder`, and a submission.csv that is its
-    first line alone.
+    first line alone; one that no run has written goes aside.
 
     Of several labels at once, the table and the picture hold the average precision of each label. Returns the metrics;
     `about` is added to them. As in `competition_report.publish`, `estimate` judges each out-of-fold clip by what was
@@ -69,6 +69,7 @@ def publish(
         title = f"{table.run}  ·  estimated mean recall {estimate['prior_accuracy']:.3f}"
         confusion.publish(folder, counts, target.labels, title, caption)
     judged_by(nested, decided, target.labels).write(folder / JUDGED)
+    provenance.keep_aside(folder)
     submission.write(folder / "submission.csv", {}, [], corpus.vocabulary.submission_labels)
     write_json(folder / "metrics.json", figures)
     return figures

@@ -60,6 +60,19 @@ def test_a_fact_is_judged_on_the_recordings_that_tell_it(corpus, tmp_path):
     assert (tmp_path / "run" / "submission.csv").read_text() == "fname,label\n"
 
 
+def test_a_submission_that_was_made_by_hand_is_kept(corpus, tmp_path):
+    """The run's own holds no clip; what somebody put there is no less theirs."""
+    path = tmp_path / "submissions" / "run" / "submission.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("fname,label\nmine.wav,yes\n")
+    target = target_of(corpus, Task(target="speaker"))
+    judged = out_of_fold(corpus, ["ann", "bob"], [[0.9, 0.1], [0.8, 0.2], [0.5, 0.5]])
+    target_report.publish(path.parent, corpus, target, judged, None)
+    assert path.read_text() == "fname,label\n"
+    (kept,) = (tmp_path / "submissions" / "by-hand").glob("run-*.csv")
+    assert kept.read_text() == "fname,label\nmine.wav,yes\n"
+
+
 def test_a_presence_is_judged_by_f1_too(corpus, tmp_path):
     target = target_of(corpus, Task(target="tags", presence=Presence(name="cat", of=["Cat"])))
     judged = out_of_fold(corpus, ["other", "cat"], [[0.2, 0.8], [0.4, 0.6], [0.9, 0.1]])
