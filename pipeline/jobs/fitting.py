@@ -27,7 +27,7 @@ from pipeline.jobs.recipes import Reader, Recipe, Run, build, input_kind, reader
 from pipeline.learners import epochs
 from pipeline.learners.classifier import Watch
 from pipeline.learners.clock import Clock
-from pipeline.learners.detector import groups_of
+from pipeline.learners.detector import FOLDER, groups_of
 from pipeline.learners.neural_classifier import NeuralClassifier
 
 PACKAGES = ("torch", "transformers", "audiomentations")
@@ -96,6 +96,8 @@ class Work:
                 classifier.save(folder)
                 write_json(folder / "run.json", self.about)
                 epochs.publish(self.folder, folder)
+                if len(self.recipes) > 1:
+                    epochs.publish(self.folder / FOLDER, folder / FOLDER)
             with replacing_folder(self.to.live) as folder:
                 (self.folder / "live").mkdir(exist_ok=True)
                 shutil.copytree(self.folder / "live", folder, dirs_exist_ok=True)

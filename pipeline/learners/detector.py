@@ -16,6 +16,7 @@ from pipeline.learners.classifier import Classifier
 
 WORD = "word"
 FOLDER = "detector"  # in the run's folders of weights, checkpoints and curves
+CHUNK_CLIPS = 512
 
 
 def groups_of(labels: list[str]) -> tuple[list[str], NDArray[np.int64]]:
@@ -56,8 +57,9 @@ class WithDetector:
     def fit(self, data: TrainingData, work: Path, live: Path) -> None:
         """Fit one after the other on the same clips; each has its own checkpoints, so a killed training goes on.
 
-        Where both learnt as many epochs, `work` has the combined probabilities of each (pipeline.learners.epochs).
-        Raises PipelineError for soft labels.
+        Each chooses its own epoch, so each has a record of them (pipeline.learners.epochs), the detector's in a folder
+        of its own. Where one alone chose, what the other says at its end stands for its only epoch. Raises
+        PipelineError for soft labels.
         """
         coarse = replace(
             data,
@@ -65,22 +67,19 @@ class WithDetector:
             validation=in_groups(data.validation, self._group),
             judged=None,  # the groups are what a detector tells
         )
-        for part in ("words", FOLDER):
-            (work / part).mkdir(parents=True, exist_ok=True)
-        self.words.fit(data, work / "words", live)
+        (work / FOLDER).mkdir(parents=True, exist_ok=True)
+        self.words.fit(data, work, live)
         self.detector.fit(coarse, work / FOLDER, live / FOLDER)
-        if os.environ.get("RANK", "0") == "0":  # of several processes, only the first writes
-            self._combine_epochs(work)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, only the first reads and writes there
+            parts = ((self.words, work), (self.detector, work / FOLDER))
+            left = [(part, folder) for part, folder in parts if epochs.read(folder) is None]
+            if len(left) == 1:
+                part, folder = left[0]
+                epochs.record(folder, 1, _heard(part, data.validation))
 
     def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Return float32 [clips, labels] for [clips, *shape]; rows sum to 1."""
         return combine(self.words.predict_proba(inputs), self.detector.predict_proba(inputs), self._group)
-
-    def _combine_epochs(self, work: Path) -> None:
-        fine, coarse = epochs.read(work / "words"), epochs.read(work / FOLDER)
-        if fine is not None and coarse is not None and len(fine) == len(coarse):
-            for epoch, parts in enumerate(zip(fine, coarse, strict=True), start=1):
-                epochs.record(work, epoch, combine(*parts, self._group))
 
     def save(self, folder: Path) -> None:
         """Write what both write, the detector's in a folder of its own."""
@@ -93,6 +92,13 @@ def in_groups(examples: Examples, group: NDArray[np.int64]) -> Examples:
     """Return the same clips with their labels' groups as targets. Raises PipelineError for soft labels."""
     refuse_soft_labels(examples, "Detectors")
     return replace(examples, targets=group[examples.targets])
+
+
+def _heard(classifier: Classifier, examples: Examples) -> NDArray[np.float32]:
+    """Return float32 [clips, labels], with no more clips in memory than are heard at a time."""
+    rows = examples.rows
+    chunks = np.split(rows, range(CHUNK_CLIPS, len(rows), CHUNK_CLIPS))
+    return np.concatenate([classifier.predict_proba(examples.read(chunk)) for chunk in chunks])
 
 
 def combine(fine: NDArray[np.float32], coarse: NDArray[np.float32], group: NDArray[np.int64]) -> NDArray[np.float32]:

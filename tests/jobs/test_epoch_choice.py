@@ -7,6 +7,8 @@ from pipeline.examples.target import target_of
 from pipeline.examples.task import Task
 from pipeline.jobs.epoch_choice import nested_tables
 from pipeline.learners import epochs
+from pipeline.learners.detector import combine, groups_of
+from pipeline.learners.judging import balanced_accuracy
 from pipeline.scoring.nested import OutOfFold, blocks_by_clip
 from pipeline.scoring.probabilities import Probabilities
 from tests.judged_clips import corpus_of
@@ -70,6 +72,37 @@ def test_each_block_is_judged_by_the_epoch_that_is_best_without_it(folder, corpu
             assert np.abs(nested.values[places] - best).max() < 1e-3
             differing += np.abs(best - values[2]).max() > 0.1
     assert differing  # else it would show nothing
+
+
+def test_a_detector_s_epoch_is_chosen_without_the_block_apart_from_the_words(folder, corpus):
+    task = Task()
+    target, rng = target_of(corpus, task), np.random.default_rng(6)
+    _, group = groups_of(target.labels)
+    for fold in (0, 1):
+        work = folder / "work" / str(fold) / "detector"
+        for epoch in range(1, EPOCHS + 3):  # more than the words' net learnt
+            epochs.record(work, epoch, rng.dirichlet(np.full(3, 0.3), len(corpus.judged_rows(fold))).astype("f"))
+        (folder / str(fold) / "detector").mkdir()
+        epochs.publish(work, folder / str(fold) / "detector")
+    nested_tables(folder / "tables", corpus, target, task, {fold: folder / str(fold) for fold in (0, 1)})
+    out_of_fold, block_of = OutOfFold.read(folder / "tables", corpus), blocks_by_clip(corpus)
+    chosen = set()
+    for block in out_of_fold.nested:
+        nested = out_of_fold.without(block)
+        for fold in (0, 1):
+            rows = corpus.judged_rows(fold)
+            names = corpus.rows["clip"][rows].tolist()
+            counted = np.array([block_of[name] != block for name in names])
+            best = []
+            truth = target.values[rows]
+            for values, wanted in ((folder / str(fold), truth), (folder / str(fold) / "detector", group[truth])):
+                kept = epochs.load(values).astype("f")
+                figures = [balanced_accuracy(epoch[counted], wanted[counted]) for epoch in kept]
+                best.append(kept[int(np.argmax(figures))])
+                chosen.add((values.name, int(np.argmax(figures))))
+            places = [nested.clips.index(name) for name in names]
+            assert np.abs(nested.values[places] - combine(*best, group)).max() < 1e-6
+    assert len(chosen) > 4  # else it would show nothing
 
 
 def test_where_no_epoch_was_chosen_there_is_nothing_to_nest(folder, corpus):

@@ -102,11 +102,9 @@ def test_interrupted_in_either_part_it_ends_with_the_same_weights_and_restores(t
         one, other = (load_file(tmp_path / name / part / "model.safetensors") for name in ("whole", "resumed"))
         assert all(torch.equal(one[name], other[name]) for name in one)
     assert epochs.read(tmp_path / "work").shape == (3, 24, 3)
-    for part in (".", "words", "detector"):
+    assert epochs.read(tmp_path / "work" / "detector").shape == (3, 24, 2)
+    for part in (".", "detector"):
         np.testing.assert_array_equal(epochs.read(tmp_path / "work" / part), epochs.read(tmp_path / "torn" / part))
-    fine, coarse = (epochs.read(tmp_path / "work" / part) for part in ("words", "detector"))
-    combined = combine(fine[1], coarse[1], np.array([0, 0, 1]))
-    np.testing.assert_array_equal(epochs.read(tmp_path / "work")[1], combined)
     curve = "plots/metrics/validation/balanced_accuracy.tsv"
     for part in (".", "detector"):
         assert (tmp_path / "live" / part / curve).read_text() == (tmp_path / "again" / part / curve).read_text()
@@ -141,12 +139,22 @@ class Stub:
         for epoch in range(1, self.learnt + 1):
             epochs.record(work, epoch, np.full((len(data.validation.rows), len(self.labels)), 0.5, np.float32))
 
+    def predict_proba(self, inputs: np.ndarray) -> np.ndarray:
+        return np.full((len(inputs), len(self.labels)), 0.25, np.float32)
 
-@pytest.mark.parametrize(("words", "detector"), [(2, 3), (2, 0), (0, 0)])
-def test_epochs_that_do_not_go_together_are_not_combined(words, detector, tmp_path) -> None:
+
+@pytest.mark.parametrize(("words", "detector"), [(2, 3), (2, 0), (0, 2), (0, 0)])
+def test_each_part_has_its_epochs_and_one_that_chose_none_its_end(words, detector, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("pipeline.learners.detector.CHUNK_CLIPS", 10)  # of 24
     pair = WithDetector(Stub(LABELS, words), Stub(["word", "silence"], detector))
     pair.fit(DATA, tmp_path, tmp_path / "live")
-    assert epochs.read(tmp_path) is None
+    for folder, learnt, labels in ((tmp_path, words, 3), (tmp_path / "detector", detector, 2)):
+        kept = epochs.read(folder)
+        if words == detector == 0:
+            assert kept is None
+        else:
+            assert kept.shape == (learnt or 1, 24, labels)
+            assert (kept == (0.5 if learnt else 0.25)).all()
 
 
 def test_each_part_is_judged_by_what_it_tells(tmp_path) -> None:

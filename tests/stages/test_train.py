@@ -362,6 +362,9 @@ def test_a_run_may_have_a_detector_of_its_own_for_silence_and_unknown(finished, 
     about = read_json(paths.model(0) / "run.json")
     assert about["detector"]["model"] == "gru"
     assert about["detector"]["training"]["epochs"] == 4
+    # One epoch of the one, four of the other: each block is judged by what was chosen without it.
+    assert [len(epochs.load(folder)) for folder in (paths.model(0), paths.model(0) / "detector")] == [1, 4]
+    assert (paths.probabilities / "nested").exists()
 
     corpus = Corpus.open(project.layout.prepare)
     rows = corpus.judged_rows(0)
