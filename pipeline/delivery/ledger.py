@@ -100,7 +100,7 @@ def _write(path: Path, rows: Sequence[Row], replace: bool) -> int:
         if changed:
             text = ",".join(COLUMNS) + "\n" + "".join(line for line, _ in records)
             with replacing(path) as temporary, temporary.open("wb") as file:
-                file.write(text.encode())
+                file.write(text.encode(errors="replace"))  # rather than lose a submission that is made
                 file.flush()
                 os.fsync(file.fileno())
     return changed

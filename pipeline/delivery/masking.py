@@ -26,18 +26,23 @@ def masked(text: str) -> str:
     """Return `text` with *** in the place of each secret of this machine, plain or encoded, and of what looks like one.
 
     Encodings: base64 (standard or for addresses, also as a part of something longer, such as `user:key`), percent,
-    hexadecimal, HTML, JSON; upper and lower case do not matter.
+    hexadecimal, HTML, JSON; upper and lower case do not matter. The text can be written as UTF-8.
     """
-    text = _CONTROL.sub("", text.replace("\r\n", "\n"))
+    text = _CONTROL.sub("", printable(text).replace("\r\n", "\n"))
     if secrets := _pattern(frozenset(credentials.secrets())):
         text = secrets.sub(MASK, text)
     return _SIGNATURE.sub(rf"\1{MASK}", _HEADER.sub(rf"\1\2{MASK}", text))
 
 
+def printable(text: str) -> str:
+    """Return `text` with ? in the place of what is no UTF-8: odd bytes of a file's name, half of an emoji."""
+    return text.encode(errors="replace").decode()
+
+
 @functools.lru_cache(maxsize=8)
 def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
     """Return what finds every form of the secrets, the longest first; None where there are none."""
-    forms = {form for secret in secrets for form in _forms(secret)}
+    forms = {form for secret in secrets for form in _forms(printable(secret))}
     found = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
     return re.compile(found, re.IGNORECASE) if found else None
 

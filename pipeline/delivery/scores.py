@@ -9,6 +9,7 @@ from pipeline.delivery import ledger
 from pipeline.delivery.competition import Competition, Submission
 from pipeline.delivery.journal import Job, Journal
 from pipeline.delivery.kaggle_errors import KaggleError
+from pipeline.delivery.masking import printable
 from pipeline.delivery.settings import Submit
 from pipeline.errors import PipelineError
 
@@ -123,7 +124,7 @@ def row_of(job: Job) -> ledger.Row:
     """Return the row of a submission that has no score yet."""
     return ledger.Row(
         job.time,
-        job.run,
+        printable(job.run),  # as it will be read from the ledger
         ledger.KAGGLE,
         "",
         "",
