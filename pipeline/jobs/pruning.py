@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline import params, runs
 from pipeline.delivery import ledger
+from pipeline.delivery.journal import is_of
 from pipeline.files import sha256_of
 from pipeline.layout import Layout
 from pipeline.scoring import provenance, scored_files
@@ -39,15 +40,16 @@ def remove_outputs(layout: Layout, tree: dict[str, Any]) -> list[Path]:
 def leftovers(layout: Layout, tree: dict[str, Any]) -> list[Path]:
     """Return what else such runs left, sorted: unfinished trainings, times, and files under their local score.
 
-    A file that Kaggle has scored is not among them: the ledger tells of it.
+    Of the files, only those that the ledger tells to have been scored here alone: not one that Kaggle has scored, nor
+    one that no run has made.
     """
     known = _known(tree)
     work = [path for path in _folders(layout.artifacts / "work") if not path.name.startswith(".")]
     found = [path for path in (*work, *_folders(layout.artifacts / "timing")) if path.name not in known]
-    at_kaggle = {row.sha256 for row in ledger.read(layout.ledger) if row.scoreboard == ledger.KAGGLE}
+    rows = ledger.read(layout.ledger)
     of_runs = {path for run in known for path in scored_files.kept(layout.submissions, run)}
     for path in scored_files.kept(layout.submissions):
-        if path not in of_runs and sha256_of(path) not in at_kaggle:
+        if path not in of_runs and _is_scored_here_alone(sha256_of(path), rows):
             found += [each for each in (path, path.with_suffix(".png")) if each.exists()]
     return sorted(found)
 
@@ -59,6 +61,14 @@ def remove(paths: Sequence[Path]) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _is_scored_here_alone(sha256: str, rows: Sequence[ledger.Row]) -> bool:
+    """Say whether a file has a local score, and no submission at Kaggle is of it, by its checksum or by its id."""
+    at_kaggle = [row for row in rows if row.scoreboard == ledger.KAGGLE]
+    if any(row.sha256 == sha256 or is_of(row.message, sha256) for row in at_kaggle):
+        return False
+    return any(row.sha256 == sha256 for row in rows)
 
 
 def _known(tree: dict[str, Any]) -> set[str]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pipeline.delivery import ledger
@@ -45,3 +47,21 @@ def test_it_lists_what_no_run_owns_and_removes_it_when_asked_to(layout, capsys):
     assert gone == {*GONE, "artifacts/timing/gone/train-0.json", "artifacts/work/gone/0"}
     prune.main(layout, remove=True)
     assert capsys.readouterr().out == "Nothing is left of runs that are listed no more.\n"
+
+
+def test_a_file_that_no_run_is_known_to_have_made_stays(layout, capsys):
+    """Such as one that was downloaded."""
+    for name in ("0.91060_winner.csv", "0.91060_winner.png"):
+        (layout.submissions / name).write_text("somebody else's")
+    prune.main(layout, remove=True)
+    assert capsys.readouterr().out.splitlines() == [*GONE, "Removed: 4."]
+
+
+def test_a_file_that_kaggle_names_by_its_id_alone_stays(layout, capsys):
+    """The ledger was lost, or another clone wrote the row: Kaggle tells no checksum."""
+    file = layout.submissions / "0.50000_gone.csv"
+    at_kaggle = replace(row("gone", file, ledger.KAGGLE), sha256="", ref="7")
+    ledger.append(layout.ledger, replace(at_kaggle, message=f"gone | [{sha256_of(file)[:10]}-01234567]"))
+    prune.main(layout, remove=True)
+    assert capsys.readouterr().out.splitlines() == [*GONE[:2], "Removed: 2."]
+    assert file.exists()
