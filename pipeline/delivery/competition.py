@@ -11,7 +11,7 @@ from tqdm import tqdm
 from tqdm.utils import CallbackIOWrapper
 
 from pipeline.delivery import credentials
-from pipeline.delivery.kaggle_client import Patience, call, connect, limits_of, not_working, persist
+from pipeline.delivery.kaggle_client import Patience, call, connect, limits_of, no_auth, not_working, persist
 from pipeline.delivery.kaggle_errors import KaggleError, page_of
 from pipeline.delivery.locks import held
 from pipeline.delivery.masking import masked
@@ -167,7 +167,7 @@ class Competition:
             bar.reset()
             limits_s = (limits_of(self.patience)[0], self.patience.stall_s)
             with path.open("rb") as file, requests.Session() as session:
-                session.auth = _no_auth  # nothing from ~/.netrc
+                session.auth = no_auth
                 body = CallbackIOWrapper(bar.update, file, "read")
                 response = session.put(started.create_url, data=body, timeout=limits_s)
             if response.status_code not in (200, 201):
@@ -271,7 +271,3 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return number if abs(number) < 1e9 else None  # neither NaN nor infinite
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request

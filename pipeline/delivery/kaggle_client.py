@@ -204,6 +204,11 @@ def limits_of(patience: Patience) -> tuple[float, float]:
     return min(_CONNECT_LIMIT_S, patience.call_s), patience.call_s
 
 
+def no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Return the request as it is: as `auth` of one to the storage, it keeps out what ~/.netrc holds."""
+    return request
+
+
 def _limited(build: Callable[[], Any], patience: Patience) -> Callable[[], Any]:
     def make() -> Any:
         client = build()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from pipeline.delivery.kaggle_client import Patience, call, connect, limits_of, persist
+from pipeline.delivery.kaggle_client import Patience, call, connect, limits_of, no_auth, persist
 from pipeline.delivery.kaggle_errors import KaggleError
 from pipeline.delivery.kernel_session import RESULTS, inside
 from pipeline.delivery.masking import masked
@@ -234,7 +234,7 @@ def _outputs(api: Any, kernel: str, patience: Patience) -> tuple[dict[str, str],
 def _fetch(url: str, path: Path, name: str, patience: Patience) -> None:
     def get() -> None:
         with (
-            requests.get(url, stream=True, timeout=limits_of(patience)) as response,
+            requests.get(url, stream=True, timeout=limits_of(patience), auth=no_auth) as response,
             replacing(path) as temporary,
         ):
             response.raise_for_status()

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +142,16 @@ def test_the_output_is_fetched_whole_in_the_place_of_an_older_one(kernels, serve
     assert kernel.pull(NAME, folder, PATIENCE) == ("ensemble", sorted(kernels.output))
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert found == {**kernels.output, "kernel.log": b"all is well"}
+    assert all("Authorization" not in request.headers for request in server.asked("GET"))
+
+
+def test_the_storage_is_sent_no_credentials_of_another_host(kernels, server, tmp_path):
+    netrc = Path.home() / ".netrc"
+    netrc.write_text("default login me password planted-password\n")
+    netrc.chmod(0o600)
+    kernels.leave()
+    kernel.pull(NAME, tmp_path / "output", PATIENCE)
+    assert len(server.asked("GET")) == len(kernels.output)
     assert all("Authorization" not in request.headers for request in server.asked("GET"))
 
 
