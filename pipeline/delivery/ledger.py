@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 from filelock import FileLock
@@ -47,6 +47,12 @@ class Row:
             return self.scoreboard, self.ref
         return self.run, self.scoreboard, self.sha256, self.params
 
+    def made_as(self, other: "Row | None") -> "Row":
+        """Return this row, with what made its file as `other` has it, if this one does not know its file."""
+        if other is None or self.sha256 or not other.sha256:
+            return self
+        return replace(self, run=other.run, sha256=other.sha256, commit=other.commit, params=other.params)
+
 
 COLUMNS = [field.name for field in fields(Row)]
 # Before submissions were recorded; such a ledger gets the other columns with the next row.
@@ -61,42 +67,55 @@ def read(path: Path) -> list[Row]:
     return [row for _, row in _records(path)]
 
 
+def submissions(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of Kaggle, each submission once: Git's merge may have kept the lines of two clones, of which only
+    one knows what made the file.
+    """
+    found: dict[str | int, Row] = {}
+    for number, row in enumerate(rows):
+        if row.scoreboard == KAGGLE:
+            key = row.ref or number
+            found[key] = row.made_as(found.get(key))
+    return list(found.values())
+
+
 def append(path: Path, row: Row) -> bool:
     """Add `row` unless one with its key is there; return whether it was added.
 
     The bytes of the other rows stay as they are. A process killed at any moment leaves the old file or the new one,
     and two at once wait for each other. Raises PipelineError as `read` does.
     """
-    return bool(_write(path, [row], replace=False))
+    return bool(_write(path, [row], overwrite=False))
 
 
 def record(path: Path, rows: Sequence[Row]) -> int:
-    """Add each row, or put it in the place of the one with its key; return how many lines are new or changed.
+    """Add each row, or put it in the place of those with its key; return how many lines are new or changed.
 
     Otherwise as `append`.
     """
-    return _write(path, rows, replace=True)
+    return _write(path, rows, overwrite=True)
 
 
-def _write(path: Path, rows: Sequence[Row], replace: bool) -> int:
+def _write(path: Path, rows: Sequence[Row], overwrite: bool) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A file of its own is locked, since the ledger is replaced; it stays, and the lock ends with the process.
     with FileLock(path.with_name(f".{path.stem}.lock")):
         for leftover in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
             leftover.unlink()  # of a killed process, since no other is at work
         records = _records(path)
-        place = {row.key: number for number, (_, row) in enumerate(records)}
+        places: dict[tuple[str, ...], list[int]] = {}
+        for number, (_, row) in enumerate(records):
+            places.setdefault(row.key, []).append(number)
         changed = 0
         for row in rows:
-            at = place.get(row.key)
-            if at is None:
-                place[row.key] = len(records)
+            if row.key not in places:
+                places[row.key] = [len(records)]
                 records.append((_line(astuple(row)), row))
-            elif replace and records[at][1] != row:
-                records[at] = (_line(astuple(row)), row)
-            else:
-                continue
-            changed += 1
+                changed += 1
+            elif overwrite:
+                for at in (at for at in places[row.key] if records[at][1] != row):
+                    records[at] = (_line(astuple(row)), row)
+                    changed += 1
         if changed:
             text = ",".join(COLUMNS) + "\n" + "".join(line for line, _ in records)
             with replacing(path) as temporary, temporary.open("wb") as file:

@@ -53,7 +53,7 @@ def lines(
     """
     local = {row.sha256: row.private or row.public for row in rows if row.scoreboard != ledger.KAGGLE}
     made = []
-    for row in (row for row in rows if row.scoreboard == ledger.KAGGLE):
+    for row in ledger.submissions(rows):
         public, private = five(row.public), five(row.private)
         place = rank(float(private or public), board) if private or public else None
         validation, file = find(row)

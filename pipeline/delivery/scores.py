@@ -88,7 +88,7 @@ class Scores:
         A file that is kept already is renamed when its score changes, as when the private one is revealed. To be
         called while the journal is held (`Journal.alone`).
         """
-        rows = {row.ref: row for row in ledger.read(self._ledger) if row.scoreboard == ledger.KAGGLE and row.ref}
+        rows = {row.ref: row for row in ledger.submissions(ledger.read(self._ledger)) if row.ref}
         jobs = self._jobs()
         for one in reversed(listed):
             job = next((job for job in jobs if job.ref == one.ref or job.mark in one.description), None)
@@ -105,8 +105,10 @@ class Scores:
                 message=one.description,
                 reason=one.reason,
             )
-        ledger.record(self._ledger, list(rows.values()))
         own = {job.ref: job for job in jobs if job.ref}
+        for ref in own.keys() & rows.keys():
+            rows[ref] = rows[ref].made_as(row_of(own[ref]))  # another clone's row, which Git's merge has brought
+        ledger.record(self._ledger, list(rows.values()))
         for row in rows.values():
             job, score = own.get(row.ref), row.private or row.public
             if row.sha256 and score and row.status == "complete":

@@ -75,6 +75,26 @@ def test_two_submissions_of_one_file_are_two_rows(tmp_path):
     assert [row.ref for row in ledger.read(path)] == ["7", "8", ""]
 
 
+def test_two_lines_of_one_submission_are_both_brought_up_to_date(tmp_path):
+    """Git's merge may keep both; no row is ever removed."""
+    path = tmp_path / "ledger.csv"
+    ledger.append(path, PENDING)
+    path.write_text(path.read_text() + path.read_text().splitlines()[1].replace("ast", "mine.csv") + "\n")
+    complete = replace(PENDING, public="0.8", private="0.9", status="complete")
+    assert ledger.record(path, [complete]) == 2
+    assert ledger.record(path, [complete]) == 0
+    assert ledger.read(path) == [complete, complete]
+
+
+def test_of_two_lines_of_one_submission_the_one_that_knows_its_file_tells_what_made_it():
+    foreign = replace(PENDING, run="x.csv", sha256="", commit="", params="", public="0.8", status="complete")
+    whole = replace(PENDING, public="0.8", status="complete")
+    assert ledger.submissions([ROW, PENDING, foreign]) == [whole]
+    assert ledger.submissions([foreign, whole, ROW]) == [whole]
+    by_hand = replace(foreign, ref="")
+    assert ledger.submissions([by_hand, by_hand]) == [by_hand, by_hand]
+
+
 def test_an_older_ledger_gets_the_new_columns(tmp_path):
     path = tmp_path / "ledger.csv"
     path.write_text(OLD_HEADER + '2017,"a, b",kaggle,0.84703,0.857270,"",,\n2018,x,local,,,,,')

@@ -26,6 +26,15 @@ def test_a_row_becomes_a_line():
     assert line(status="error", reason="no rows").status == "error: no rows"
 
 
+def test_a_submission_that_a_merge_has_left_twice_is_shown_once():
+    assert [
+        one.ref for one in lines([ROW, replace(ROW, sha256=""), replace(ROW, ref="8")], [], lambda row: ("", ""))
+    ] == [
+        "7",
+        "8",
+    ]
+
+
 @pytest.mark.parametrize("score", ["", "nan", "0,85727", "good"])
 def test_what_is_no_score_is_none(score):
     """Spreadsheets and people write into ledgers."""

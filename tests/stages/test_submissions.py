@@ -1,15 +1,22 @@
 import csv
 import io
 import json
+from dataclasses import replace
+from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.delivery import ledger
+from pipeline.delivery.journal import Journal
+from pipeline.delivery.scores import Scores
+from pipeline.delivery.settings import Submit
 from pipeline.errors import PipelineError
 from pipeline.files import sha256_of
+from pipeline.scoring import candidates
 from pipeline.stages import submissions, submit
-from tests.delivery.entrant import Entrant
-from tests.delivery.kaggle_server import Fault, KaggleServer
+from tests.delivery.entrant import COMMIT, PARAMS, Entrant
+from tests.delivery.kaggle_server import COMPETITION, Fault, KaggleServer
 
 
 @pytest.fixture
@@ -31,8 +38,8 @@ def table(capsys) -> list[dict[str, str]]:
 
 
 def test_the_table(here, server, capsys):
-    sha256 = sha256_of(here.layout.submission("ast") / "submission.csv")
-    ledger.append(here.layout.ledger, ledger.Row("t", "ast", "local", "0.84", "0.86", sha256, "", ""))
+    known = sha256_of(here.layout.submission("ast") / "submission.csv")
+    ledger.append(here.layout.ledger, ledger.Row("t", "ast", "local", "0.84", "0.86", known, "", ""))
     submit.main(here.layout, "ast", "", wait=True)
     server.leaderboard = ["0.91060", "0.9", "0.85727", "0.8", "", "0.7"]
     server.page_size = 2
@@ -139,6 +146,52 @@ def test_without_kaggle_it_does_not_say_that_there_are_none(here, server, capsys
     said = capsys.readouterr().err
     assert "No submissions yet" not in said
     assert "whether Kaggle has any is not known" in said
+
+
+# A ledger that Git has merged
+
+
+def foreign_line(entrant) -> str:
+    """The line that another clone writes of the submission, which does not know its file."""
+    (row,) = entrant.rows
+    values = replace(row, sha256="", commit="", params="")
+    return ",".join(vars(values).values()) + "\n"
+
+
+@pytest.mark.parametrize("merged", ["theirs", "ours, theirs", "theirs, ours"])
+def test_what_made_a_submission_outlives_a_merge_while_its_score_is_open(here, server, capsys, merged):
+    server.pending_lists = 1
+    submit.main(here.layout, "ast")
+    sent = here.layout.submission("ast").joinpath("submission.csv").read_bytes()
+    header, ours = here.layout.ledger.read_text().splitlines(keepends=True)
+    lines = {"ours": ours, "theirs": foreign_line(here)}
+    here.layout.ledger.write_text(header + "".join(lines[name] for name in merged.split(", ")))
+    here.decide("ast", 5)  # the file has changed since: the journal has the only copy
+    server.submissions[0]["pending"] = 0
+    capsys.readouterr()
+    submissions.main(here.layout)
+    assert len(table(capsys)) == 1
+    assert len(set(here.rows)) == 1
+    assert len(here.rows) == len(merged.split(", "))
+    row = here.rows[0]
+    assert (row.run, row.sha256, row.commit, row.params) == ("ast", sha256(sent).hexdigest(), COMMIT, PARAMS)
+    assert (row.status, row.private) == ("complete", "0.85727")
+    assert here.layout.submissions.joinpath("0.85727_ast.csv").read_bytes() == sent
+
+
+def test_an_outage_after_a_merge_loses_no_file(here, server):
+    """The other clone knew of the score already."""
+    server.pending_lists = 1
+    submit.main(here.layout, "ast")
+    sent = here.layout.submission("ast").joinpath("submission.csv").read_bytes()
+    theirs = foreign_line(here).replace("pending", "complete").replace(",kaggle,,", ",kaggle,0.84703,0.85727")
+    here.layout.ledger.write_text(here.layout.ledger.read_text().splitlines(keepends=True)[0] + theirs)
+    with Journal(here.layout.journal).alone() as journal:
+        keep = candidates.keeper(here.layout.submissions, print)
+        competition = SimpleNamespace(slug=COMPETITION)
+        Scores(competition, journal, here.layout.ledger, Submit(), keep, print).sync([])
+    assert here.rows[0].sha256 == sha256(sent).hexdigest()
+    assert here.layout.submissions.joinpath("0.85727_ast.csv").read_bytes() == sent
 
 
 # How it is shown
