@@ -3,13 +3,14 @@
 All files lie side by side, since the client leaves folders out; manifest.json says where each belongs.
 """
 
+import itertools
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def make(
         files = [{"name": path.name, "place": ""} for path in sorted(temporary.glob("*.whl"))]
         for place, checkpoint in sorted(checkpoints.items()):
             for path in sorted(path for path in checkpoint.iterdir() if path.is_file()):
-                name = f"{Path(place).name}--{path.name}"
+                name = _unused(Path(place).name, path.name, {file["name"].lower() for file in files})
                 shutil.copyfile(path, temporary / name)
                 files.append({"name": name, "place": f"{place}/{path.name}"})
         for file in files:
@@ -106,6 +107,14 @@ def make(
         title = dataset.split("/")[1].replace("-", " ")
         write_json(temporary / METADATA, {"id": dataset, "title": title, "licenses": [{"name": "other"}]})
     return [file["name"] for file in files]
+
+
+def _unused(folder: str, file: str, taken: Collection[str]) -> str:
+    """Return a name in the dataset for a checkpoint's file; `taken` are in small letters. Folders may have equal names
+    in different places.
+    """
+    prefixes = itertools.chain([folder], (f"{folder}-{number}" for number in itertools.count(2)))
+    return next(name for prefix in prefixes if (name := f"{prefix}--{file}").lower() not in taken)
 
 
 def upload(folder: Path, patience: Patience, poll_s: float = 10.0) -> str:

@@ -79,6 +79,26 @@ def test_wheels_of_the_flow_without_what_the_image_has_and_checkpoints(index, re
     assert described == {"id": NAME, "title": "offline words", "licenses": [{"name": "other"}]}
 
 
+def test_checkpoints_in_folders_of_equal_name_do_not_overwrite_each_other(index, requirements, tmp_path):
+    wheel(index, "top_level", "1.0")
+    wheel(index, "heavy", "2.0")
+    places = ["models/a/best", "models/a--best", "models/b/best", "other/best"]
+    contents = {"weights.bin": "weights of {}", "b--weights.bin": "more of {}"}
+    for place in places:
+        (tmp_path / place).mkdir(parents=True)
+        for name, content in contents.items():
+            (tmp_path / place / name).write_text(content.format(place))
+    folder = tmp_path / "dataset"
+    checkpoints = {place: tmp_path / place for place in places}
+    names = kernel_dataset.make(folder, NAME, requirements, (), "3.12", checkpoints)
+    assert len({name.lower() for name in names}) == 2 + len(places) * len(contents)
+    made = {file["place"]: file["name"] for file in json.loads((folder / "manifest.json").read_text())["files"]}
+    for place in places:
+        for name, content in contents.items():
+            assert (folder / made[f"{place}/{name}"]).read_text() == content.format(place)
+    assert made["models/a/best/weights.bin"] == "best--weights.bin"
+
+
 def test_wheels_are_those_of_the_kernels_python(index, requirements, tmp_path):
     wheel(index, "heavy", "2.0")
     for tag in ("cp311-cp311", "cp399-cp399"):
