@@ -29,6 +29,8 @@ _PACKED = (".py", ".html", ".css", ".js", ".json")  # code, and what the page is
 _TESTS = "# Tests and checks"
 # Sections of params.yaml that the flow does not read.
 _OUTSIDE = ("submit", "kernel", "bench", "fleet")
+# Sources of download.extra that are there on Kaggle too: made where they are wanted, or downloaded from the public.
+_MADE, _DOWNLOADED = ("demo",), ("mswc", "speech_commands")
 
 
 def make(
@@ -36,11 +38,12 @@ def make(
 ) -> dict[str, Any]:
     """Write notebook and metadata of the project in `root` with the parameters `tree` to `folder`; return the metadata.
 
-    Raises PipelineError for a run that is none of `runs`, for checkpoints that the kernel could not have, and as
-    `collect` and `notebook` do.
+    Raises PipelineError for a run that is none of `runs`, for checkpoints and sources that the kernel could not have,
+    and as `collect` and `notebook` do.
     """
     if settings.run not in runs:
         raise PipelineError(f"params.yaml: kernel.run is '{settings.run}', which is none of: {', '.join(runs)}.")
+    _refuse_sources(_extra(tree), settings.internet)
     names = sorted({name for name, _ in checkpoints(tree)})
     absent = [name for name in names if not settings.internet or (root / name).is_dir()]
     if absent and not settings.dataset:
@@ -76,9 +79,30 @@ def make(
 
 
 def on_kaggle(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of the flow with the competition's mounted files as their source."""
+    """Return the parameters of the flow with the competition's mounted files in the place of the first source."""
     kept = {key: value for key, value in tree.items() if key not in _OUTSIDE}
-    return kept | {"download": {"source": "archives", "folder": DATA}}
+    extra = {"extra": _extra(tree)} if _extra(tree) else {}
+    return kept | {"download": {"source": "archives", "folder": DATA, **extra}}
+
+
+def _extra(tree: Mapping[str, Any]) -> Any:
+    """Return the sources that only train, as they stand in params.yaml."""
+    download = tree.get("download")
+    return download.get("extra") if isinstance(download, Mapping) else None
+
+
+def _refuse_sources(extra: Any, internet: bool) -> None:
+    """Raise PipelineError for sources that are not on Kaggle: without them, it would train on another corpus."""
+    if not isinstance(extra or [], list):
+        raise PipelineError(f"params.yaml, download.extra: expected a list of sources; found {extra!r}.")
+    known = (*_MADE, *_DOWNLOADED) if internet else _MADE
+    named = [entry.get("source") if isinstance(entry, Mapping) else None for entry in extra or []]
+    if absent := sorted({str(name) for name in named if name not in known}):
+        raise PipelineError(
+            f"params.yaml, download.extra names sources that the kernel cannot have: {', '.join(absent)}.\n"
+            f"Delete them from download.extra; it may have: {', '.join(sorted(known))}"
+            + ("." if internet else f" (and {', '.join(_DOWNLOADED)} with kernel.internet: true).")
+        )
 
 
 def checkpoints(values: Any) -> set[tuple[str, str | None]]:

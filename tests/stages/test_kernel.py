@@ -230,6 +230,12 @@ def test_the_parameters_on_kaggle_are_those_of_the_flow_with_the_mounted_data():
     assert made["download"] == {"source": "archives", "folder": "to-be-found-on-kaggle"}
 
 
+def test_the_sources_that_only_train_go_along():
+    extra = [{"source": "demo", "folder": "data/demo", "take": "noise"}]
+    made = bundle.on_kaggle({"download": {"source": "archives", "folder": "data/archives", "extra": extra}})
+    assert made["download"] == {"source": "archives", "folder": "to-be-found-on-kaggle", "extra": extra}
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """`here(**changes)`: a project's folder to build in, with these keys in the section kernel; its layout."""
@@ -297,6 +303,37 @@ def test_what_could_not_run_is_not_built(changes, message, here):
     with pytest.raises(PipelineError, match=message):
         kernel.build(layout)
     assert not layout.kernel.exists()
+
+
+@pytest.mark.parametrize(
+    ("named", "internet", "refused"),
+    [
+        (["demo", "archives"], True, "archives"),
+        (["audiomnist", "demo", "mswc", "fsd50k"], True, "audiomnist, fsd50k"),
+        (["demo", "speech_commands"], False, "speech_commands"),
+        (["mswc", "speech_commands", "demo"], True, ""),
+        (["demo"], False, ""),
+    ],
+)
+def test_a_kernel_that_would_lack_a_source_is_not_built(named, internet, refused, here):
+    """It would train on another corpus than the project."""
+    download = {"source": "demo", "extra": [{"source": name, "folder": f"data/{name}"} for name in named]}
+    layout = here(
+        {"download": download, "runs": {"ast": {"model": "ast"}}}, internet=internet, dataset="somebody/offline-words"
+    )
+    if refused:
+        with pytest.raises(PipelineError, match=rf"cannot have: {refused}\.(.|\n)*Delete (.|\n)*download\.extra"):
+            kernel.build(layout)
+        assert not layout.kernel.exists()
+    else:
+        kernel.build(layout)
+
+
+@pytest.mark.parametrize("extra", [{"source": "demo"}, ["demo"], [{}], "demo"])
+def test_extra_sources_of_another_shape_are_refused(extra, here):
+    layout = here({"download": {"source": "demo", "extra": extra}})
+    with pytest.raises(PipelineError, match="extra"):
+        kernel.build(layout)
 
 
 def test_a_checkpoint_of_the_project_needs_the_dataset_even_with_internet(here):
