@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 TOKEN_PAGE = "https://www.kaggle.com/settings"
+VARIABLES = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY")
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Place:
     kind: Literal["token", "key", "login"]
     where: str
     remove: str  # how to get rid of it
+    odd: bool = False  # it holds what no credential does: a space, a typographic quote
 
     def __str__(self) -> str:
         return f"{self.kind} in {self.where}"
@@ -25,22 +27,22 @@ class Place:
 def places() -> list[Place]:
     """Return the places that hold credentials in the order in which the client tries them; the first one counts."""
     found: list[Place] = []
-    if os.environ.get("KAGGLE_API_TOKEN"):
-        found.append(Place("token", "the variable KAGGLE_API_TOKEN", "unset KAGGLE_API_TOKEN"))
+    if token := _given_token():
+        found.append(Place("token", "the variable KAGGLE_API_TOKEN", "unset KAGGLE_API_TOKEN", _is_odd(token)))
     files = (_home() / "access_token", _home() / "access_token.txt")
-    found += [Place("token", str(path), f"rm {path}") for path in files if _text(path)]
+    found += [Place("token", str(path), f"rm {path}", _is_odd(token)) for path in files if (token := _text(path))]
     path = config_folder() / "kaggle.json"
-    stored, given = (
-        _stored_key(path),
-        {name for name in ("username", "key") if os.environ.get(f"KAGGLE_{name.upper()}")},
-    )
-    if given == {"username", "key"}:
-        found.append(Place("key", "the variables KAGGLE_USERNAME and KAGGLE_KEY", "unset KAGGLE_USERNAME KAGGLE_KEY"))
-    elif given and stored.keys() | given == {"username", "key"}:
+    stored = _stored_key(path)
+    given = {name: value for name in ("username", "key") if (value := _variable(f"KAGGLE_{name.upper()}"))}
+    odd = _is_odd("".join({**stored, **given}.values()))
+    if given.keys() == {"username", "key"}:
+        both, remove = "the variables KAGGLE_USERNAME and KAGGLE_KEY", "unset KAGGLE_USERNAME KAGGLE_KEY"
+        found.append(Place("key", both, remove, odd))
+    elif given and stored.keys() | given.keys() == {"username", "key"}:
         both = f"{path} and the variable KAGGLE_{min(given).upper()}"
-        found.append(Place("key", both, f"unset KAGGLE_{min(given).upper()}"))
+        found.append(Place("key", both, f"unset KAGGLE_{min(given).upper()}", odd))
     if stored.keys() == {"username", "key"} and not given:
-        found.append(Place("key", str(path), f"rm {path}"))
+        found.append(Place("key", str(path), f"rm {path}", odd))
     path = _home() / "credentials.json"
     if _text(path):
         found.append(Place("login", str(path), "kaggle auth revoke"))
@@ -65,14 +67,12 @@ def advice() -> str:
 
 def secrets() -> set[str]:
     """Return every secret that is on this machine, for a mask: tokens, keys, `user:key`, all of a login's."""
-    given = os.environ.get("KAGGLE_API_TOKEN", "")
-    # The token itself, or the path of its file, which is none.
-    found = {_text(Path(given)) or given, os.environ.get("KAGGLE_KEY", "")}
+    found = {_given_token(), _variable("KAGGLE_KEY")}
     found |= {_text(_home() / name) for name in ("access_token", "access_token.txt")}
-    folders = {config_folder(), _home(), Path.home() / ".config" / "kaggle"}
+    folders = {config_folder(), _home(), _of_user() / ".config" / "kaggle"}
     stored = [_stored_key(folder / "kaggle.json") for folder in folders]
     found |= {key.get("key", "") for key in stored}
-    users = {os.environ.get("KAGGLE_USERNAME", ""), *(key.get("username", "") for key in stored)}
+    users = {_variable("KAGGLE_USERNAME"), *(key.get("username", "") for key in stored)}
     found |= {f"{user}:{key}" for user in users for key in found if user and key}
     return {secret for secret in found | _login_secrets() if secret}
 
@@ -93,11 +93,33 @@ def config_folder() -> Path:
         return Path(os.environ["KAGGLE_CONFIG_DIR"])
     if _home().exists():
         return _home()
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or _of_user() / ".config") / "kaggle"
 
 
 def _home() -> Path:
-    return Path.home() / ".kaggle"
+    return _of_user() / ".kaggle"
+
+
+def _of_user() -> Path:
+    """Return the user's home folder; `~` as it is, a folder that is not there, for a user without one."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("~")
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name, "").strip()
+
+
+def _given_token() -> str:
+    """Return the token that KAGGLE_API_TOKEN gives: itself, or the path of its file."""
+    given = _variable("KAGGLE_API_TOKEN")
+    return _text(Path(given)) or given
+
+
+def _is_odd(secret: str) -> bool:
+    return re.fullmatch("[!-~]*", secret) is None
 
 
 def _stored_key(path: Path) -> dict[str, str]:

@@ -53,6 +53,9 @@ def connect(patience: Patience | None = None) -> Any:
     Raises PipelineError if the client cannot be loaded or finds no credentials that work.
     """
     patience = patience or Patience()
+    for name in credentials.VARIABLES:
+        if name in os.environ:  # the client would send a newline too
+            os.environ[name] = os.environ[name].strip()
 
     def make() -> Any:
         # It prints requests with their credentials where VERBOSE is set.
@@ -72,6 +75,11 @@ def connect(patience: Patience | None = None) -> Any:
     found = credentials.places()
     if not found:
         raise PipelineError(f"There are no Kaggle credentials.\n{credentials.advice()}\n{_WITHOUT}")
+    if found[0].odd:
+        raise PipelineError(
+            f"The {found[0]} holds characters that no token has, such as a space inside or typographic quotes.\n"
+            f"Copy it again. {credentials.advice()}"
+        )
     try:
         api = persist(make, "", "log in", patience)
     except SystemExit:

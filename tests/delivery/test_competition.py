@@ -99,6 +99,28 @@ def test_a_refused_token_is_named(entrant, server, monkeypatch, status):
     assert "wrong-token" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["KAGGLE_API_TOKEN", "KAGGLE_KEY"])
+def test_space_around_a_credential_does_no_harm(entrant, server, name):
+    """As `$(cat token)` in a file of variables leaves it."""
+    right = server.token() if name == "KAGGLE_API_TOKEN" else server.key()
+    entrant.credentials = {**right, name: f" {right[name]}\r\n"}
+    status, output = entrant.run("kaggle", "check")
+    assert status == 0, output
+    assert "they work" in output
+
+
+@pytest.mark.parametrize("name", ["KAGGLE_API_TOKEN", "KAGGLE_KEY"])
+def test_a_credential_in_typographic_quotes_is_named_and_not_shown(entrant, server, name):
+    entrant.credentials = {**server.key(), name: f"\u201c{TOKEN}\u201d"}
+    status, output = entrant.run("kaggle", "check")
+    assert status == 1
+    assert output.startswith("error: The ")
+    assert name in output
+    assert "holds characters that no token has" in output
+    assert TOKEN not in output
+    assert server.requests == []
+
+
 def test_a_home_that_cannot_be_written(entrant):
     """The client makes a folder in the home as soon as it is imported."""
     (entrant.home / ".config").write_text("a file")

@@ -68,6 +68,36 @@ def test_other_folders(home, monkeypatch):
     assert str(home / "own" / "kaggle.json") in str(credentials.places()[0])
 
 
+@pytest.mark.parametrize(
+    "value", [f"\u201c{SECRET}\u201d", f"{SECRET[:5]} {SECRET[5:]}", os.fsdecode(b"very-secret-\xe9")]
+)
+def test_what_can_be_no_credential_is_known(value, home, monkeypatch):
+    monkeypatch.setenv("KAGGLE_API_TOKEN", value)
+    monkeypatch.setenv("KAGGLE_USERNAME", "me")
+    monkeypatch.setenv("KAGGLE_KEY", value)
+    assert [place.odd for place in credentials.places()] == [True, True]
+    (home / "jos\u00e9").write_text(f"{SECRET}\n")
+    monkeypatch.setenv("KAGGLE_API_TOKEN", f"{home}/jos\u00e9\n")  # a file's path may hold anything
+    monkeypatch.setenv("KAGGLE_KEY", f"{SECRET}\r\n")
+    assert [place.odd for place in credentials.places()] == [False, False]
+    assert credentials.secrets() == {SECRET, f"me:{SECRET}"}
+
+
+def test_without_a_home_there_are_no_credentials(monkeypatch):
+    """In a container, as a user whom it does not know."""
+    monkeypatch.delenv("HOME")
+
+    def nobody(number):
+        raise KeyError(number)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert (credentials.places(), credentials.secrets()) == ([], set())
+    assert "KAGGLE_API_TOKEN" in credentials.advice()
+    monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET)
+    assert [place.kind for place in credentials.places()] == ["token"]
+    assert credentials.secrets() == {SECRET}
+
+
 def test_what_is_half_there_is_said(home, monkeypatch):
     monkeypatch.setenv("KAGGLE_USERNAME", "me")
     assert credentials.places() == []
