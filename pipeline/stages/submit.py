@@ -1,5 +1,6 @@
 """submit: upload a run's submission, or a file made elsewhere, to Kaggle, once, and record it."""
 
+import os
 from pathlib import Path
 
 from pipeline import params, runs, sections, sources
@@ -18,6 +19,8 @@ from pipeline.scoring.settings import ENSEMBLE
 from pipeline.scoring.shares import expected, shares_of
 from pipeline.sources import archives
 
+_LONGEST_NAME_BYTES = 200  # what is kept has its score before it, and may have digits after it
+
 
 def main(
     layout: Layout, target: str, message: str = "", wait: bool = False, force: bool = False, sample: Path | None = None
@@ -25,12 +28,12 @@ def main(
     """Submit submissions/<target>/submission.csv, or the file `target`; with `wait`, until it is scored.
 
     A file needs no corpus, no run and no params.yaml, only a `sample`. Raises PipelineError, with nothing submitted,
-    for a file that is invalid, not of this competition, or (unless `force`) has one label only or was submitted
-    before, without access, and where no submission is left; also if the scoring failed.
+    for a file that is invalid, of too long a name, not of this competition, or (unless `force`) has one label only or
+    was submitted before, without access, and where no submission is left; also if the scoring failed.
     """
     tree = params.read(layout.params) if layout.params.exists() else {}
     listed = [*runs.names(tree), ENSEMBLE] if tree.get("runs") else []
-    run, path = candidates.locate(target, listed, layout.submissions)
+    run, path = _located(target, listed, layout)
     sample = validation.sample_of(path, layout.prepare, sample)
     labels = validation.labels_of(sample, tree.get("prepare"))
     names = archives.names(sample)
@@ -55,6 +58,13 @@ def main(
         say(candidates.outcome(row, competition.page))
     else:
         say("Kaggle scores it now. For the score: python -m pipeline submissions")
+
+
+def _located(target: str, listed: list[str], layout: Layout) -> tuple[str, Path]:
+    name, most = max(Path(target).parts, key=len, default=""), _LONGEST_NAME_BYTES
+    if len(os.fsencode(name)) > most:
+        raise PipelineError(f"The name {name} is too long: with at most {most} bytes, a file is kept under its score.")
+    return candidates.locate(target, listed, layout.submissions)
 
 
 def _refuse_elsewhere(path: Path, corpus: Path) -> None:

@@ -97,6 +97,30 @@ def test_a_name_that_is_neither_run_nor_file(stranger):
         assert "There is no mine.csv" in stranger.run(verb, "mine.csv")[1]
 
 
+@pytest.mark.parametrize("length", [201, 251, 400])
+@pytest.mark.parametrize("tail", [".csv", "/submission.csv"])
+def test_a_name_that_is_too_long_to_be_kept_under_a_score(entrant, server, length, tail):
+    """The file itself may lie there, as with 201 characters, or be impossible, as with 400."""
+    name = "x" * length + tail
+    if length < 255:
+        entrant.write(name)
+    status, output = entrant.run("submit", name)
+    assert status == 1
+    assert output.startswith("error: The name xxx")
+    assert "at most 200 bytes" in output
+    assert server.requests == []
+
+
+def test_the_longest_name_is_kept_under_its_score(entrant, server):
+    stem = "\u00e9" * 98
+    path = entrant.write(f"{stem}.csv")
+    for _ in range(2):
+        entrant.layout.submissions.joinpath(f"0.85727_{stem}.csv").write_text("another file")
+        status, output = entrant.run("submit", path.name, "--wait", "--force")
+        assert status == 0, output
+    assert len(list(entrant.layout.submissions.glob("0.85727_*-*.csv"))) == 1
+
+
 # What made it
 
 
