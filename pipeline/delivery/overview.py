@@ -51,7 +51,7 @@ def lines(
     """Return the submissions among the ledger's rows. `board` is the leaderboard, best first; `find` tells of a row
     the accuracy on validation and the kept file, each "" where it is not known.
     """
-    local = {row.sha256: row.private or row.public for row in rows if row.scoreboard != ledger.KAGGLE}
+    local = {row.sha256: five(row.private or row.public) for row in rows if row.scoreboard != ledger.KAGGLE}
     made = []
     for row in ledger.submissions(rows):
         public, private = five(row.public), five(row.private)

@@ -114,7 +114,7 @@ class Scores:
             if row.sha256 and score and row.status == "complete":
                 file, picture = (self._journal.file(job), self._journal.picture(job)) if job else (None, None)
                 self._keep(Scored(row.run, score, row.sha256, file, picture))
-            if job and row.status != "pending":
+            if job and (row.status == "error" or (score and row.status == "complete")):
                 self._journal.close(job)  # last: until then all of this may be done again
         return list(rows.values())
 

@@ -84,6 +84,9 @@ class Submitter:
             return finished
         open_jobs = [job for job in self._jobs() if _same(job, candidate)]
         begun = next((job for job in open_jobs if job.state == "asked"), None)
+        if begun is not None and not force and duplicates.certain(candidate.file, rows, listed):
+            self._journal.close(begun)  # another clone has submitted the file meanwhile
+            begun = None
         known = next((job.ref for job in open_jobs if job.ref and (not force or self._is_recent(job))), "")
         if begun is None and wait:
             if not force and not known:

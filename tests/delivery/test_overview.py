@@ -20,7 +20,7 @@ def line(**changes) -> Line:
 def test_a_row_becomes_a_line():
     local = ledger.Row("t", "ast", "local", "0.84", "", "aa", "", "")
     (made,) = lines([local, ROW], BOARD, lambda row: ("0.854", "submissions/0.85727_ast.csv"))
-    assert (made.validation, made.local, made.difference, made.rank) == ("0.854", "0.84", "-0.01024", "2")
+    assert (made.validation, made.local, made.difference, made.rank) == ("0.854", "0.84000", "-0.01024", "2")
     assert made.file == "submissions/0.85727_ast.csv"
     assert line(message="ast | validation 0.911 | [id]").validation == "0.911"
     assert line(status="error", reason="no rows").status == "error: no rows"
@@ -38,8 +38,10 @@ def test_a_submission_that_a_merge_has_left_twice_is_shown_once():
 @pytest.mark.parametrize("score", ["", "nan", "0,85727", "good"])
 def test_what_is_no_score_is_none(score):
     """Spreadsheets and people write into ledgers."""
-    made = line(public=score, private=score)
-    assert (made.public, made.private, made.difference, made.rank) == ("", "", "", "")
+    local = replace(ROW, scoreboard="local", public=score, private=score, ref="")
+    made = lines([local, replace(ROW, public=score, private=score)], BOARD, lambda row: ("", ""))
+    assert [(one.local, one.public, one.private, one.difference, one.rank) for one in made] == [("",) * 5]
+    assert chosen(made, "local", None) == made
 
 
 def test_the_order_and_how_many():

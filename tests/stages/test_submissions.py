@@ -51,7 +51,7 @@ def test_the_table(here, server, capsys):
         "ref": "50000001",
         "run": "ast",
         "validation": "0.854",
-        "local": "0.86",
+        "local": "0.86000",
         "public": "0.84703",
         "private": "0.85727",
         "difference": "-0.01024",
@@ -137,6 +137,37 @@ def test_what_was_interrupted_is_told(here, server, capsys):
         submit.main(here.layout, "ast")
     submissions.main(here.layout)
     assert "`submit ast` finishes it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_what_was_interrupted_and_then_submitted_by_another_clone_is_forgotten(here, server, capsys, wait):
+    here.configure({"attempts": 1})
+    server.plan("PUT", Fault(status=503))
+    with pytest.raises(PipelineError):
+        submit.main(here.layout, "ast")
+    known = sha256_of(here.layout.submission("ast") / "submission.csv")
+    entry = {"ref": 777, "description": f"ast | [{known[:10]}-01234567]", "status": "COMPLETE", "publicScore": "0.8"}
+    server.submissions.append(entry)
+    if wait:
+        submit.main(here.layout, "ast", wait=True)
+    else:
+        with pytest.raises(PipelineError, match="very same file was submitted before"):
+            submit.main(here.layout, "ast")
+    capsys.readouterr()
+    submissions.main(here.layout)
+    assert "interrupted" not in capsys.readouterr().err
+    assert server.asked("CreateSubmission") == []
+
+
+def test_a_score_that_comes_after_kaggle_has_said_complete_is_kept(here, server):
+    server.scores = ("", "")
+    submit.main(here.layout, "ast", wait=True)
+    sent = here.layout.submission("ast").joinpath("submission.csv").read_bytes()
+    here.decide("ast", 5)
+    server.submissions[0] |= {"publicScore": "0.8", "privateScore": "0.9"}
+    submissions.main(here.layout)
+    assert here.layout.submissions.joinpath("0.90000_ast.csv").read_bytes() == sent
+    assert [path.name for path in here.layout.journal.iterdir()] == ["lock"]
 
 
 def test_without_kaggle_it_does_not_say_that_there_are_none(here, server, capsys):
