@@ -331,3 +331,10 @@ def test_clips_without_a_word_are_dealt_too():
     _, _, fold_of = folded("grouped", folds=4, rows=rows)
     assert np.bincount(fold_of).tolist() == [10, 10, 10, 10]
     assert (assign(rows, [], "grouped", "holdout", 0)[0] == "validation").sum() == 4
+
+
+def test_groups_of_speakers_with_different_words_are_alike_in_words():
+    clips = [clip for clip in speakers(90) if not clip.startswith("cat") or int(clip[4:12], 16) % 3 == 0]
+    for seed in range(4):
+        splits, _ = assign(rows := table(clips), [], "grouped", "train", seed)
+        assert pandas.crosstab(rows["word"], splits).loc["cat", "validation"] == 3

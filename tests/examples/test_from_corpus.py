@@ -206,3 +206,23 @@ def test_a_word_that_a_fold_shall_not_hear_is_neither_recorded_nor_synthetic_amo
     assert learnt == [set(WORDS) - {"cat"}, {*WORDS, "_unknown_"} - {"dog"}, {*WORDS, "_unknown_"}]
     judged = set(words[data_of(corpus, 0).validation.rows])
     assert "cat" in judged
+
+
+def test_the_seed_decides_what_an_epoch_draws(corpus):
+    soft = SoftLabels(corpus.select("test"), np.full((2, 4), 0.25, np.float32), PseudoLabels(share=1 / 14))
+    task, drawn = Task(), []
+    for seed in range(8):
+        data = training_data_of(
+            corpus,
+            0,
+            task,
+            target_of(corpus, task),
+            corpus.samples,
+            Augmentation([]),
+            Rebalancing(unknown=0.5),
+            seed,
+            soft,
+        )
+        drawn.append(data.epoch_indices(0))
+    assert len({tuple(indices[indices < 24]) for indices in drawn}) > 1  # of unknown
+    assert {int(indices[-1]) for indices in drawn} == {24, 25}  # of the test clips

@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers import ASTFeatureExtractor
 
-from pipeline.features.log_mel import LogMel, frames_of, statistics
+from pipeline.features.log_mel import LogMel, enough_for_statistics, frames_of, statistics
 
 
 def waveforms() -> np.ndarray:
@@ -47,3 +47,9 @@ def test_statistics_normalise_the_clips_that_they_were_taken_from() -> None:
 def test_deviation_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="std must be above 0, got 0"):
         LogMel(std=0)
+
+
+def test_statistics_are_of_clips_from_all_of_the_corpus():
+    some = enough_for_statistics(np.arange(10_000))
+    assert len(some) >= 2_000
+    assert np.histogram(some, 5, (0, 10_000))[0].min() >= len(some) // 5 - 1

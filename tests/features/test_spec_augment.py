@@ -41,3 +41,13 @@ def test_a_width_that_is_not_given_is_that_of_the_net() -> None:
         assert given == own.model_copy(update={"time_masks": 2})
     with pytest.raises(ValidationError, match=r"spec_augment\.time_mask\b"):
         gru.Params.model_validate({"spec_augment": {"time_mask": 2}})
+
+
+def test_masks_of_time_are_as_many_and_as_wide_as_asked_for_anywhere() -> None:
+    frames = masked(SpecAugmentParams(frequency_masks=0, time_masks=1, time_width=30, frequency_width=5)).all(dim=2)
+    widths = frames.sum(dim=1)
+    assert 25 < widths.max() <= 30
+    assert len(set(widths.tolist())) > 10  # each clip's own
+    assert frames.any(dim=0).all()  # the first frame and the last as well
+    twice = masked(SpecAugmentParams(frequency_masks=0, time_masks=2, time_width=30)).all(dim=2)
+    assert twice.sum(dim=1).max() > 30

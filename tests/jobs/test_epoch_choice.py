@@ -111,3 +111,26 @@ def test_where_no_epoch_was_chosen_there_is_nothing_to_nest(folder, corpus):
     task = Task()
     nested_tables(folder / "tables", corpus, target_of(corpus, task), task, {0: folder / "0", 1: folder / "1"})
     assert [path.name for path in (folder / "tables").iterdir()] == ["out_of_fold.parquet"]
+
+
+def test_of_words_the_epoch_is_chosen_by_the_labels_of_the_submission(tmp_path):
+    words = ("cat", "dog", "no", "yes", "_silence_")
+    clips = [
+        {"clip": f"{speaker}-{word}.wav", "word": word, "speaker": str(speaker), "fold": 0}
+        for speaker in range(SPEAKERS)
+        for word in words
+    ]
+    corpus, task = corpus_of(tmp_path / "corpus", clips, COMMANDS), Task(vocabulary="words")
+    target = target_of(corpus, task)
+    right = np.eye(len(target.labels))[target.values]
+    swapped = right[:, [target.labels.index({"cat": "dog", "dog": "cat"}.get(name, name)) for name in target.labels]]
+    no_yes = np.where(target.values[:, None] == target.labels.index("yes"), np.roll(right, 1, axis=1), right)
+    # The first confuses unknown words alone, which costs nothing; the second a command.
+    for epoch, values in enumerate((swapped, no_yes), start=1):
+        epochs.record(tmp_path / "work", epoch, values)
+    (tmp_path / "model").mkdir()
+    epochs.publish(tmp_path / "work", tmp_path / "model")
+    names = corpus.rows["clip"].tolist()
+    Probabilities(names, target.labels, right, "run", corpus.fingerprint).write(tmp_path / "out_of_fold.parquet")
+    nested_tables(tmp_path, corpus, target, task, {0: tmp_path / "model"})
+    assert np.array_equal(OutOfFold.read(tmp_path, corpus).without(0).values, swapped)

@@ -92,11 +92,11 @@ def test_several_looks_are_averaged(corpus, tmp_path):
     def read(rows):
         return np.full((len(rows), 16_000), 10, np.int16)
 
-    looks = [Look(), Look(gain_db=20 * np.log10(2)), Look(shift_ms=-500), Look(shift_ms=500)]
+    looks = [Look(), Look(gain_db=20 * np.log10(4)), Look(shift_ms=-500), Look(shift_ms=500)]
     with Predictor(tmp_path, corpus, "run", LABELS, True, looks) as predictor:
         predictor.write(Loudness(), read, corpus.judged_rows(0), "test", 0)
     table = Probabilities.read(tmp_path / "test" / "0.parquet")
-    assert table.values[:, 1] == pytest.approx([np.mean([0.1, 0.2, 0, 0.1])] * 3)
+    assert table.values[:, 1] == pytest.approx([np.mean([0.1, 0.4, 0, 0.1])] * 3)  # what no look says alone
 
 
 def test_an_error_leaves_no_table(corpus, tmp_path):

@@ -1,5 +1,6 @@
 """The average of the weights: what is judged and published, and that a kill changes nothing of it."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.learners import epochs
 from pipeline.learners.averaging import EpochSoup, MovingAverage
+from pipeline.learners.judging import balanced_accuracy
 from pipeline.learners.network import NetClassifier
 from pipeline.learners.trainer import ClassifierTrainer
 from pipeline.learners.training import Training
@@ -110,3 +113,31 @@ def test_a_soup_is_the_only_average_and_of_the_last_epochs(beside):
 def test_patience_needs_the_best_epoch():
     with pytest.raises(ValueError, match="keep: best"):
         Training(patience=2, keep="last")
+
+
+def test_the_average_of_the_best_epoch_is_kept(tmp_path):
+    # From the third epoch on, the labels are wrong.
+    targets = np.concatenate([TRAIN.targets, (TRAIN.targets + 1) % 3])
+    souring = replace(
+        DATA,
+        train=replace(TRAIN, rows=np.tile(TRAIN.rows, 2), targets=targets),
+        epoch_indices=lambda epoch: np.arange(48) + 48 * (epoch >= 2),
+    )
+    classifier = build(epochs=5, average_decay=0.3, schedule="constant_with_warmup")
+    classifier.fit(souring, tmp_path / "work", tmp_path / "live")
+    judged = epochs.read(tmp_path / "work")
+    best = int(np.argmax([balanced_accuracy(values, VALIDATION.targets) for values in judged]))
+    assert best < 3
+    assert classifier.predict_proba(VALIDATION.read(VALIDATION.rows)) == pytest.approx(judged[best], abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", [lambda net: MovingAverage(net, 0.5), lambda net: EpochSoup(net, last=2, epochs=2)])
+def test_statistics_are_averaged_as_the_weights_are(kind):
+    net = nn.BatchNorm1d(1)
+    average = kind(net)
+    for epoch, mean in enumerate((2.0, 4.0), start=1):
+        net.running_mean.fill_(mean)
+        average.on_step_end(None, None, None)
+        average.on_epoch_end(None, SimpleNamespace(epoch=float(epoch)), None)
+    average.publish()
+    assert net.running_mean.item() == 3.0

@@ -82,3 +82,8 @@ def test_an_epoch_that_is_better_only_on_words_that_are_no_command_does_not_win(
 def test_judged_labels_are_told_of_every_label(tmp_path):
     with pytest.raises(ValueError, match="judged tells of 2 labels, the classifier has 3"):
         vectors.classifier().fit(vectors.data(judged=np.array([0, 1])), tmp_path / "work", tmp_path / "live")
+
+
+def test_average_precision_looks_at_the_order_alone():
+    values, targets = np.array([[0.3], [0.2], [0.1]], np.float32), np.array([[1], [0], [1]], np.float32)
+    assert mean_average_precision(values, targets) == pytest.approx((1 + 2 / 3) / 2)

@@ -49,3 +49,9 @@ def test_probabilities_of_exclusive_labels_sum_to_one(loss):
     assert values.argsort().tolist() == LOGITS.argsort().tolist()
     if loss in ("huber", "binary_cross_entropy"):
         assert torch.equal(probabilities_of(loss, LOGITS, multi_label=True), SIGMOID)
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "huber"])
+def test_smoothing_pulls_a_question_of_its_own_towards_one_half(loss):
+    targets, smooth = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.85, 0.15, 0.15]])
+    assert loss_of(loss, LOGITS, targets, 0.3) == pytest.approx(loss_of(loss, LOGITS, smooth).item())

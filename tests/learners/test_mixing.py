@@ -57,3 +57,12 @@ def test_without_either_nothing_is_mixed_and_nothing_drawn():
     drawn = torch.rand(1)
     seeded(0)
     assert torch.equal(drawn, torch.rand(1))
+
+
+def test_cutmix_cuts_anywhere():
+    starts = set()
+    for seed in range(20):
+        seeded(seed)
+        inputs, _ = mixed(INPUTS, TARGETS, 0.0, 1.0)
+        starts |= set((inputs != INPUTS).any(dim=2).any(dim=0).nonzero()[:1, 0].tolist())
+    assert len(starts) > 5

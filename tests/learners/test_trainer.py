@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples.training_data import as_float
 from pipeline.features.log_mel import LogMel
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
-from pipeline.learners import epochs
+from pipeline.learners import epochs, trainer
 from pipeline.learners.losses import Loss
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.resuming import checkpoints_in
@@ -163,3 +163,32 @@ def test_one_that_diverges_at_once_has_nothing_to_go_back_to(tmp_path):
     calls[:] = range(6)
     with pytest.raises(PipelineError, match=r"(?s)diverged in epoch 1, .*no earlier epoch"):
         fitted(tmp_path, vectors.data(augment=nan_in_the_third_epoch))
+
+
+@pytest.mark.parametrize("options", [{"mixup_alpha": 0.5, "mix": "features"}, {"cutmix_alpha": 1.0}])
+def test_features_are_mixed_while_training_only(options, tmp_path, seen):
+    fitted(tmp_path, epochs=4, **options)
+    mixed = {True: 0, False: 0}
+    for training, inputs in seen:
+        mixed[training] += ((inputs["targets"] > 0).sum(dim=1) == 2).sum().item()
+        if not training:
+            assert torch.equal(inputs["input_values"], inputs["targets"])  # clips are their own labels
+    assert mixed[True] > 0 == mixed[False]
+
+
+def test_gradients_are_clipped_as_the_run_says(tmp_path):
+    assert arguments_of(Training(max_grad_norm=0.25), tmp_path, seed=0).max_grad_norm == 0.25
+
+
+def test_nothing_is_dropped_out_when_predicting():
+    net = nn.Sequential(nn.Linear(3, 64), nn.Dropout(0.5), nn.Linear(64, 3)).train()
+    classifier = vectors.classifier(net)
+    first, again = (classifier.predict_proba(vectors.FEATURES) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_samples_that_were_mixed_are_not_mixed_again(tmp_path, monkeypatch):
+    alphas, mixed = [], trainer.mixed
+    monkeypatch.setattr(trainer, "mixed", lambda *given: alphas.append(given[2:]) or mixed(*given))
+    fitted(tmp_path, epochs=1, mixup_alpha=0.5, cutmix_alpha=1.0)
+    assert alphas == [(0.5, 0.0), (0.0, 1.0)] * 3

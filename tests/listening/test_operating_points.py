@@ -54,3 +54,8 @@ def test_the_curve_trades_words_for_alarms() -> None:
 def test_alarms_at_any_threshold_leave_nothing() -> None:
     told = at_alarms([Point(0.5, 9, 1.0), Point(0.9, 3, 0.9)], 1, 10)
     assert (told.threshold, told.detection_rate) == (1.0, 0.0)
+
+
+def test_no_threshold_below_one_with_too_many_alarms_is_taken():
+    points = [Point(0.2, 1.0, 0.9), Point(0.5, 7.0, 0.8), Point(0.8, 1.0, 0.5)]
+    assert at_alarms(points, 5.0, 10).threshold == 0.8

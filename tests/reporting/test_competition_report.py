@@ -130,3 +130,24 @@ def test_only_the_demo_is_called_synthetic(tmp_path):
     demo, archives = (corpus_of(tmp_path / source, clips, source=source) for source in ("demo", "archives"))
     assert competition_report.caption_of(demo) == "synthetic speech: says nothing of the leaderboard"
     assert competition_report.caption_of(archives) == ""
+
+
+def test_the_estimate_is_by_rules_that_were_fitted_without_the_clips(judged, tmp_path, monkeypatch):
+    fitted_on, fit_rule = [], competition_report.decision.fit_rule
+    monkeypatch.setattr(
+        competition_report.decision,
+        "fit_rule",
+        lambda rule, table, *more: fitted_on.append(set(table.clips)) or fit_rule(rule, table, *more),
+    )
+    publish(judged, tmp_path / "gru")
+    block_of = blocks_by_clip(judged.corpus)
+    others = [{clip for clip in block_of if block_of[clip] != block} for block in range(5)]
+    assert fitted_on == [set(block_of), *others]
+
+
+def test_the_figures_are_those_of_the_prior(judged, tmp_path):
+    figures = publish(judged, tmp_path / "gru", Rule(rule="none", prior={"yes": 0.25, "unknown": 0.75}))
+    right = judged.table.values.argmax(axis=1) == judged.truth
+    expected = 0.25 * right[judged.truth == 0].mean() + 0.75 * right[judged.truth == 10].mean()
+    assert figures["estimate"]["prior_accuracy"] == pytest.approx(expected, abs=1e-5)
+    assert figures["selected"]["prior_accuracy"] == pytest.approx(expected, abs=1e-5)

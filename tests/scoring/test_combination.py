@@ -97,3 +97,12 @@ def test_temperatures_come_before_words_are_summed():
 
 def test_what_is_told_is_rounded_and_leaves_out_what_there_is_not():
     assert given({"ast": 1 / 3}).told() == {"method": "given", "weights": {"ast": 0.33333}}
+
+
+def test_members_with_words_share_unknown_by_their_weights_and_temperatures():
+    one, other = table([[0.6, 0.2, 0.1, 0.1]] * 2, labels=WORDS), table([[0.1, 0.7, 0.1, 0.1]] * 2, labels=WORDS)
+    voted = given({"one": 0.75, "other": 0.25}, temperatures={"one": 0.5}).vote_words(
+        {"one": one, "other": other}, ["yes"]
+    )
+    # At half the temperature, the first one's are 36, 4, 1 and 1 of 42.
+    assert voted.values[0, :2] == pytest.approx([0.75 * 36 / 42 + 0.25 * 0.1, 0.75 * 4 / 42 + 0.25 * 0.7], abs=1e-6)

@@ -233,3 +233,19 @@ def test_members_that_are_no_runs_are_refused(settings):
 def test_bad_parameters_are_refused(section):
     with pytest.raises(PipelineError, match="section ensemble"):
         params.section({"ensemble": section}, "ensemble", Ensemble)
+
+
+def test_methods_are_compared_on_clips_that_they_were_not_fitted_on(monkeypatch):
+    said, fit = [], ensemble.fit
+    monkeypatch.setattr(
+        ensemble,
+        "fit",
+        lambda method, seen, *more: said.append((method, seen.known.tolist())) or fit(method, seen, *more),
+    )
+    choose(Ensemble(), {f"run{seed}": judges(0.8, seed, 150)[0] for seed in range(3)}, judges(0.8, 0, 150)[1])
+    *tried, (_, everything) = said
+    of = blocks(150)
+    assert tried == [
+        (method, np.flatnonzero(of != block).tolist()) for block in range(5) for method in ensemble.METHODS
+    ]
+    assert everything == list(range(150))

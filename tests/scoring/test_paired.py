@@ -65,3 +65,8 @@ def test_clips_of_unknown_truth_do_not_judge_and_without_any_it_says_so():
     assert paired.gain(half, first, second, speakers, 3) == expected
     with pytest.raises(PipelineError, match=r"decide\.prior"):
         paired.gain(np.full(600, -1), first, second, speakers, 3)
+
+
+@pytest.mark.parametrize(("errors", "is_sure"), [(1.5, False), (2.5, True)])
+def test_a_gain_is_sure_above_two_standard_errors(errors, is_sure):
+    assert paired.Gain(0.01 * errors, 0.01, 0.0, 0.1).is_sure is is_sure

@@ -75,3 +75,9 @@ def test_told_are_shares_by_label():
     told = prior.estimate(judged, truth, speakers, heard(SHARES, 300, 1)[0], resamples=3).told()
     assert set(told) == {"shares", "low", "high", "by_confusion", "note"}
     assert list(told["low"]) == LABELS
+
+
+def test_how_often_each_label_was_judged_does_not_matter():
+    judged, truth, speakers = heard(np.array([0.1, 0.1, 0.1, 0.7]), 3000, 0)
+    found = prior.estimate(judged, truth, speakers, heard(SHARES, 4000, 1)[0], resamples=0)
+    assert found.shares == pytest.approx(SHARES, abs=0.03)

@@ -40,3 +40,11 @@ def test_rows_still_sum_to_one_and_their_order_is_kept():
     assert softer.values[0, 0] / softer.values[0, 1] == pytest.approx((0.7 / 0.3) ** 0.5, rel=1e-3)
     assert (softer.values.argmax(axis=1) == table.values.argmax(axis=1)).all()
     assert temperature.tempered(table, 1.0) is table
+
+
+def test_clips_count_by_their_weights():
+    table, truth = drawn(LABELS, 2.5)
+    half = np.arange(len(truth)) < 2000
+    table = Probabilities(table.clips, LABELS, np.where(half[:, None], table.values, table.values[:, ::-1]))
+    alone = temperature.fit(table.select(half), truth[half], np.full(2000, 1 / 2000), ["yes"])
+    assert temperature.fit(table, truth, half / 2000, ["yes"]) == pytest.approx(alone)

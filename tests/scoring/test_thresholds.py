@@ -115,3 +115,12 @@ def test_resamples_draw_no_more_bundles_the_more_speakers_there_are(monkeypatch)
     probabilities, truth, _ = simulated(7, 500)
     tune(probabilities, truth, np.arange(len(truth)).astype(str).tolist(), EVEN, COMMANDS, np.random.default_rng(0))
     assert max(drawn) <= thresholds.BUNDLES
+
+
+def test_thresholds_that_are_judged_were_chosen_on_other_speakers(monkeypatch):
+    chosen_on = []
+    monkeypatch.setattr(
+        thresholds, "_bagged", lambda surfaces, *_: chosen_on.append(surfaces.max(axis=(1, 2))) or Thresholds(0, 0)
+    )
+    tune(*simulated(3, 60), EVEN, COMMANDS, np.random.default_rng(0))
+    assert [len(bundles) for bundles in chosen_on] == [thresholds.BUNDLES * 4 // 5] * 5

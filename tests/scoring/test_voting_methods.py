@@ -128,3 +128,11 @@ def test_of_several_labels_the_mean_average_precision_weighs():
     found = fit("accuracy", tags, temper=True)
     assert found.weights["good"] > 0.6
     assert (found.note, found.temperatures) == ("", {})
+
+
+def test_the_clips_of_a_label_count_together_as_its_share():
+    truth, shares = np.array([0] * 6 + [1] * 3 + [2] + [-1] * 2), np.array([0.5, 0.2, 0.3])
+    judged = evidence({"a": judges(0.9, 0, clips=12)[0]}, truth, shares)
+    weights = judged.clip_weights(judged.known)
+    assert np.bincount(truth[judged.known], weights) == pytest.approx(shares)
+    assert weights[:6] == pytest.approx([0.5 / 6] * 6)

@@ -96,3 +96,25 @@ def test_a_vote_that_has_not_the_student_s_labels_is_refused(labelled):
     with pytest.raises(PipelineError, match="'pupil' learns 13 labels, the teachers' vote has 12"):
         labelled(vocabulary="words")
     assert not project.layout.pseudo_labels("pupil").exists()
+
+
+def test_what_is_learnt_of_a_clip_is_what_the_vote_says_of_it(labelled):
+    tables, _ = labelled({"minimum": 0.6})
+    for fold, table in enumerate(tables):
+        vote = voted(labelled.project, fold).to_submission_labels(labelled.project.corpus.vocabulary.commands)
+        trusted = np.flatnonzero(vote.values.max(axis=1) >= 0.6)
+        assert table.index.tolist() == [vote.clips[row] for row in trusted] != vote.clips[: len(trusted)]
+        assert np.abs(table.to_numpy() - vote.values[trusted]).max() < 1e-6
+
+
+def test_a_second_student_is_taught_by_the_second_vote(labelled):
+    project = labelled.project
+    project.configure(students={"pupil": {"like": "ast"}}, second_students={"heir": {"like": "ast"}})
+    project.predict("pupil")
+    project.configure(second_vote={"runs": ["pupil"]})
+    vote.main(project.layout, "heir")
+    pseudo_label.main(project.layout, "heir")
+    table = pandas.read_parquet(project.layout.pseudo_labels("heir", 3) / "1.parquet")
+    taught = Probabilities.read(project.layout.vote("heir") / "test" / "1.parquet")
+    assert table.index.tolist() == taught.clips
+    assert np.abs(table[taught.labels].to_numpy() - taught.values).max() < 1e-6

@@ -133,3 +133,19 @@ def test_under_an_estimated_prior_the_judges_of_a_fold_have_no_say_either(folded
     )
     assert everyone.all()
     assert [np.array_equal(known, fold_of != fold) for fold, known in enumerate(without)] == [True] * 3
+
+
+def test_what_calibrates_an_estimated_prior_was_judged_by_choices_made_without_it(folded_project, monkeypatch):
+    folded_project.configure(decide={"prior": "estimated"}, vote={"weights": "accuracy"})
+    for run in ("ast", "words"):
+        folder = folded_project.probabilities(run)
+        final = Probabilities.read(folder / "out_of_fold.parquet")
+        even = Probabilities(
+            final.clips, final.labels, np.full(final.values.shape, 1 / len(final.labels)), run, final.corpus
+        )
+        OutOfFold(final, final.clips, np.arange(len(final.clips)) % 5, dict.fromkeys(range(5), even)).write(folder)
+    judged, estimate = [], voting.prior.estimate
+    monkeypatch.setattr(voting.prior, "estimate", lambda *args: judged.append(args[0]) or estimate(*args))
+    vote.main(folded_project.layout)
+    assert judged
+    assert all(np.ptp(table.values, axis=0).max() == 0 for table in judged)
