@@ -61,6 +61,8 @@ def connect(patience: Patience | None = None) -> Any:
         # It prints requests with their credentials where VERBOSE is set.
         os.environ.pop("VERBOSE", None)
         os.environ.pop("VERBOSE_OUTPUT", None)
+        # It would send the storage what ~/.netrc holds for any host.
+        os.environ["NETRC"] = os.devnull
         # Imported late: the import looks for credentials, prints help, and may touch the network.
         from kaggle.api.kaggle_api_extended import KaggleApi
 

@@ -1,5 +1,6 @@
 """The real client against a server that speaks its protocol."""
 
+import base64
 import json
 
 import pytest
@@ -141,6 +142,19 @@ def test_the_upload_sends_the_file_and_no_credentials(competition, server, entra
     (start,) = server.asked("StartSubmissionUpload")
     assert start.body["contentLength"] == path.stat().st_size
     assert server.submissions == []
+
+
+def test_the_clients_own_downloads_send_the_storage_nothing_of_netrc(entrant, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("NETRC", str(entrant.home / ".netrc"))
+    (entrant.home / ".netrc").write_text("default login me password planted-password\n")
+    (entrant.home / ".netrc").chmod(0o600)
+    entrant.move_in(monkeypatch)
+    server.files["test.7z"] = bytes(3 << 20)
+    server.plan("GET", Fault(cut_bytes=(1 << 20) + 1_000))
+    Competition(COMPETITION, Patience(**QUICK)).download(["test.7z"], tmp_path)
+    code = base64.b64encode(b"me:planted-password").decode()
+    assert len(server.asked("GET")) > 1
+    assert code not in str([request.headers for request in server.requests])
 
 
 def test_a_creation_is_tried_once(competition, server, entrant):
