@@ -44,7 +44,7 @@ def gate(
 @app.command()
 def export(
     run: RunName,
-    int8: Annotated[bool, typer.Option("--int8", help="A second file with weights of 8 bits.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="A second file of each with weights of 8 bits.")] = False,
     streaming: Annotated[bool, typer.Option("--streaming", help="Another that hears 40 or 100 ms at a time.")] = False,
     fold: Annotated[int | None, typer.Option(help="By default the first that is trained.", min=0)] = None,
 ) -> None:
