@@ -8,12 +8,18 @@ from pipeline.delivery.masking import masked
 
 def say(text: str) -> None:
     """Print a result."""
-    print(masked(text), flush=True)
+    _print(text, sys.stdout)
 
 
 def note(text: str, stream: TextIO | None = None) -> None:
     """Print what is going on, where it spoils no output that another program reads: on stderr, or on `stream`."""
-    print(masked(text), file=stream or sys.stderr, flush=True)
+    _print(text, stream or sys.stderr)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """Print, with ? for what the stream cannot show: a submission must not stay without record for that."""
+    encoding = stream.encoding or "utf-8"
+    print(masked(text).encode(encoding, errors="replace").decode(encoding), file=stream, flush=True)
 
 
 def ask(question: str) -> bool:

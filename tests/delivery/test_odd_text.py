@@ -44,6 +44,17 @@ def test_what_is_not_utf_8_is_submitted_once_and_recorded(entrant, server, arran
     assert len([row for row in entrant.rows if row.ref != "7"]) == len(server.asked("CreateSubmission")) == 2
 
 
+def test_a_terminal_that_knows_no_accents_costs_no_record(entrant, server):
+    """As with LANG=C in a job of cron."""
+    entrant.credentials = {**server.key(), "PYTHONIOENCODING": "ascii"}
+    status, output = entrant.run("submit", "ast", "--message", "caf\u00e9 \u2603", "--wait")
+    assert status == 0, output
+    row = entrant.assert_submitted_once()
+    assert "caf\u00e9 \u2603" in row.message
+    assert "caf? ?" in output
+    assert entrant.run("submissions")[0] == 0
+
+
 def test_what_an_earlier_version_could_not_write_down_is_written_down(entrant, server):
     path = entrant.write("mine.csv")
     sha256 = sha256_of(path)
