@@ -18,9 +18,13 @@ _SAMPLES = ("sample.csv", *(f"sample_submission{suffix}" for suffix in (".csv", 
 def sample_of(path: Path, corpus: Path, given: Path | None) -> Path:
     """Return the sample submission that `path` is held against: the one that was given, the corpus's, one beside it.
 
-    Raises PipelineError where there is none, or no `path`.
+    Raises PipelineError where there is none, or no `path`, or it cannot be looked at (its name is too long).
     """
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be looked at: {error.strerror}.") from None
+    if not is_there:
         raise PipelineError(f"There is no {path}. `dvc repro` makes the files of the runs.")
     places = [given] if given else [corpus / "sample.csv", *(path.parent / name for name in _SAMPLES)]
     if found := next((place for place in places if place.is_file()), None):

@@ -186,3 +186,10 @@ def test_a_huge_file_is_refused_unread(entrant, monkeypatch):
         with pytest.raises(PipelineError, match=r"has 330,000,000 bytes; a submission for this sample has less than"):
             verb(entrant.layout, type(entrant.root)("huge.csv") if verb is validate.main else "huge.csv")
     assert time.monotonic() - begin < 2
+
+
+def test_a_name_that_is_too_long_is_told_of(entrant):
+    status, output = entrant.run("validate", "x" * 300 + ".csv")
+    assert status == 1
+    assert "cannot be looked at: File name too long" in output
+    assert "Traceback" not in output
