@@ -231,3 +231,19 @@ def test_the_number_of_clips_in_a_shard_changes_nothing_else(folder, tmp_path, m
     assert len(list(other.folder.glob("audio-*"))) == 4
     assert other.fingerprint == Corpus.open(folder).fingerprint
     np.testing.assert_array_equal(other.samples(np.arange(CLIPS)), Corpus.open(folder).samples(np.arange(CLIPS)))
+
+
+def test_the_fingerprint_follows_the_noise_too(tmp_path):
+    def fingerprint(name, level, fold):
+        (tmp_path / name).mkdir()
+        with CorpusWriter(tmp_path / name) as writer:
+            writer.add(clip(1), clip="yes/1.wav", part="train", word="yes")
+            writer.add_noise(Noise("hum", np.full(5000, level, np.int16)), fold)
+            return writer.finish(
+                np.array(["train"]), np.array([NEVER_JUDGED]), source="demo", seed=7, commands=("yes",)
+            )["fingerprint"]
+
+    made = fingerprint("one", 1, NEVER_JUDGED)
+    assert fingerprint("same", 1, NEVER_JUDGED) == made
+    assert fingerprint("louder", 2, NEVER_JUDGED) != made
+    assert fingerprint("judging", 1, 0) != made

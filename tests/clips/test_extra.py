@@ -150,3 +150,12 @@ def test_speakers_and_commands_are_known_however_their_accents_are_written(corpu
         f"_extra_/french/yes/{composed}_901.wav": "its speaker is one of the source's own, and may judge",
         f"_extra_/french/{composed}/x1_902.wav": f"spelled like the command '{composed}', so not called unknown",
     }
+
+
+def test_clips_of_the_source_itself_stay_however_alike_they_are(corpus):
+    twins = [Recording("test", f"twin{number}.wav", TEST[0].data) for number in range(2)]
+    again = Recording("train", "yes/again.wav", OWN[3].data, "yes", "s1")
+    corpus, quarantine = corpus([Extra("more", [clip("yes", "x1", 901)])], (*OWN, again, HUM, *TEST, *twins, SPLITS))
+    assert corpus.rows["clip"].iloc[corpus.select("test")].tolist() == [item.name for item in (*TEST, *twins)]
+    assert "yes/again.wav" in set(corpus.rows["clip"])
+    assert quarantine.empty

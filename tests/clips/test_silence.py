@@ -94,3 +94,9 @@ def test_no_noise_is_refused():
 def test_bad_amounts_are_refused(bad):
     with pytest.raises(ValidationError):
         Silence(**bad)
+
+
+def test_a_short_noise_begins_at_a_drawn_place():
+    beep = Noise("beep", np.array([100, 200, 300], np.int16))
+    made = clips([beep], 40, digital_share=0, min_level_db=-20, max_level_db=-20)
+    assert len({int(samples[0]) for samples, _ in made}) == 3

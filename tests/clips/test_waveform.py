@@ -222,3 +222,7 @@ def test_fit_cuts_a_long_recording_to_its_loudest_second():
 
 def test_fit_takes_the_earliest_of_equal_windows():
     assert fit(np.array([0, 5, 0, 0, 5, 0], dtype=np.int16), length=2)[0].tolist() == [0, 5]
+
+
+def test_fit_finds_what_is_loudest_at_the_very_end():
+    assert fit(np.array([1, 0, 0, 5, 5], dtype=np.int16), length=2)[0].tolist() == [5, 5]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipeline.clips.corpus_writer import CorpusWriter
-from pipeline.jobs import launching
+from pipeline.jobs import fitting, launching
 from pipeline.jobs.trainings import Trainings
 from pipeline.layout import Layout
 from pipeline.stages import train
@@ -53,3 +53,23 @@ def test_probes_never_learn_in_several_processes(layout, monkeypatch):
     monkeypatch.setattr(Trainings, "work", lambda *_: Mock(learn=lambda **_: learnt.append(1)))
     train.main(layout, "probe")
     assert learnt == [1]
+
+
+def test_what_other_code_has_learnt_is_neither_published_nor_gone_on_with(layout, monkeypatch):
+    before = Trainings(layout).work("one", 0)
+    before.learn()
+    assert Trainings(layout).work("one", 0).is_published
+    monkeypatch.setattr(fitting.code, "digest", lambda modules: "other code")
+    after = Trainings(layout).work("one", 0)
+    assert not after.is_published
+    assert after.identity != before.identity
+    assert after.folder != before.folder
+
+
+def test_beside_the_last_one_go_those_before_it_and_no_student(layout):
+    tree = yaml.safe_load(layout.params.read_text())
+    tree["runs"]["third"] = {**tree["runs"]["one"], "seed": 2}
+    layout.params.write_text(yaml.safe_dump({**tree, "students": {"pupil": tree["runs"]["one"]}}))
+    trainings = Trainings(layout)
+    assert list(trainings._left("one", 0)) == [("other", 0), ("third", 0)]
+    assert list(trainings._left("third", 0)) == [("one", 0), ("other", 0)]

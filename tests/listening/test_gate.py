@@ -81,3 +81,10 @@ def test_a_range_of_0_db_changes_nothing() -> None:
 def test_bad_values_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Gate(**bad)
+
+
+def test_a_short_opening_during_a_release_turns_above_where_the_gain_was() -> None:
+    gate = Gate(attack_ms=10, release_ms=10, range_db=-20)
+    gains = Envelope(np.array([[0.0, 0.02], [0.025, 0.027]]), gate, RATE_HZ).gain(0, 50)
+    low = 1 - 0.9 / 2
+    assert gains[25:29] == pytest.approx([low + 0.045, low + 0.135, low + 0.135, low + 0.045])

@@ -51,3 +51,28 @@ def test_words_lie_where_it_is_said_at_the_ratio_that_is_said() -> None:
 def test_noise_that_is_too_short_is_refused() -> None:
     with pytest.raises(PipelineError, match="no background noise that is held out"):
         list(itertools.islice(scenes.background(NOISES[2:], RNG), 1))
+
+
+def test_stretches_are_faded_into_each_other_without_a_click() -> None:
+    steady = [Noise("steady", np.full(100_000, 1_000, np.int16))]
+    sound = np.concatenate(list(scenes.noise_alone(steady, 30 / 3600, np.random.default_rng(1))))[scenes.FADE_SAMPLES :]
+    level = 10 ** (scenes.LEVEL_DB / 20) * 32_768
+    assert sound.min() >= level - 1
+    assert sound.max() == pytest.approx(level * np.sqrt(2), abs=1)  # of two alike, in the middle of a fade
+    assert np.abs(np.diff(sound.astype(int))).max() <= 1
+
+
+def test_stretches_are_of_all_places_of_a_recording() -> None:
+    half = [Noise("half", np.repeat(np.array([-1_000, 1_000], np.int16), 160_000))]  # below zero, then above
+    stretches = itertools.islice(scenes.background(half, np.random.default_rng(1)), 40)
+    begun = [float(stretch[scenes.FADE_SAMPLES]) < 0 for stretch in stretches]
+    assert 10 < sum(begun) < 30
+
+
+def test_a_word_may_lie_anywhere_in_its_noise() -> None:
+    clips = [(np.full(16_000, 1_000, np.int16), "a")] * 20
+    at, places = 0.0, []
+    for sound, word in scenes.words_in_noise(iter(clips), NOISES, 20.0, 2.0, np.random.default_rng(3)):
+        places.append((word.start_s - at) / (len(sound) / 16_000 - 1))
+        at += len(sound) / 16_000
+    assert 0 <= min(places) < 0.2 < 0.8 < max(places) <= 1

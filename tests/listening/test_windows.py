@@ -104,3 +104,10 @@ def test_a_name_that_is_no_utf_8_is_heard(tmp_path: Path) -> None:
 
 def test_the_seconds_that_come_are_copies() -> None:
     assert windows.SlidingWindows(1_600).push(np.zeros(16_000, np.int16)).flags.writeable
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
+def test_nothing_of_the_end_is_held_back_after_the_last_block(rate_hz: int) -> None:
+    resampler = windows.Resampler(rate_hz)
+    blocks = np.array_split(np.zeros((rate_hz, 2), np.float32), 3)
+    assert sum(len(resampler.push(block, number == 2)) for number, block in enumerate(blocks)) == 16_000

@@ -1,13 +1,14 @@
 """The vote of the layers: by hand, resumed after a kill, and back from the disk."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.examples.training_data import Examples, TrainingData, unaugmented
-from pipeline.features.selection import Selecting
+from pipeline.features.selection import Selecting, Selection
 from pipeline.learners.classifier import Classifier, Composite
 from pipeline.learners.estimator import EstimatorClassifier
 from pipeline.models._layerwise import LayerwiseClassifier
@@ -138,3 +139,40 @@ def test_rarer_labels_are_drawn_again_where_asked(oversampling, tmp_path):
 
     layerwise(oversampling, make).fit(data(rare=10), tmp_path, tmp_path / "live")
     assert counts == [[100, 100, 100 if oversampling else 10]] * 3
+
+
+def test_each_layer_has_a_seed_of_its_own_which_follows_the_seed_of_the_run(tmp_path):
+    def seeds(folder):
+        drawn = []
+        folder.mkdir()
+        fitted(folder, make=lambda _, seed: drawn.append(seed) or EstimatorClassifier(LogisticRegression(), LABELS))
+        return drawn
+
+    first = seeds(tmp_path / "first")
+    assert len(set(first)) == len(LAYERS)
+    assert seeds(tmp_path / "again") == first
+
+
+def test_features_are_selected_and_learnt_from_the_clips_that_the_epoch_draws_alone(tmp_path, monkeypatch):
+    told, learnt, fit = [], [], Selection.fit
+    monkeypatch.setattr(Selection, "fit", lambda states, *more: told.append(states) or fit(states, *more))
+
+    class Watched(EstimatorClassifier):
+        def fit(self, data, work, live):
+            learnt.append([data.epoch_indices(epoch) for epoch in (0, 1, 0)])
+            super().fit(data, work, live)
+
+    given = data(rare=5)
+    drawn = np.arange(40, 160)
+    given = replace(given, epoch_indices=lambda epoch: drawn)
+    (tmp_path / "work").mkdir()
+    layerwise(make=lambda _, seed: Watched(LogisticRegression(random_state=seed), LABELS)).fit(
+        given, tmp_path / "work", tmp_path / "live"
+    )
+    states = given.train.read(given.train.rows)
+    for place, selected, (first, second, again) in zip(PLACES, told, learnt, strict=True):
+        np.testing.assert_array_equal(selected, states[drawn, place])
+        assert set(first.tolist()) == set(drawn.tolist())  # some of them several times
+        assert len(first) > len(drawn)
+        np.testing.assert_array_equal(again, first)
+        assert sorted(second.tolist()) != sorted(first.tolist())

@@ -58,3 +58,43 @@ def test_any_number_of_frames_gives_one_row_of_logits_a_clip(pooling, bidirectio
 def test_bad_parameters_are_refused(bad) -> None:
     with pytest.raises(ValidationError):
         RecurrentParams(**bad)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean_max"])
+def test_what_was_pooled_is_normalised_over_the_batch(pooling) -> None:
+    params = RecurrentParams(num_mel_bins=8, channels=[], hidden=5, pooling=pooling, dropout=0)
+    net = RecurrentNet("gru", params, labels=3)
+    states = torch.randn(4, 7, 10)
+    assert torch.allclose(net.read(states), net.head(net.read_norm(net.pool(states))))
+    assert not torch.allclose(net.read(states), net.head(net.pool(states)))
+
+
+def test_half_of_the_batches_of_a_streaming_net_begin_in_the_middle_of_other_sound(monkeypatch) -> None:
+    params = RecurrentParams(
+        num_mel_bins=8,
+        channels=[2],
+        hidden=5,
+        layers=1,
+        bidirectional=False,
+        streaming=True,
+        read_norm=False,
+        dropout=0,
+    )
+    net, features = RecurrentNet("gru", params, labels=3), torch.randn(3, 98, 8)
+    for norm in net.modules():  # as after training: of a batch alone, what lies before it would change its norm
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.train = lambda mode=True, norm=norm: norm
+            norm.training = False
+
+    def read(sound: torch.Tensor) -> torch.Tensor:
+        """The logits of the last 49 states: those of 98 frames."""
+        return net.read(net.recurrent(net.convolutions(sound[:, None]).transpose(1, 2).flatten(2))[0][:, -49:])
+
+    alone, amid = read(features), read(torch.cat([features[[2, 0, 1]][:, -48:], features], dim=1))
+    assert not torch.allclose(alone, amid, atol=1e-4)
+    drawn = iter([0.49, 0.51])
+    monkeypatch.setattr(torch, "rand", lambda *_: torch.tensor(next(drawn)))
+    assert torch.allclose(net.train()(features), amid, atol=1e-6)
+    assert torch.allclose(net(features), alone, atol=1e-6)
+    monkeypatch.setattr(torch, "rand", lambda *_: torch.tensor(0.0))
+    assert torch.allclose(net.eval()(features), alone, atol=1e-6)

@@ -198,3 +198,10 @@ def test_check_finds_out_what_cannot_be_built(params, message, tmp_path):
 def test_bad_parameters_are_refused(bad):
     with pytest.raises(ValidationError):
         speech_encoder.Params(**bad)
+
+
+def test_a_net_of_clips_with_several_labels_knows_that_they_do_not_exclude_each_other():
+    several = Examples(NONE.read, NONE.rows, np.zeros((0, 3), np.float32), exclusive=False)
+    params = speech_encoder.Params(architecture="hubert", config=SMALL)
+    built = [speech_encoder.build(params, Training(), LABELS, each, None) for each in (NONE, several)]
+    assert [each.multi_label for each in built] == [False, True]

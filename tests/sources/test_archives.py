@@ -246,3 +246,11 @@ def test_noise_in_folders_of_its_own_is_noise_in_both_layouts(tmp_path):
             Recording("train", name, is_noise=True),
             Recording("train", "yes/a_nohash_0.wav", b"", "yes", "a"),
         }
+
+
+def test_a_test_clip_in_a_folder_below_audio_keeps_the_folder_in_its_name(tmp_path):
+    unpacked(tmp_path / "test", {"audio/a/clip.wav": b"1", "audio/b/clip.wav": b"2"})
+    assert {item.name: bytes_of(item.data) for item in archives.test(tmp_path / "test")} == {
+        "a/clip.wav": b"1",
+        "b/clip.wav": b"2",
+    }

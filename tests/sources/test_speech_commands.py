@@ -217,3 +217,12 @@ def test_other_files_than_the_published_ones_are_refused(tmp_path, mirror):
 def test_unknown_version():
     with pytest.raises(ValidationError, match=r"v0\.01"):
         Params(folder="x", version="v0.03")
+
+
+def test_a_file_without_a_published_digest_must_have_the_published_length(tmp_path, mirror):
+    params = served(mirror, tmp_path / "new")
+    del params.sha256["speech_commands_test_set_v0.01.tar.gz"]
+    with pytest.raises(
+        PipelineError, match=r"test_set_v0\.01\.tar\.gz is not the published file: .*\n.*71271436 bytes"
+    ):
+        fetch(params, seed=0)
