@@ -62,14 +62,14 @@ def export(layout: Layout, run: str, fold: int | None, int8: bool, streaming: bo
             path = _write(temporary / f"{run}.int8.onnx", proto, replace(description, precision="int8"))
             found.append(judge.of_clips(path, network))
         if step is not None:
-            sliding, steps = OnnxClassifier(whole, threads=1), step_graph_of(step)
+            steps, slid = step_graph_of(step), judge.slid(OnnxClassifier(whole, threads=1), step.step_samples)
             told = replace(description, step_samples=step.step_samples)
             path = _write(temporary / f"{run}.streaming.onnx", steps.proto, told)
-            found.append(judge.of_steps(path, step, sliding))
+            found.append(judge.of_steps(path, step, slid))
             if int8:
                 proto = quantised(steps, steps_of(steps, calibration[::4]))  # each is many calls
                 path = _write(temporary / f"{run}.streaming.int8.onnx", proto, replace(told, precision="int8"))
-                found.append(judge.of_steps(path, step, sliding))
+                found.append(judge.of_steps(path, step, slid))
         for each in found:
             _refuse_another_net(each, run)
         write_json(temporary / "report.json", {"run": run, "fold": fold, "files": [asdict(each) for each in found]})

@@ -19,7 +19,7 @@ from pipeline.export.runtime import OnnxClassifier, OnnxSteps
 from pipeline.learners.classifier import Classifier
 from pipeline.learners.judging import mean_average_precision, summed_into
 from pipeline.listening import scenes
-from pipeline.listening.ear import SlidingSecond, StreamingEar
+from pipeline.listening.ear import Ear, SlidingSecond, StreamingEar
 from pipeline.listening.windows import BEFORE
 from pipeline.scoring.truth import speakers_of
 
@@ -72,10 +72,14 @@ class Judge:
         farthest = _farthest(values, expected)
         return self._found(path, CLIP_SAMPLES, latency(exported.session), farthest, agreement, values)
 
-    def of_steps(self, path: Path, module: Any, sliding: OnnxClassifier) -> Exported:
+    def slid(self, exported: OnnxClassifier, step_samples: int) -> NDArray[np.int64]:
+        """Return the likeliest label of each step of a scene, int [steps], where each hears its whole second anew."""
+        return self._labels_of(SlidingSecond(exported, hop_ms=1000 * step_samples // SAMPLE_RATE_HZ))
+
+    def of_steps(self, path: Path, module: Any, slid: NDArray[np.int64]) -> Exported:
         """Return what is found of a file that hears a step at a time.
 
-        `module` is the trained network's step, `sliding` the same network exported to hear whole seconds.
+        `module` is the trained network's step; `slid` is what the same network says of whole seconds.
         """
         exported = OnnxClassifier(path, threads=1)
         step = exported.description.step_samples
@@ -88,7 +92,7 @@ class Judge:
         steps, sound = OnnxSteps(exported.session), as_float(self._samples[:1, :step])
         speed = timed(lambda: steps(sound))
         farthest = _far_from(module, ear(), self._scene(20))
-        return self._found(path, step, speed, farthest, self._agreement(ear(), sliding), values)
+        return self._found(path, step, speed, farthest, float((self._labels_of(ear()) == slid).mean()), values)
 
     def _found(
         self, path: Path, samples: int, speed: Latency, farthest: float, agreement: float, values: NDArray[np.float32]
@@ -114,12 +118,9 @@ class Judge:
         laid = scenes.words_in_noise(clips, self._noises, SCENE_SNR_DB, SCENE_GAP_S, rng)
         return np.concatenate([BEFORE, *(sound for sound, _ in laid)])
 
-    def _agreement(self, ear: StreamingEar, sliding: OnnxClassifier) -> float:
-        """Return in which share of the steps of a scene both find the same label likeliest."""
-        scene = self._scene(SCENE_WORDS)
-        seconds = SlidingSecond(sliding, hop_ms=1000 * ear.hop_samples // SAMPLE_RATE_HZ)
-        streamed, slid = (summed_into(each.hear(scene), self._judged_as).argmax(axis=1) for each in (ear, seconds))
-        return float((streamed == slid).mean())
+    def _labels_of(self, ear: Ear) -> NDArray[np.int64]:
+        """Return the likeliest label of each step of a scene, int [steps]."""
+        return summed_into(ear.hear(self._scene(SCENE_WORDS)), self._judged_as).argmax(axis=1)
 
 
 def _farthest(values: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
