@@ -14,6 +14,7 @@ SILENCE = "silence"
 # The names that Speech Commands gives to the folders of clips that are no word of their own.
 UNKNOWN_WORD = "_unknown_"
 SILENCE_WORD = "_silence_"
+NO_WORDS = frozenset({UNKNOWN, UNKNOWN_WORD, SILENCE, SILENCE_WORD})  # folders called so hold no word of that name
 ABSENT = "other"  # the answer "no" to a yes-or-no question
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")

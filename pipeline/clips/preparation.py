@@ -16,6 +16,7 @@ from pipeline.clips.extra import Extra
 from pipeline.clips.intake import Intake, Quarantined, examples
 from pipeline.clips.labels import (
     COMMANDS,
+    NO_WORDS,
     SILENCE,
     SILENCE_WORD,
     UNKNOWN,
@@ -156,9 +157,8 @@ def _add_synthetic(writer: CorpusWriter, settings: Synthetic, seed: int, speak: 
     """
     if not settings.total:
         return 0
-    reserved = {SILENCE, SILENCE_WORD, UNKNOWN, UNKNOWN_WORD}  # folders called so hold no such word
     train = writer.columns(["part", "word"])[lambda rows: rows["part"] == "train"]
-    words = sorted(set(train["word"].dropna()) - reserved)
+    words = sorted(set(train["word"].dropna()) - NO_WORDS)
     if not words:
         raise PipelineError(
             "prepare.synthetic asks for synthetic speech, and the source's clips have no words. "

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pipeline.clips.labels import SILENCE, SILENCE_WORD, UNKNOWN, UNKNOWN_WORD
+from pipeline.clips.labels import NO_WORDS
 from pipeline.errors import PipelineError
 
 
@@ -16,7 +16,7 @@ def deal(words: Iterable[str], commands: Iterable[str], share: float, folds: int
     """
     if not share:
         return [[] for _ in range(folds)]
-    dealt = sorted(set(words) - {*commands, SILENCE, SILENCE_WORD, UNKNOWN, UNKNOWN_WORD})
+    dealt = sorted(set(words) - {*commands, *NO_WORDS})
     count = max(1, round(share * len(dealt)))
     if count >= len(dealt):
         raise PipelineError(

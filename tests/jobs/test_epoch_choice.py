@@ -48,19 +48,24 @@ def folder(tmp_path, corpus):
     return tmp_path
 
 
+def judged(corpus, fold, block):
+    """Return the rows of a fold's clips, their names, and which of them lie outside the block."""
+    rows, block_of = corpus.judged_rows(fold), blocks_by_clip(corpus)
+    names = corpus.rows["clip"][rows].tolist()
+    return rows, names, np.array([block_of[name] != block for name in names])
+
+
 def test_each_block_is_judged_by_the_epoch_that_is_best_without_it(folder, corpus):
     task = Task()
     target = target_of(corpus, task)
     nested_tables(folder / "tables", corpus, target, task, {fold: folder / str(fold) for fold in (0, 1)})
-    out_of_fold, block_of = OutOfFold.read(folder / "tables", corpus), blocks_by_clip(corpus)
+    out_of_fold = OutOfFold.read(folder / "tables", corpus)
     assert len(out_of_fold.nested) == 5
     differing = 0
     for block in out_of_fold.nested:
         nested = out_of_fold.without(block)
         for fold in (0, 1):
-            rows = corpus.judged_rows(fold)
-            names = corpus.rows["clip"][rows].tolist()
-            counted = np.array([block_of[name] != block for name in names])
+            rows, names, counted = judged(corpus, fold, block)
             values, truth = epochs.load(folder / str(fold)), target.values[rows]
             # The mean recall of the labels, by hand.
             figures = []
@@ -85,14 +90,12 @@ def test_a_detector_s_epoch_is_chosen_without_the_block_apart_from_the_words(fol
         (folder / str(fold) / "detector").mkdir()
         epochs.publish(work, folder / str(fold) / "detector")
     nested_tables(folder / "tables", corpus, target, task, {fold: folder / str(fold) for fold in (0, 1)})
-    out_of_fold, block_of = OutOfFold.read(folder / "tables", corpus), blocks_by_clip(corpus)
+    out_of_fold = OutOfFold.read(folder / "tables", corpus)
     chosen = set()
     for block in out_of_fold.nested:
         nested = out_of_fold.without(block)
         for fold in (0, 1):
-            rows = corpus.judged_rows(fold)
-            names = corpus.rows["clip"][rows].tolist()
-            counted = np.array([block_of[name] != block for name in names])
+            rows, names, counted = judged(corpus, fold, block)
             best = []
             truth = target.values[rows]
             for values, wanted in ((folder / str(fold), truth), (folder / str(fold) / "detector", group[truth])):
