@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.clips.intake import Intake
-from pipeline.clips.labels import UNKNOWN_WORD
+from pipeline.clips.labels import NO_WORDS, UNKNOWN_WORD
 from pipeline.clips.recording import Recording, Rejected, SplitList, Take
 from pipeline.errors import PipelineError
 
@@ -16,7 +16,7 @@ class Extra:
     """What a further source brings: `take` its clips, its background noise, or both.
 
     `source` is its name in the corpus. `unknown` calls each of its words unknown, as fits another language's; one that
-    is spelled like a command is left out then, since it may sound like it.
+    is spelled like a command is left out then, since it may sound like it; its silence stays silence.
     """
 
     source: str
@@ -58,7 +58,7 @@ def _take(intake: Intake, item: Recording, extra: Extra, speakers: set[str], com
         intake.exclude(item, "its speaker is one of the source's own, and may judge")
     elif extra.unknown and item.word in commands:
         intake.exclude(item, f"spelled like the command '{item.word}', so not called unknown")
-    elif extra.unknown and item.word is not None:
+    elif extra.unknown and item.word is not None and item.word not in NO_WORDS:
         intake.take(replace(item, word=UNKNOWN_WORD))
     else:
         intake.take(item)

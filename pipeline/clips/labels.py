@@ -79,7 +79,7 @@ class Vocabulary:
 def check_commands(commands: Iterable[str]) -> None:
     """Raise PipelineError unless `commands` are at least one name, each once, none of them reserved."""
     commands = list(commands)
-    reserved = sorted({UNKNOWN, SILENCE, UNKNOWN_WORD, SILENCE_WORD}.intersection(commands))
+    reserved = sorted(NO_WORDS.intersection(commands))
     repeated = sorted({command for command in commands if commands.count(command) > 1})
     if not commands or reserved or repeated:
         problem = (

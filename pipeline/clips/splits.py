@@ -19,6 +19,7 @@ SHARE = 0.1  # of the speakers for validation, and again for testing
 # The speaker hash is of use only where the archive's speakers are many and not chosen by it.
 HASH_SHARES_ALLOWED = (0.05, 0.20)
 _MAX_NUM_WAVS_PER_CLASS = 2**27 - 1
+_FIXED = "The source itself says which clips train and which judge: change what it is asked for (section download)."
 _NAMED_SPEAKER = re.compile(r"([^/_]+)_nohash_")
 
 
@@ -75,16 +76,15 @@ def assign(
                 + _advice(rows, found, method, folds, is_fixed=not len(open_rows))
             )
     if method != "random":
-        check_speakers(rows, splits if folds == 1 else np.where(splits == "train", fold_of.astype(str), splits))
+        judged = splits if folds == 1 else np.where(splits == "train", fold_of.astype(str), splits)
+        check_speakers(rows, judged, is_fixed=not len(open_rows))
     return splits.astype(str), fold_of
 
 
 def _advice(rows: pandas.DataFrame, speakers: int, method: Method, folds: int, is_fixed: bool) -> str:
     """Return what to do where nothing is left to train or to judge with; `is_fixed`: the source has said the splits."""
     if is_fixed and folds == 1:
-        return (
-            "The source itself says which clips train and which judge: change what it is asked for (section download)."
-        )
+        return _FIXED
     if speakers == 1 and not is_fixed and method != "random":
         whole = " and prepare.segments: false" if rows["recording"].notna().any() else ""
         return (
@@ -161,8 +161,8 @@ def which_set(name: str) -> str:
     return "validation" if share < SHARE else "testing" if share < 2 * SHARE else "train"
 
 
-def check_speakers(rows: pandas.DataFrame, splits: np.ndarray) -> None:
-    """Raise PipelineError if a speaker is in two splits.
+def check_speakers(rows: pandas.DataFrame, splits: np.ndarray, is_fixed: bool) -> None:
+    """Raise PipelineError if a speaker is in two splits; `is_fixed`: the source has said the splits.
 
     Test clips count where their names tell the speaker: the official test set of Speech Commands is made of the
     speakers of the testing list, so that list must be held out, and may share its speakers with test.
@@ -182,9 +182,8 @@ def check_speakers(rows: pandas.DataFrame, splits: np.ndarray) -> None:
             "This test set is made of the archive's testing list. Set prepare.testing_list: holdout in params.yaml "
             "(with prepare.splits: auto or lists)."
         )
-    raise PipelineError(
-        f"{len(shared)} speaker(s) are in two splits or folds: {some}.\nSet prepare.splits: grouped in params.yaml."
-    )
+    advice = _FIXED if is_fixed else "Set prepare.splits: grouped in params.yaml."
+    raise PipelineError(f"{len(shared)} speaker(s) are in two splits or folds: {some}.\n{advice}")
 
 
 def _check_test_set(clips: np.ndarray, splits: np.ndarray, lists: list[SplitList]) -> None:

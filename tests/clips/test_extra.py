@@ -85,6 +85,13 @@ def test_words_of_another_language_are_unknown_unless_they_are_spelled_like_a_co
     assert quarantine["reason"].tolist() == ["spelled like the command 'no', so not called unknown"]
 
 
+@pytest.mark.parametrize("folder", ["silence", "_silence_"])
+def test_silence_of_a_source_whose_words_are_unknown_stays_silence(corpus, folder):
+    corpus, _ = corpus([Extra("german", [clip("ja", "x1", 901), clip(folder, "x1", 902)], unknown=True)])
+    words = corpus.rows["word"][corpus.rows["source"] == "german"].tolist()
+    assert [corpus.vocabulary.label_of(word, "words") for word in words] == ["unknown", "silence"]
+
+
 def test_noise_or_clips_alone_may_be_taken(corpus):
     items = [clip("yes", "x1", 901), RAIN, Rejected("train", "odd.wav", "why not")]
     corpus, quarantine = corpus([Extra("a", items, take="noise"), Extra("b", [clip("no", "x1", 902), RAIN], "clips")])

@@ -117,6 +117,11 @@ def test_test_clips_stay_test():
 def test_a_speaker_in_two_splits_is_refused():
     with pytest.raises(PipelineError, match=r"(?s)00000000.*prepare\.splits: grouped"):
         assign(table(CLIPS), [listed("validation", CLIPS[:2])], "lists", "train", 0)
+    fixed = table(CLIPS)
+    fixed["split"] = ["validation"] * 2 + ["train"] * 28
+    with pytest.raises(PipelineError, match=r"(?s)00000000.*section download") as error:
+        assign(fixed, [], "auto", "train", 0)
+    assert "grouped" not in str(error.value)
 
 
 @pytest.mark.parametrize("fate", ["train", "validation"])
