@@ -197,11 +197,12 @@ def _from_folder(path: Path, emit: Emit, wanted: Wanted, located: bool) -> None:
 def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield (relative name, path) of every file below `folder`, sorted; refuse links that lead out of it, and devices.
 
-    Raises PipelineError for those, for a link to a folder (its files would be read twice, or for ever), and for a name
-    that is not UTF-8.
+    What macOS adds of its own is left out. Raises PipelineError for those, for a link to a folder (its files would be
+    read twice, or for ever), and for a name that is not UTF-8.
     """
     for name, file in _files(folder):
-        yield name, Path(file.path)
+        if not _is_of_macos(name):
+            yield name, Path(file.path)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -237,6 +237,13 @@ def test_zips_of_macos_read_the_same(tmp_path):
     assert sample(files) == archives.names(tmp_path / "sample_submission.zip") == ["clip_b.wav", "clip_a.wav"]
 
 
+def test_a_folder_that_a_mac_has_looked_at_is_the_same_folder(tmp_path):
+    unpacked(tmp_path / "train", TRAIN)
+    before = archives.describe("train", tmp_path / "train")
+    unpacked(tmp_path / "train", {".DS_Store": b"Bud1", "audio/._a.wav": b"5"})
+    assert archives.describe("train", tmp_path / "train") == before
+
+
 def test_noise_in_folders_of_its_own_is_noise_in_both_layouts(tmp_path):
     name = "_background_noise_/kitchen/tap.wav"
     for layout, prefix in {"kaggle": "train/audio/", "public": "", "deeper": "speech_commands/"}.items():
