@@ -20,12 +20,23 @@ class PseudoLabels(Settings):
     Trusted are clips whose likeliest label has at least the probability `minimum`; of these, at most `most` clips of
     each label, the surest first (None: no limit). `hard` takes the likeliest label for certain. `share` is how many of
     them an epoch holds for each clip of the training archive in it; "all" takes all of them, each epoch.
+    `unknown_odds` multiplies the odds of unknown beforehand: teachers take about half the words that no training clip
+    holds for commands, and what is then too often called unknown, the recorded commands put right.
     """
 
+    unknown_odds: float = Field(1.0, gt=0)
     minimum: float = Field(0.0, ge=0, le=1)
     most: int | None = Field(None, ge=1)
     hard: bool = False
     share: Annotated[float, Field(ge=0)] | Literal["all"] = "all"
+
+
+def swayed(values: NDArray[np.float32], is_unknown: NDArray[np.bool_], settings: PseudoLabels) -> NDArray[np.float32]:
+    """Return float32 [clips, labels] with the odds of unknown as asked; `is_unknown` [labels] are its words."""
+    if settings.unknown_odds == 1:
+        return values
+    weighted = values * np.where(is_unknown, np.float32(settings.unknown_odds), np.float32(1))
+    return weighted / weighted.sum(axis=1, keepdims=True)
 
 
 def trusted(values: NDArray[np.float32], settings: PseudoLabels) -> NDArray[np.int64]:

@@ -104,6 +104,11 @@ def read_run(tree: dict[str, Any], name: str) -> Run:
             f"params.yaml, section {where}: a student learns labels that exclude each other, and its target, tags, do "
             "not. Take another target, or list it under 'runs'."
         )
+    if run.pseudo_labels is not None and run.pseudo_labels.unknown_odds != 1 and not run.is_submitted:
+        raise PipelineError(
+            f"params.yaml, section {where}: its target, {run.target}, has no unknown.\n"
+            "Delete pseudo_labels.unknown_odds."
+        )
     _refuse_share(run, where)
     return run
 

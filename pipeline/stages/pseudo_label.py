@@ -4,6 +4,7 @@ import numpy as np
 
 from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
+from pipeline.clips.labels import SILENCE
 from pipeline.errors import PipelineError
 from pipeline.examples import pseudo_labels
 from pipeline.examples.target import target_of
@@ -24,6 +25,7 @@ def main(layout: Layout, name: str) -> None:
     if run.pseudo_labels is None:
         raise PipelineError(f"'{name}' is no student. List it under 'students' or 'second_students' in params.yaml.")
     labels = target_of(corpus, run).labels
+    is_unknown = np.isin(labels, [*corpus.vocabulary.commands, SILENCE], invert=True)
     vote = layout.vote(name if round_ > 2 else None)
     counts = {}
     with replacing_folder(layout.pseudo_labels(name, round_)) as folder:
@@ -37,6 +39,7 @@ def main(layout: Layout, name: str) -> None:
                     "Give it the teachers' vocabulary and target in params.yaml, or let a run with words vote."
                 )
             values = table.values[:, [table.labels.index(label) for label in labels]]
+            values = pseudo_labels.swayed(values, is_unknown, run.pseudo_labels)
             kept = pseudo_labels.trusted(values, run.pseudo_labels)
             soft = pseudo_labels.learnt(values[kept], run.pseudo_labels)
             pseudo_labels.write(folder / f"{fold}.parquet", [table.clips[row] for row in kept], labels, soft)

@@ -3,7 +3,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import PipelineError
-from pipeline.examples.pseudo_labels import PseudoLabels, epoch_indices, learnt, read, trusted, write
+from pipeline.examples.pseudo_labels import PseudoLabels, epoch_indices, learnt, read, swayed, trusted, write
 
 # Seven clips; the likeliest labels are a, a, a, b, b, b, a.
 VALUES = np.array(
@@ -31,6 +31,19 @@ def test_at_most_so_many_of_each_label_are_trusted_the_surest_first():
 def test_soft_labels_are_learnt_as_they_are_and_hard_ones_as_certain():
     np.testing.assert_allclose(learnt(VALUES * 2, PseudoLabels()), VALUES, rtol=1e-6)
     assert learnt(VALUES[:4], PseudoLabels(hard=True)).tolist() == [[1, 0], [1, 0], [1, 0], [0, 1]]
+
+
+def test_the_odds_of_unknown_are_multiplied_and_nothing_else():
+    values = np.array([[0.5, 0.1, 0.2, 0.2], [0.9, 0.0, 0.0, 0.1]], np.float32)  # a command, two other words, silence
+    odds = PseudoLabels(unknown_odds=3)
+    found = swayed(values, np.array([False, True, True, False]), odds)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+    unknown, before = found[0, 1:3].sum(), values[0, 1:3].sum()
+    assert unknown / (1 - unknown) == pytest.approx(3 * before / (1 - before))
+    np.testing.assert_allclose(found[0, [0, 3]] / found[0, 0], [1, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(found[0, 1] / found[0, 2], 0.5, rtol=1e-6)
+    np.testing.assert_allclose(found[1], values[1])
+    assert swayed(values, np.array([False, True, True, False]), PseudoLabels()) is values
 
 
 def test_an_epoch_holds_all_of_them_or_a_share_of_the_real_clips():
@@ -65,7 +78,11 @@ def test_what_is_written_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"minimum": 1.1}, {"minimum": -0.1}, {"most": 0}, {"share": "some"}, {"share": -0.5}, {"soft": True}]
+    "bad",
+    [
+        *({"minimum": 1.1}, {"minimum": -0.1}, {"most": 0}, {"share": "some"}, {"share": -0.5}, {"soft": True}),
+        {"unknown_odds": 0},
+    ],
 )
 def test_bad_settings_are_refused(bad):
     with pytest.raises(ValidationError):

@@ -107,6 +107,31 @@ def test_what_is_learnt_of_a_clip_is_what_the_vote_says_of_it(labelled):
         assert np.abs(table.to_numpy() - vote.values[trusted]).max() < 1e-6
 
 
+@pytest.mark.parametrize("vocabulary", ["words", "commands"])
+def test_what_may_be_an_unheard_word_is_learnt_as_unknown(labelled, vocabulary):
+    plain, _ = labelled(vocabulary=vocabulary)
+    tables, counts = labelled({"unknown_odds": 4}, vocabulary=vocabulary)
+    unknown = [label for label in tables[0] if label not in (*labelled.project.corpus.vocabulary.commands, "silence")]
+    for before, table in zip(plain, tables, strict=True):
+        was, is_ = (each[unknown].sum(axis=1).to_numpy() for each in (before, table))
+        np.testing.assert_allclose(is_ / (1 - is_), 4 * was / (1 - was), rtol=1e-3)
+        np.testing.assert_allclose(table["yes"] / table["silence"], before["yes"] / before["silence"], rtol=1e-3)
+    found = np.bincount(tables[2].to_numpy().argmax(axis=1), minlength=len(tables[2].columns))
+    assert list(counts["2"].values()) == found.tolist()
+
+
+def test_clips_are_trusted_by_what_is_learnt_of_them(labelled):
+    tables, _ = labelled({"unknown_odds": 50, "minimum": 0.6})
+    plain, _ = labelled({"minimum": 0.6})
+    assert min(table.to_numpy().max(axis=1).min() for table in tables) >= 0.6
+    assert [len(table) for table in tables] != [len(table) for table in plain]
+
+
+def test_what_has_no_unknown_has_no_odds_of_it(labelled):
+    with pytest.raises(PipelineError, match=r"students\.pupil: its target, speaker, has no unknown\.\nDelete"):
+        labelled({"unknown_odds": 4}, target="speaker")
+
+
 def test_a_second_student_is_taught_by_the_second_vote(labelled):
     project = labelled.project
     project.configure(students={"pupil": {"like": "ast"}}, second_students={"heir": {"like": "ast"}})
