@@ -49,7 +49,8 @@ def quantised(graph: Graph, given: Given) -> Any:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        quantize_dynamic(target, target, op_types_to_quantize=["LSTM"], weight_type=QuantType.QInt8)
+        if any(node.op_type == "LSTM" for node in graph.proto.graph.node):
+            quantize_dynamic(target, target, op_types_to_quantize=["LSTM"], weight_type=QuantType.QInt8)
         proto = onnx.load(target)
     _store_in_8_bits(proto, "GRU")
     return proto
