@@ -3,7 +3,8 @@
 A net's weights are those of the epoch that did best on its fold's clips, so a figure on the same clips is too kind.
 Every epoch's probabilities of them were kept. For each block of clips the epoch is chosen again on the fold's other
 clips, and that epoch's probabilities judge the block. A net and its detector each chose an epoch of their own, and so
-they do here.
+they do here. Where it is the epoch whose net was kept, what that net says by all its looks judges the block, as it is
+what is submitted; of another epoch only what it says of the clips as they are is known.
 """
 
 from collections.abc import Mapping
@@ -27,8 +28,8 @@ from pipeline.scoring.truth import names_of
 def nested_tables(folder: Path, corpus: Corpus, target: Target, task: Task, models: Mapping[int, Path]) -> None:
     """Write nested/<block>.parquet beside out_of_fold.parquet in `folder`; nothing where no fold chose an epoch.
 
-    `models` are the folders of the folds' trained models. A table is out_of_fold.parquet with, for each fold, the
-    probabilities of the epoch that does best on the fold's clips outside the block.
+    `models` are the folders of the folds' trained models. A table is out_of_fold.parquet with, for each fold whose best
+    epoch is another one on the clips outside the block, the probabilities of that epoch.
     """
     kept = {fold: values for fold, model in models.items() if (values := epochs.load(model)) is not None}
     if not kept:
@@ -44,13 +45,20 @@ def nested_tables(folder: Path, corpus: Corpus, target: Target, task: Task, mode
         rows = corpus.judged_rows(fold)
         rows = rows[target.known[rows]]
         blocks = np.array([block_of[name] for name in names[rows]])
+        truth, everything = target.values[rows], np.full(len(rows), True)
+        of_net, of_detector = _best(values, truth, everything, judged), -1
+        if coarse is not None:
+            _, group = detector.groups_of(target.labels)
+            of_detector = _best(coarse, group[truth], everything, None)
         for block, nested in tables.items():
-            best = _best(values, target.values[rows], blocks != block, judged)
+            best, heard = _best(values, truth, blocks != block, judged), -1
+            given = values[best].astype(np.float32)
             if coarse is not None:
-                _, group = detector.groups_of(target.labels)
-                heard = _best(coarse, group[target.values[rows]], blocks != block, None)
-                best = detector.combine(best, heard, group)
-            clips, chosen = by_recording(names[rows], best)
+                heard = _best(coarse, group[truth], blocks != block, None)
+                given = detector.combine(given, coarse[heard].astype(np.float32), group)
+            if (best, heard) == (of_net, of_detector):
+                continue  # the kept net's, by all its looks
+            clips, chosen = by_recording(names[rows], given)
             nested[[index[clip] for clip in clips]] = chosen
     for block, nested in tables.items():
         Probabilities(table.clips, table.labels, nested, table.run, table.corpus, table.exclusive).write(
@@ -63,14 +71,13 @@ def _best(
     truth: NDArray[Any],
     counted: NDArray[np.bool_],
     judged: NDArray[np.int64] | None,
-) -> NDArray[np.float32]:
-    """Return float32 [clips, labels] of the first epoch that does best on the counted clips, the last without such.
+) -> int:
+    """Return the first epoch that does best on the counted clips, the last without such.
 
     `values` is [epochs, clips, labels]; `truth` and `judged` are as in `pipeline.learners.judging`.
     """
-    best = len(values) - 1
-    if counted.any() and truth.ndim == 2:
-        best = int(np.argmax([judging.mean_average_precision(epoch[counted], truth[counted]) for epoch in values]))
-    elif counted.any():
-        best = int(np.argmax([judging.balanced_accuracy(epoch[counted], truth[counted], judged) for epoch in values]))
-    return np.asarray(values[best], np.float32)
+    if not counted.any():
+        return len(values) - 1
+    if truth.ndim == 2:
+        return int(np.argmax([judging.mean_average_precision(epoch[counted], truth[counted]) for epoch in values]))
+    return int(np.argmax([judging.balanced_accuracy(epoch[counted], truth[counted], judged) for epoch in values]))
