@@ -11,6 +11,9 @@ import numpy as np
 from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 
+Z = 1.959964  # the normal 97.5 % quantile
+ALONE = 1.5  # fewer speakers alike than so many are one, more or less
+
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, labels: int) -> np.ndarray:
     """Return the counts of index pairs, int [clips], below `labels`; a clip whose truth is -1 is not counted."""
@@ -84,9 +87,10 @@ def clustered_clips(
     """Return how many independent clips judge as surely, where the clips of one speaker are alike.
 
     That is p (1 - p) over the variance of the accuracy under the prior between speakers, by linearisation of its
-    ratios (Kish and Frankel, JRSS B 36, 1974), at most `effective_clips`, as Korn and Graubard (Survey Methodology 24,
-    1998) advise for intervals of small shares. One speaker alone counts as one clip: what it says of another cannot be
-    told, and the residuals of all its clips sum to 0. `truth` and `predicted` are int [clips], below `labels`.
+    ratios (Kish and Frankel, JRSS B 36, 1974), at most `effective_clips`, over the square of `widening`, as Korn and
+    Graubard (Survey Methodology 24, 1998) advise for intervals of small shares. Where nearly all of the judgement is
+    one speaker's, it counts as one clip: what it says of another cannot be told, and the residuals of all its clips
+    sum to 0. `truth` and `predicted` are int [clips], below `labels`.
     """
     counts = confusion(truth, predicted, labels)
     share, clips = weights(counts, shares), effective_clips(counts, shares)
@@ -95,13 +99,33 @@ def clustered_clips(
     residuals = per_clip * ((truth == predicted) - np.nan_to_num(recalls(counts))[truth])
     index = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)[1]
     by_speaker = np.bincount(index, residuals)
-    if len(by_speaker) < 2:
+    owners = alike(np.bincount(index, per_clip))
+    if owners < ALONE:
         return 1.0
     variance = np.sum(by_speaker**2) * len(by_speaker) / (len(by_speaker) - 1)
-    return clips if variance <= 0 else min(clips, expected * (1 - expected) / variance)
+    sure = clips if variance <= 0 else min(clips, expected * (1 - expected) / variance)
+    return max(1.0, sure / widening(owners) ** 2)
 
 
-def wilson(share: float, clips: float, z: float = 1.959964) -> tuple[float, float]:
+def alike(owned: np.ndarray) -> float:
+    """Return how many speakers who say as much as each other are worth these (Kish); `owned` [speakers] is how much.
+
+    Many with a clip of silence each say little beside a few who spoke the rest.
+    """
+    return float(owned.sum() ** 2 / np.sum(owned**2))
+
+
+def widening(owners: float) -> float:
+    """Return by how much an interval is wider whose standard error was itself estimated, from so many speakers alike.
+
+    That is Student's 97.5 % quantile, of one degree of freedom less than these, over the normal one.
+    """
+    from scipy.special import stdtrit  # here, since few verbs need it
+
+    return float(stdtrit(owners - 1, 0.975) / Z)
+
+
+def wilson(share: float, clips: float, z: float = Z) -> tuple[float, float]:
     """Return the Wilson score interval, 95 % by default (Wilson, JASA 22, 1927)."""
     centre = share + z**2 / (2 * clips)
     spread = z * np.sqrt(share * (1 - share) / clips + z**2 / (4 * clips**2))

@@ -47,12 +47,14 @@ def test_wilson_interval_of_a_textbook_case():
 def test_clips_of_one_speaker_count_as_fewer():
     truth, predicted = np.zeros(100, int), np.repeat([0, 1], [80, 20])
     alone = metrics.clustered_clips(truth, predicted, np.arange(100).astype(str), 2, np.array([1.0, 0.0]))
-    assert alone == pytest.approx(99, abs=1)  # as many as there are
+    assert alone == pytest.approx(
+        99 / 1.0124**2, abs=0.1
+    )  # as many as there are; 1.9842 is Student's of 99, 1.96 normal
     # Ten clips of each speaker, all right or all wrong, tell no more than ten clips.
     alike = metrics.clustered_clips(truth, predicted, (np.arange(100) // 10).astype(str), 2, np.array([1.0, 0.0]))
-    assert alike == pytest.approx(9, abs=0.1)
+    assert alike == pytest.approx(9 / (2.2622 / 1.96) ** 2, abs=0.1)  # Student's of 9
     perfect = metrics.clustered_clips(truth, truth, (np.arange(100) // 10).astype(str), 2, np.array([1.0, 0.0]))
-    assert perfect == 100
+    assert perfect == pytest.approx(100 / (2.2622 / 1.96) ** 2, abs=0.1)
 
 
 def test_one_speaker_alone_counts_as_one_clip():
@@ -64,6 +66,27 @@ def test_one_speaker_alone_counts_as_one_clip():
     assert one["prior_accuracy"] == two["prior_accuracy"] == 0.8
     assert one["prior_accuracy_low"] < 0.2
     assert one["prior_accuracy_high"] > two["prior_accuracy_high"]
+
+
+def test_one_speaker_beside_silence_that_nobody_spoke_is_still_one():
+    truth = np.repeat([0, 1, 2], [60, 60, 30])
+    predicted = np.where(np.arange(150) % 10 == 0, (truth + 1) % 2, truth)
+    one = ["ann"] * 120 + [f"noise-{number}" for number in range(30)]
+    assert metrics.clustered_clips(truth, predicted, one, 3, np.array([0.5, 0.42, 0.08])) == 1
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 8])
+def test_a_few_speakers_are_told_to_be_few(count):
+    """With clips of silence, each of which stands for itself."""
+    rng, shares, found = np.random.default_rng(count), np.array([0.46, 0.46, 0.08]), 0
+    for _ in range(300):
+        truth = np.r_[np.tile(np.repeat([0, 1], 20), count), np.full(34, 2)]
+        speakers = np.r_[np.repeat(np.arange(count), 40), 1000 + np.arange(34)]
+        ability = np.r_[rng.beta(6, 1.5, count).repeat(40), np.full(34, 0.8)]  # 0.8 in the mean
+        predicted = np.where(rng.random(len(truth)) < ability, truth, (truth + 1) % 3)
+        figures = metrics.judge(truth, predicted, speakers.astype(str), ["a", "b", "silence"], shares)
+        found += figures["prior_accuracy_low"] <= 0.8 <= figures["prior_accuracy_high"]
+    assert found / 300 >= 0.9
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say_though_speakers_differ():

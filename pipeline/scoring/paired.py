@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
+from pipeline.metrics import ALONE, alike, widening
 
 RESAMPLES = 2000
 STANDARD_ERRORS = 2.0  # by which a gain must be above zero to be sure
@@ -48,7 +49,8 @@ def gain(
 
     With `shares` [labels], the accuracies are as if the labels were that frequent; else each clip counts alike. The
     clips of one speaker are alike, so the bootstrap draws speakers (Field and Welsh, JRSS B 69, 2007), both decisions
-    of a clip together. One speaker alone tells nothing of others: the interval is then -1 to 1.
+    of a clip together; of few, the error and the interval are wider (`metrics.widening`). One speaker who judges nearly
+    all tells nothing of others: the interval is then -1 to 1.
     Raises PipelineError if no label with a share has a clip.
     """
     known = truth >= 0
@@ -61,7 +63,8 @@ def gain(
     if not len(clips) or (shares is not None and not shares[clips.sum(axis=0) > 0].any()):
         raise PipelineError("None of the labels that the prior gives a share has a clip. Change decide.prior.")
     every = _difference(clips.sum(axis=0)[None], more.sum(axis=0)[None], shares)[0]
-    if len(clips) < 2:
+    owners = alike(_owned(clips, shares))
+    if owners < ALONE:
         return Gain(float(every), 1.0, -1.0, 1.0)
     drawn = []
     generator = np.random.default_rng(seed)
@@ -72,8 +75,16 @@ def gain(
         ).astype(float)
         drawn.append(_difference(times @ clips, times @ more, shares))
     found = np.concatenate(drawn)
-    low, high = np.percentile(found, [2.5, 97.5])
-    return Gain(float(every), float(found.std()), float(low), float(high))
+    wider = widening(owners) * np.sqrt(owners / (owners - 1))  # as s over sqrt(n) is of n - 1
+    low, high = np.clip(every + wider * (np.percentile(found, [2.5, 97.5]) - every), -1, 1)
+    return Gain(float(every), float(wider * found.std()), float(low), float(high))
+
+
+def _owned(clips: np.ndarray, shares: np.ndarray | None) -> np.ndarray:
+    """Return how much each speaker says in the judgement: [speakers] of counts [speakers, labels]."""
+    if shares is None:
+        return clips.sum(axis=1)
+    return clips @ np.where(clips.sum(axis=0) > 0, shares / np.maximum(clips.sum(axis=0), 1), 0.0)
 
 
 def _difference(clips: np.ndarray, more: np.ndarray, shares: np.ndarray | None) -> np.ndarray:

@@ -80,7 +80,7 @@ def test_each_block_is_judged_by_the_epoch_that_is_best_without_it_and_the_kept_
             assert np.abs(nested.values[places] - expected).max() < 1e-3
             others += best[0] != best[1]
             all_looks += best[0] == best[1]
-    assert others and all_looks  # else it would show nothing
+    assert min(others, all_looks) > 0  # else it would show nothing
 
 
 def test_a_detector_s_epoch_is_chosen_without_the_block_apart_from_the_words(folder, corpus):

@@ -58,6 +58,23 @@ def test_one_speaker_alone_makes_nothing_sure():
     assert (alone.low, alone.high, alone.is_sure) == (-1, 1, False)
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_of_a_few_speakers_two_alike_are_seldom_told_apart(count):
+    rng, wrong = np.random.default_rng(count), 0
+    for seed in range(300):
+        truth, speakers = np.zeros(count * 30, int), np.arange(count * 30) // 30
+        first, second = ((rng.random(len(truth)) > rng.beta(2, 6, count).repeat(30)).astype(int) - 1 for _ in range(2))
+        gain = paired.gain(truth, first, second, speakers, 1, seed=seed)
+        wrong += not gain.low <= 0 <= gain.high
+    assert wrong / 300 <= 0.1
+
+
+def test_one_speaker_beside_silence_makes_nothing_sure():
+    truth, first, second, _ = judged(2)
+    speakers = ["ann"] * 570 + [f"noise-{number}" for number in range(30)]
+    assert paired.gain(truth, first, second, speakers, 3).low == -1
+
+
 def test_clips_of_unknown_truth_do_not_judge_and_without_any_it_says_so():
     truth, first, second, speakers = judged(3)
     half = np.where(np.arange(600) < 300, truth, -1)

@@ -11,6 +11,7 @@ CLIPS = [
     *(("yes", number % 2, None) for number in range(4)),
     *(("cat", number % 2, None) for number in range(8)),  # kept from fold 0
     *(("dog", number % 2, None) for number in range(8)),  # kept from fold 1
+    *((word, number % 2, None) for word in ("bird", "five", "tree", "wow") for number in range(8)),  # two each
     *(("_silence_", 0, source) for source in ("rain", "rain+rain", "hum", "rain+hum", "digital")),
     *(("_silence_", 1, source) for source in ("hum", "rain")),
 ]
@@ -34,7 +35,7 @@ def corpus(tmp_path_factory):
             source="demo",
             seed=1,
             commands=("yes",),
-            unheard=[["cat"], ["dog"]],
+            unheard=[["cat", "bird", "five"], ["dog", "tree", "wow"]],
         )
     return Corpus.open(folder)
 
@@ -56,20 +57,24 @@ def test_the_nets_of_a_fold_learn_none_of_its_words(corpus):
 
 def test_recall_is_of_words_and_noises_that_the_fold_s_nets_never_heard(corpus):
     figures = judged(corpus)
-    assert (figures["unheard_recall"], figures["unheard_clips"], figures["unheard_words"]) == (1.0, 8, 2)
+    assert (figures["unheard_recall"], figures["unheard_clips"], figures["unheard_words"]) == (1.0, 24, 6)
     # The rain alone: of fold 1 nets have heard it, and of the hum each fold heard a stretch.
     assert (figures["unheard_noise_recall"], figures["unheard_noise_clips"]) == (1.0, 2)
     cats = [number for number, (word, fold, _) in enumerate(CLIPS) if (word, fold) == ("cat", 0)]
-    assert judged(corpus, wrong=cats[:2])["unheard_recall"] == 6 / 8
+    assert judged(corpus, wrong=cats[:2])["unheard_recall"] == pytest.approx(22 / 24, abs=1e-5)
     heard = [number for number, (word, fold, _) in enumerate(CLIPS) if (word, fold) == ("cat", 1)]
     assert judged(corpus, wrong=heard) == figures
 
 
 def test_words_that_all_fail_together_widen_the_interval(corpus):
-    of_cat = [number for number, (word, fold, _) in enumerate(CLIPS) if (word, fold) == ("cat", 0)]
-    of_both = of_cat[:2] + [number for number, (word, fold, _) in enumerate(CLIPS) if (word, fold) == ("dog", 1)][:2]
+    of = {
+        word: [n for n, (own, fold, _) in enumerate(CLIPS) if own == word and fold == (word in "dog tree wow")]
+        for word in ("cat", "bird", "five", "dog", "tree", "wow")
+    }
+    whole = [number for word in ("cat", "five", "tree") for number in of[word]]
+    halves = [number for numbers in of.values() for number in numbers[:2]]
     widths = []
-    for wrong in (of_cat, of_both):
+    for wrong in (whole, halves):
         figures = judged(corpus, wrong)
         assert figures["unheard_recall_low"] < 0.5 < figures["unheard_recall_high"]
         widths.append(figures["unheard_recall_high"] - figures["unheard_recall_low"])
