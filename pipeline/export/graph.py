@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnxscript.optimizer
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.errors import PipelineError
+from pipeline.examples.training_data import as_float
 from pipeline.export.description import INPUT, OUTPUT
 from pipeline.features.extracted import Extracted
 from pipeline.learners.classifier import Classifier
@@ -77,6 +80,17 @@ def graph_of(classifier: NeuralClassifier) -> Graph:
     )
 
 
+@torch.inference_mode()
+def heard_exactly(classifier: NeuralClassifier, samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Return float32 [clips, labels] of int16 `samples` [clips, 16000]: on the CPU, in single precision, as the graph.
+
+    What `predict_proba` says is rounded where the run's precision is lower, and on a GPU, whose convolutions are.
+    """
+    module, size = EndToEnd(classifier).cpu().eval(), classifier.training.eval_batch_size
+    batches = [as_float(torch.from_numpy(samples[start : start + size])) for start in range(0, len(samples), size)]
+    return np.concatenate([module(batch).numpy() for batch in batches])
+
+
 def step_graph_of(module: Any) -> Graph:
     """Return a streaming net (`models._streaming.StreamingStep`) as a graph: samples and state in, state out.
 
@@ -89,19 +103,28 @@ def step_graph_of(module: Any) -> Graph:
 
 
 def traced(module: nn.Module, examples: tuple[Tensor, ...], shapes: dict[str, Any], outputs: list[str]) -> Graph:
-    """Return `module` as a graph; `shapes` names its inputs in order and says which of their dimensions are free."""
+    """Return `module` as a graph; `shapes` names its inputs in order and says which of their dimensions are free.
+
+    Raises PipelineError if ONNX has no word for something that it computes.
+    """
     # Traced as for a prediction in single precision: on the CPU, without dropout.
-    with _quiet():
-        program = torch.onnx.export(
-            module.cpu().eval(),
-            examples,
-            input_names=list(shapes),
-            output_names=outputs,
-            dynamic_shapes=tuple(shapes.values()) if any(shapes.values()) else None,
-            dynamo=True,
-            opset_version=OPSET,
-            verbose=False,
-        )
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                module.cpu().eval(),
+                examples,
+                input_names=list(shapes),
+                output_names=outputs,
+                dynamic_shapes=tuple(shapes.values()) if any(shapes.values()) else None,
+                dynamo=True,
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise PipelineError(
+            f"This net cannot become an ONNX file: {_cause_of(error)}\n"
+            "Export a run of another model, such as resnet, gru, ast or wav2vec2."
+        ) from error
     assert program is not None
     front_end = [node.name for node in program.model_proto.graph.node if _is_of(node, "front_end")]
     # What depends on no input is computed now: torch sorts a recurrent net's weights anew in each file.
@@ -132,3 +155,10 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(before)
+
+
+def _cause_of(error: BaseException) -> str:
+    """Return the first line of what torch says of the operator, which it wraps in advice to its own developers."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -14,6 +14,7 @@ from pipeline.fleet.settings import Fleet
 from pipeline.jobs import downloading, encoding, searching
 from pipeline.jobs.encoding import Encode
 from pipeline.jobs.recipes import Run, read_run, recipes_of
+from pipeline.learners.losses import loss_named
 from pipeline.scoring.settings import ENSEMBLE
 
 Layers = tuple[int, ...] | None  # numbers of the layers whose hidden states will be stored, None where none will
@@ -62,8 +63,12 @@ def problems_of(tree: dict[str, Any], store: Path) -> list[str]:
         with _noted(problems, f"Run '{name}': "):
             run, where = read_run(tree, name), runs.where_of(tree, name)
             _check_target(run, tells, prepare, where)
+            _check_engine(run)
+            _check_synthetic(run, prepare)
             for recipe in recipes_of(run, where):
                 recipe.model.check(recipe.parameters, store)
+                if (loss := getattr(recipe.training, "loss", None)) is not None:
+                    loss_named(loss, multi_label=not run.exclusive)
                 if "hidden_states" in recipe.model.INPUTS and (layers is not None or not encode.is_asked):
                     _check_layers(getattr(recipe.parameters, "layers", None), layers)
             searching.ranges_of(tree, name)
@@ -128,6 +133,24 @@ def _check_target(task: Task, tells: tuple[str, ...] | None, prepare: Prepare, w
         raise PipelineError(
             f"params.yaml, section {where}:\n  target: it learns the word, but prepare.commands is empty, so there is "
             "nothing to submit. List commands there, or set another target."
+        )
+
+
+def _check_synthetic(run: Run, prepare: Prepare) -> None:
+    """Raise PipelineError if a run asks for synthetic clips that nobody makes."""
+    asked, made = run.rebalancing, prepare.synthetic
+    if max(asked.synthetic, asked.synthetic_end or 0.0) > 0 and not made.clips + made.other_clips:
+        raise PipelineError(
+            "its rebalancing asks for synthetic clips, and prepare.synthetic makes none.\n"
+            "Set prepare.synthetic in params.yaml, or delete the run's rebalancing.synthetic."
+        )
+
+
+def _check_engine(run: Run) -> None:
+    """Raise PipelineError if `predict` could not make the ONNX file that would compute it."""
+    if run.engine == "onnx" and (run.detector is not None or "samples" not in models.find(run.model).INPUTS):
+        raise PipelineError(
+            "engine: onnx is for one network over audio, without a detector. Delete `engine`, or set it to torch."
         )
 
 

@@ -14,10 +14,11 @@ from pipeline.examples.from_corpus import judged_labels
 from pipeline.examples.target import Target
 from pipeline.examples.task import Task
 from pipeline.examples.training_data import as_float
+from pipeline.export.graph import heard_exactly
 from pipeline.export.latency import Latency, latency, timed
 from pipeline.export.runtime import OnnxClassifier, OnnxSteps
-from pipeline.learners.classifier import Classifier
 from pipeline.learners.judging import mean_average_precision, summed_into
+from pipeline.learners.neural_classifier import NeuralClassifier
 from pipeline.listening import scenes
 from pipeline.listening.ear import Ear, SlidingSecond, StreamingEar
 from pipeline.listening.windows import BEFORE
@@ -64,10 +65,10 @@ class Judge:
             self._judged_as = judged_labels(corpus, target.labels)
             self._labels = corpus.vocabulary.submission_labels
 
-    def of_clips(self, path: Path, classifier: Classifier) -> Exported:
+    def of_clips(self, path: Path, classifier: NeuralClassifier) -> Exported:
         """Return what is found of a file that hears a second at a time; `classifier` is the trained network."""
         exported = OnnxClassifier(path, threads=1)
-        values, expected = exported.predict_proba(self._samples), classifier.predict_proba(self._samples)
+        values, expected = exported.predict_proba(self._samples), heard_exactly(classifier, self._samples)
         agreement = float((values.argmax(axis=1) == expected.argmax(axis=1)).mean())
         farthest = _farthest(values, expected)
         return self._found(path, CLIP_SAMPLES, latency(exported.session), farthest, agreement, values)

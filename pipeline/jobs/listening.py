@@ -22,6 +22,7 @@ from pipeline.listening.ear import Ear, SlidingSecond, StreamingEar
 from pipeline.listening.measuring import Measured
 from pipeline.listening.scenes import LEVEL_DB
 from pipeline.listening.spotting import Spotting
+from pipeline.scoring.truth import speakers_of
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def measured(layout: Layout, listener: Listener, spotting: Spotting, hours: floa
         listener.new_ear,
         listener.keywords,
         lambda: ((corpus.samples(np.array([row]))[0], label) for row, label in words),
+        speakers_of(corpus, np.array([row for row, _ in words])),
         corpus.judging_noises(fold),
         spotting,
         hours,

@@ -156,6 +156,8 @@ def build(recipes: list[Recipe], labels: list[str], examples: Examples, store: P
 def trained(folder: Path, tree: dict[str, Any], name: str) -> tuple[Classifier, dict[str, Any]]:
     """Return the classifier in `folder`, with the `training` that params.yaml gives now, and what run.json tells.
 
+    But the loss is the one that it learnt by: what the net's values mean hangs on it.
+
     Raises PipelineError if the run is not listed, is not trained, or its weights have other labels.
     """
     run = read_run(tree, name)
@@ -165,6 +167,8 @@ def trained(folder: Path, tree: dict[str, Any], name: str) -> tuple[Classifier, 
         raise PipelineError(f"The run '{name}' is not trained: no {folder}/run.json. Run: dvc repro") from None
     model = models.find(about["model"])
     training = params.validate(run.training, model.Training, f"runs.{name}.training")
+    if "loss" in model.Training.model_fields:
+        training = training.model_copy(update={"loss": about["training"]["loss"]})
     classifier: Classifier = model.restore(folder, training)
     if about.get("detector") is not None:
         apart = models.find(about["detector"]["model"])

@@ -82,6 +82,12 @@ class Search:
         folder, start, note = study.place(trial.number), time.monotonic(), ""
         figure: float | None = None
         try:
+            _read(changed(self.tree, self.name, trial.values), self.name)
+        except PipelineError as error:
+            print(f"No run can have these values together. {error}")
+            trial.end(None, 0.0, "refused")
+            return
+        try:
             figure = float(np.mean([self._figure(trial, fold, folder / str(fold)) for fold in self.folds]))
         except Pruned:
             pass

@@ -202,8 +202,11 @@ class ClassifierTrainer(Trainer):
         )
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Judge the averaged weights, where there are any."""
+        """Judge the averaged weights, where there are any; each process the same net, the one that is kept."""
         with self.average.in_place() if self.average is not None else nullcontext():
+            if torch.distributed.is_initialized():  # the statistics of normalisations are each process's own till now
+                for buffer in self.model.buffers():
+                    torch.distributed.broadcast(buffer, 0)
             return super().evaluate(*args, **kwargs)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:

@@ -38,6 +38,7 @@ def measure(
     new_ear: Callable[[], Ear],
     keywords: Sequence[str],
     clips: Clips,
+    speakers: Sequence[str],
     noises: Sequence[Noise],
     spotting: Spotting,
     hours: float,
@@ -46,7 +47,7 @@ def measure(
     """Return detection rates and false alarms of what `new_ear` hears, a Measured for each of SNRS_DB.
 
     False alarms are counted in `hours` of noise without words. `clips()` yields int16 [16000] and the label, all of
-    them keywords. Raises PipelineError if no noise lasts a second.
+    them keywords, spoken by `speakers` [clips]. Raises PipelineError if no noise lasts a second.
     """
     alarms = _Hearing(new_ear(), keywords, spotting)
     with tqdm(total=round(hours * 3600), desc="noise", unit=" s", file=sys.stderr) as progress:
@@ -65,8 +66,8 @@ def measure(
         ):
             words.hear(block)
             placed.append(word)
-        points = curve(alarms.heard, words.heard, placed)
-        figures = [at_alarms(points, limit, len(placed)) for limit in ALARMS_PER_HOUR]
+        points = curve(alarms.heard, words.heard, placed, speakers)
+        figures = [at_alarms(points, limit) for limit in ALARMS_PER_HOUR]
         found.append(Measured(snr_db, len(placed), figures, points))
     return found
 

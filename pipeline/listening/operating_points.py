@@ -53,16 +53,18 @@ class Heard:
 
 @dataclass(frozen=True)
 class Point:
-    """What one threshold gives: false alarms an hour of noise, and the share of the words that are found."""
+    """What one threshold gives: false alarms an hour of noise, the share of words found, and its 95 % interval."""
 
     threshold: float
     alarms_per_hour: float
     detection_rate: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Figure:
-    """The detection rate at a given number of false alarms an hour, with Wilson's 95 % interval."""
+    """The detection rate at a given number of false alarms an hour, with its 95 % interval."""
 
     alarms_per_hour: float
     threshold: float
@@ -71,36 +73,39 @@ class Figure:
     high: float
 
 
-def curve(noise: Heard, words: Heard, placed: Sequence[Placed]) -> list[Point]:
-    """Return a point for each threshold; `placed` are the words of the scene `words`, all of them keywords."""
+def curve(noise: Heard, words: Heard, placed: Sequence[Placed], speakers: Sequence[str]) -> list[Point]:
+    """Return a point for each threshold; `placed` are the words of the scene `words`, all of them keywords.
+
+    `speakers` [words] are who spoke them: one's words are alike, and the intervals know it.
+    """
     hours = noise.steps * noise.hop_s / 3600
+    truth, prior = np.ones(len(placed), int), np.array([0.0, 1.0])
     points = []
     for threshold in THRESHOLDS:
         alarms = len(noise.detections(threshold)) / hours
-        points.append(Point(float(threshold), alarms, found(words.detections(threshold), placed) / len(placed)))
+        is_found = found(words.detections(threshold), placed)
+        rate = float(np.mean(is_found))
+        sure = metrics.clustered_clips(truth, is_found.astype(int), speakers, 2, prior)
+        points.append(Point(float(threshold), alarms, rate, *metrics.wilson(rate, sure)))
     return points
 
 
-def found(detections: Sequence[tuple[float, str]], placed: Sequence[Placed]) -> int:
-    """Return how many of the words have a detection of their label at their place."""
+def found(detections: Sequence[tuple[float, str]], placed: Sequence[Placed]) -> NDArray[np.bool_]:
+    """Return of each word whether there is a detection of its label at its place."""
     times = np.array([time for time, _ in detections])
     labels = [label for _, label in detections]
-    count = 0
-    for word in placed:
-        first, last = np.searchsorted(times, [word.start_s - EARLY_S, word.end_s + LATE_S])
-        count += word.label in labels[first:last]
-    return count
+    spans = [np.searchsorted(times, [word.start_s - EARLY_S, word.end_s + LATE_S]) for word in placed]
+    return np.array([word.label in labels[a:b] for word, (a, b) in zip(placed, spans, strict=True)], bool)
 
 
-def at_alarms(points: Sequence[Point], alarms_per_hour: float, words: int) -> Figure:
+def at_alarms(points: Sequence[Point], alarms_per_hour: float) -> Figure:
     """Return what the lowest threshold gives from which on there are no more false alarms than `alarms_per_hour`.
 
-    Where the highest still gives more, nothing may be detected: a threshold of 1 and a rate of 0.
+    Where the highest still gives more, nothing may be detected: a threshold of 1 and a rate of 0, which is sure.
     """
-    chosen = Point(1.0, 0.0, 0.0)
+    chosen = Point(1.0, 0.0, 0.0, 0.0, 0.0)
     for point in reversed(points):
         if point.alarms_per_hour > alarms_per_hour:
             break
         chosen = point
-    low, high = metrics.wilson(chosen.detection_rate, words)
-    return Figure(alarms_per_hour, chosen.threshold, chosen.detection_rate, low, high)
+    return Figure(alarms_per_hour, chosen.threshold, chosen.detection_rate, chosen.low, chosen.high)

@@ -64,6 +64,7 @@ class CodeClassifier(NetClassifier):
             train = self._encode(work / "train.codes", len(data.train.rows), self.takes, _augmented(data))
             validation = self._encode(work / "validation.codes", len(data.validation.rows), 1, _plain(data.validation))
         head = NetClassifier(self.model, self.about, nn.Identity(), self.training, self.feature_augment)
+        head.watch = self.watch
         head.fit(
             replace(
                 data,

@@ -1,6 +1,7 @@
 """Typical mistakes in params.yaml: each is told before any work, with its section, its key and what is allowed."""
 
 import copy
+from pathlib import Path
 
 import pytest
 
@@ -218,6 +219,15 @@ MISTAKES = [
     ({"vote/runs": ["asd"]}, ["section vote: asd is no run that may vote", "under 'runs'"]),
     ({"vote/runs": ["s"], "students/s": RUN}, ["section vote: s is no run that may vote. Those under 'runs' may: ast"]),
     ({"second_vote/runs": ["s"], "second_students/s": RUN}, ["section second_vote: s is no run that may vote."]),
+    # what would be told after the training only
+    (
+        {"runs/ast/rebalancing": {"synthetic": 0.5}},
+        ["Run 'ast': its rebalancing asks for synthetic clips", "Set prepare"],
+    ),
+    (
+        {"runs/ast/engine": "onnx", "runs/ast/detector": {"model": "linear"}},
+        ["Run 'ast': engine: onnx is for one network over audio, without a detector"],
+    ),
     # submit, kernel
     ({"submit/competition": 3}, ["section submit", "competition: ", "found 3"]),
     ({"submit/poll_s": 0}, ["section submit", "poll_s: ", "found 0"]),
@@ -244,6 +254,18 @@ def test_good_parameters_are_told_nothing_of(told, capsys):
     )
     words = {"like": "ast", "vocabulary": "words"}
     assert told({"runs/words": words, "students/s": words, "second_students/t": words, "second_vote/runs": ["s"]}) == []
+
+
+def test_a_loss_that_tags_cannot_have_is_told():
+    tree = {
+        "seed": 1,
+        "folds": [0],
+        "download": {"source": "fsd50k", "folder": "x"},
+        "prepare": {"commands": []},
+        "runs": {"net": {"model": "gru", "target": "tags", "training": {"loss": "cross_entropy"}}},
+    }
+    (problem,) = problems_of(tree, Path())
+    assert "Run 'net': The loss cross_entropy needs exactly one label a clip" in problem
 
 
 def test_sections_that_are_absent_or_empty_mappings_are_read_by_dvc(told):

@@ -11,6 +11,8 @@ from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.errors import PipelineError
 from pipeline.examples.augmentation import Augmentation
 from pipeline.examples.pseudo_labels import PseudoLabels
+from pipeline.examples.training_data import Examples
+from pipeline.files import write_json
 from pipeline.jobs.recipes import (
     Run,
     input_kind,
@@ -163,6 +165,21 @@ def test_what_a_model_reads_is_told_by_the_corpus_and_the_model(corpus, tmp_path
         reader_of(tmp_path, embedded, "convs2s")
     with pytest.raises(PipelineError, match="dvc repro encode"):
         reader_of(tmp_path, audio, "probes")
+
+
+def test_what_a_trained_net_says_hangs_on_the_loss_that_it_learnt_by(tmp_path):
+    model, labels = models.find("linear"), ["yes", "no"]
+    samples = np.random.default_rng(1).integers(-9_000, 9_000, (4, 16_000)).astype(np.int16)
+    examples = Examples(lambda rows: samples[rows], np.arange(4), np.array([0, 1, 0, 1]))
+    training = model.Training(loss="huber")
+    net = model.build(model.Params(), training, labels, examples, tmp_path)
+    net.save(tmp_path)
+    write_json(tmp_path / "run.json", {"model": "linear", "labels": labels, "training": training.model_dump()})
+    for loss in ("huber", "cross_entropy"):
+        tree = {"runs": {"net": {"model": "linear", "training": {"loss": loss, "eval_batch_size": 3}}}}
+        found, _ = trained(tmp_path, tree, "net")
+        np.testing.assert_allclose(found.predict_proba(samples), net.predict_proba(samples), atol=1e-6)
+        assert found.training.eval_batch_size == 3
 
 
 def test_a_run_that_is_not_trained_says_so(tmp_path):

@@ -15,6 +15,7 @@ from pipeline import models
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples
+from pipeline.export.graph import traced
 from pipeline.files import read_json, write_json
 from pipeline.jobs import exporting, judging_exports
 from pipeline.jobs.judging_exports import Exported
@@ -81,6 +82,27 @@ def test_the_file_is_the_trained_net_from_samples_to_probabilities(layout, finis
     for part in (slice(None), slice(0, 1)):
         (values,) = session.run(None, {"samples": samples[part]})
         assert np.abs(values - expected.values[part]).max() < 1e-5
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_run_that_learns_and_hears_in_half_precision_is_exported(precision, finished, tmp_path):
+    """Its file is of single precision; so is what it is held against. fp16 may have been learnt on a GPU elsewhere."""
+    layout = copied(finished, tmp_path / "project")
+    tree = finished.params
+    tree["runs"]["ast"].setdefault("training", {})["precision"] = precision
+    write_json(layout.params, tree)
+    (found,) = exporting.export(layout, "ast", fold=None, int8=False, streaming=False)
+    assert found.farthest < 1e-5
+
+
+def test_a_net_that_onnx_has_no_words_for_is_refused_in_words():
+    class Distances(torch.nn.Module):
+        def forward(self, samples):
+            return torch.cdist(samples[None], samples[None])
+
+    with pytest.raises(PipelineError, match=r"cannot become an ONNX file: .*_cdist_forward") as error:
+        traced(Distances(), (torch.zeros(2, 16_000),), {"samples": None}, ["values"])
+    assert len(str(error.value).splitlines()) == 2
 
 
 def test_the_report_tells_of_both_files_and_int8_is_smaller(layout):

@@ -140,6 +140,24 @@ def test_a_training_that_diverges_is_told_and_the_search_goes_on(project, monkey
     assert "No trial has ended well" in printed
 
 
+def test_values_that_no_run_can_have_together_are_told_and_the_search_goes_on(project, monkeypatch, capsys):
+    """Each end is fine by itself."""
+    together = {"training.soup": {"choices": [0, 2]}, "training.average_decay": {"choices": [0.0, 0.9]}}
+    project.configure(lambda tree: tree["runs"]["net"].update(search=together))
+    project.configure(lambda tree: tree["runs"]["net"]["training"].update(keep="last"))
+
+    def learn(*arguments, **options):
+        raise searching.DivergedError("no numbers")
+
+    monkeypatch.setattr(fitting.Work, "learn", learn)
+    search.main(project.layout, "net", trials=12, all_folds=False)
+    printed = capsys.readouterr().out
+    assert "No run can have these values together." in printed
+    states = pandas.read_csv(project.layout.search("net") / "trials.csv")["state"]
+    assert set(states) == {"refused", "diverged"}
+    assert len(states) == 12
+
+
 def test_the_first_trial_is_the_run_itself_its_own_seed_included(project, monkeypatch):
     project.configure(lambda tree: tree["runs"]["net"].update(seed=5))
     abouts = []
