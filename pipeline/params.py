@@ -1,8 +1,10 @@
 """params.yaml: one section, one validated class. Only the verbs and the stages look here."""
 
+import contextlib
 import difflib
 import hashlib
 import json
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -17,6 +19,8 @@ from pipeline.settings import Settings
 
 S = TypeVar("S", bound=Settings)
 
+# The stage that reads the file, what it writes, and the key under which that holds what was read.
+RESOLVE, RESOLVED, TEXT = "resolve", "artifacts/params.json", "params.yaml"
 LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
 
 SECTIONS = (
@@ -31,10 +35,12 @@ _ALTERNATIVE = re.compile(
 def read(path: Path) -> dict[str, Any]:
     """Return the whole file as plain values. It is YAML 1.2, as DVC reads and writes it: `yes` and `on` are words.
 
+    In a stage that `dvc repro` runs, it is the file as it was when resolve read it: DVC records the stage as done with
+    those values, whatever is written into the file meanwhile.
     Raises PipelineError if it is missing, is no YAML, is no mapping, or holds a section that nothing reads.
     """
     try:
-        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        tree = YAML(typ="safe", pure=True).load(_text(path))
     except FileNotFoundError:
         raise PipelineError(
             f"There is no {path}. Run from the project's folder, or start with: cp profiles/demo.yaml params.yaml"
@@ -50,6 +56,15 @@ def read(path: Path) -> dict[str, Any]:
         )
     _refuse_dates(tree, path, "")
     return tree
+
+
+def _text(path: Path) -> str:
+    # Of the project's stages; what is run by hand reads what is there.
+    if path.name == TEXT and os.environ.get("DVC_STAGE", RESOLVE).split(":")[-1] != RESOLVE:
+        with contextlib.suppress(FileNotFoundError, KeyError):
+            held: str = json.loads((path.parent / RESOLVED).read_text(encoding="utf-8"))[TEXT]
+            return held
+    return path.read_text(encoding="utf-8")
 
 
 def sections() -> list[str]:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -214,3 +215,16 @@ def test_truth_values_are_taken_where_they_are_meant() -> None:
     assert outer.inner.on
     assert outer.anything == {"a": True}
     assert outer.switch is False
+
+
+def test_a_stage_of_dvc_reads_what_resolve_has_read(tmp_path, monkeypatch):
+    path = written(tmp_path, "seed: 5\n")
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / "params.json").write_text(json.dumps({"seed": 4, params.TEXT: "seed: 4\n"}))
+    assert params.read(path) == {"seed": 5}
+    for stage, seed in (("train@ast-0", 4), ("dvc.yaml:decide@ast", 4), ("resolve", 5), ("dvc.yaml:resolve", 5)):
+        monkeypatch.setenv("DVC_STAGE", stage)
+        assert params.read(path) == {"seed": seed}
+    other = tmp_path / "other.yaml"
+    other.write_text("seed: 6\n")
+    assert params.read(other) == {"seed": 6}

@@ -109,8 +109,13 @@ def test_each_change_runs_what_it_concerns_and_nothing_else(finished, tmp_path):
     appended(code / "listening" / "gate.py", "# a comment\n")
     assert stages_run(project.run(*REPRO)) == ["resolve"]
 
+    # What is edited while it runs is for the next: DVC records each stage with the values that resolve has read.
     project.configure(lambda params: params.update(decide={"rule": "none"}))
-    assert stages_run(project.run(*REPRO)) == ["resolve", *judged]
+    process = project.start(*REPRO)
+    project.wait(process, lambda: json.loads(project.layout.resolved.read_text())["decide"] == {"rule": "none"})
+    project.configure(lambda params: params.update(decide={"rule": "published"}))
+    assert stages_run(process.communicate()[0]) == ["resolve", *judged]
+    project.configure(lambda params: params.update(decide={"rule": "none"}))
     for run in [*RUNS, "ensemble"]:
         assert json.loads((project.layout.submission(run) / "metrics.json").read_text())["rule"] == "none"
     assert len(ledger(project)) == 6
@@ -118,6 +123,30 @@ def test_each_change_runs_what_it_concerns_and_nothing_else(finished, tmp_path):
     appended(code / "models" / "ast.py", "# a comment\n")
     ran = stages_run(project.run(*REPRO))
     assert ran == ["resolve", "check", "encoder_digest", "train@ast-0", "predict@ast", "report"]
+
+
+def test_what_was_listed_for_a_while_goes_though_the_parameters_are_known_already(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    before = project.params
+    project.configure(lambda params: params["runs"].update(again={"like": "ast"}))
+    assert stages_run(project.run(*REPRO, "resolve")) == ["resolve"]
+    left = project.layout.run("again").model(0)
+    left.mkdir(parents=True)
+    project.configure(lambda params: params.update(before))
+    project.configure(lambda params: params["runs"].pop("again", None))
+    assert stages_run(project.run(*REPRO, "resolve")) == ["resolve"]
+    assert not left.exists()
+
+
+def test_recordings_are_those_of_the_seed_after_another_was_tried(finished, tmp_path):
+    """DVC's cache holds the manifest, but not what it tells of."""
+    project = finished.copy(tmp_path / "project")
+    for seed in (8, 7):
+        project.configure(lambda params, seed=seed: params.update(seed=seed))
+        assert "download" in stages_run(project.run(*REPRO, "download"))
+    manifest = json.loads((project.layout.artifacts / "download" / "manifest.json").read_text())
+    for file in manifest["files"]:
+        assert sha256_of(project.root / file["path"]) == file["sha256"]
 
 
 def test_an_added_run_is_trained_alone_and_continues_when_dvc_is_killed(finished, tmp_path):

@@ -103,7 +103,7 @@ def row_of(layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, An
 
 def _judged(figures: dict[str, Any]) -> Judged:
     if "map" in figures:  # mean average precision has no interval of its own
-        return Judged(figures["map"], figures["map"], figures["map"], figures["clips"])
+        return Judged(figures["map"], None, None, figures["clips"])
     low, high = figures["prior_accuracy_low"], figures["prior_accuracy_high"]
     return Judged(figures["prior_accuracy"], low, high, figures["clips"])
 

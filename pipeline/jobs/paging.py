@@ -133,7 +133,8 @@ def standing(layout: Layout, rows: list[Row], lead: Row, settings: Report, task:
             if row.test and not kinds["private"]:
                 kinds["held out"] = row.test.value
             points += [{"run": row.run, "kind": kind, "value": value} for kind, value in kinds.items() if value]
-            intervals.append({"run": row.run, "low": row.estimate.low, "high": row.estimate.high})
+            if row.estimate.low is not None:
+                intervals.append({"run": row.run, "low": row.estimate.low, "high": row.estimate.high})
     lines = settings.leaderboard if task.is_submitted else {}
     return {
         "submitted": task.is_submitted,

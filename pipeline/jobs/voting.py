@@ -71,12 +71,15 @@ class Election:
         return ensemble.choose(self.settings, evidence, first.blocks)
 
     def shares(self, truth: NDArray[Any]) -> NDArray[np.float64] | None:
-        """Return the prior over the submission's labels; None where it is another question.
+        """Return the prior over the submission's labels; of another question's, all alike, as its runs are judged.
+
+        None where clips may have several labels.
 
         Where it is to be estimated, the clips whose `truth` is known here are what calibrates the estimate.
         """
         if self.commands is None:
-            return None
+            count = len(self.target.labels)
+            return np.full(count, 1 / count) if self.target.exclusive else None
         if self.asked_prior != ESTIMATED:
             return shares_of(self.asked_prior, self.labels)
         return self.estimated(truth, resamples=0).shares

@@ -19,14 +19,16 @@ BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
 
 @dataclass(frozen=True)
 class Judged:
-    """A share of 0 to 1 with its 95 % interval, and of how many clips."""
+    """A share of 0 to 1 with its 95 % interval, where there is one, and of how many clips."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     clips: int
 
     def __str__(self) -> str:
+        if self.low is None:
+            return f"{self.value:.3f}"
         return f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})"
 
 

@@ -16,7 +16,7 @@ from pipeline.scoring.paired import Gain
 from pipeline.scoring.settings import MEAN, METHODS, Ensemble, Method
 from pipeline.scoring.voting_methods import Evidence, fit, normalised
 
-CHOSEN = "best"  # what the settings chose, by whatever method
+CHOSEN, GIVEN = "best", "given"  # what the settings chose, by whatever method; what was told them
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,11 @@ def fit_vote(
             picked[inside] = alone[best_elsewhere][inside]
     final = {run: member.table for run, member in members.items()}
     everything = Evidence.of(final, truth, first.speakers, commands, shares, settings.temperature)
-    shown = [*tried, CHOSEN] if len(tried) == len(METHODS) else tried
+    is_given = isinstance(settings.weights, dict)
+    shown = [*tried, CHOSEN] if is_given or len(tried) == len(METHODS) else tried
     compared = _compared(everything, ways, shown) if exclusive else {}
+    if is_given and compared:
+        compared[GIVEN] = compared.pop(CHOSEN)
     combination = _chosen(settings, everything, compared)
     table = combination.vote(final, commands)
     keeps = settings.is_fitted or any(member.nested for member in members.values())
@@ -160,7 +163,7 @@ def _chosen(settings: Ensemble, evidence: Evidence, compared: Mapping[str, Compa
                 "The ensemble's weights are all 0. Change ensemble.weights or ensemble.runs in params.yaml."
             )
         mean = _fit(settings, MEAN, evidence)
-        return Combination("given", normalised(given), mean.temperatures)
+        return Combination(GIVEN, normalised(given), mean.temperatures)
     if settings.weights != "best":
         return _fit(settings, settings.weights, evidence)
     better = {name: of.gain.value for name, of in compared.items() if of.gain is not None and of.gain.is_sure}

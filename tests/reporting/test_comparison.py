@@ -70,6 +70,14 @@ def test_each_question_has_a_table_of_its_own():
         assert lines[lines.index(heading) + 4].startswith(f"| {run} |")
 
 
+def test_a_figure_without_an_interval_has_none():
+    figures = {"estimate": Judged(0.8, None, None, 400), "test": Judged(0.7, None, None, 10)}
+    tags = row("tags", 0.8, question="tags", judge="map", **figures)
+    assert "| 0.800 |" in comparison.markdown([tags])
+    (told,) = csv.DictReader(io.StringIO(comparison.to_csv([tags])))
+    assert (told["estimate"], told["estimate_low"], told["test"], told["test_high"]) == ("0.8", "", "0.7", "")
+
+
 def test_the_csv_holds_every_column_and_the_figures_unrounded():
     text = comparison.to_csv([row("one", 0.45678, test=Judged(0.5, 0.4, 0.6, 10)), row("two", 0.4)])
     first, second = csv.DictReader(io.StringIO(text))

@@ -56,6 +56,15 @@ def test_given_weights_and_the_mean():
     assert tempered.temperatures["a"] < 1 < tempered.temperatures["b"]
 
 
+def test_given_weights_are_compared_with_the_mean_too():
+    (good, truth), (poor, _) = judges(0.9, 0), judges(0.4, 1)
+    told = vote(Ensemble(weights={"good": 0.1, "poor": 1.0}), {"good": good, "poor": poor}, truth).told()["tried"]
+    assert list(told) == ["equal", "given"]
+    assert told["given"]["estimate"] < told["equal"]["estimate"]
+    by = told["given"]["estimate"] - told["equal"]["estimate"]
+    assert told["given"]["gain"]["value"] == pytest.approx(by, abs=1e-4)
+
+
 @pytest.mark.parametrize("weights", ["accuracy", "greedy", "stacking", "best"])
 def test_a_vote_is_judged_by_choices_that_its_clips_had_no_say_in(weights):
     settings = Ensemble(weights=weights, temperature=weights == "stacking")
