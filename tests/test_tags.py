@@ -11,8 +11,11 @@ import yaml
 
 from pipeline import runs
 from pipeline.clips.corpus import Corpus
+from pipeline.errors import PipelineError
 from pipeline.files import read_json
+from pipeline.jobs.listening import Listener, measured
 from pipeline.layout import Layout
+from pipeline.listening.spotting import Spotting
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import check, decide, download, ensemble, predict, prepare, report, train
 from tests.conftest import page_values
@@ -114,6 +117,12 @@ def test_a_run_is_judged_by_clip_on_the_mean_of_its_segments(layout, run):
 
 def test_the_runs_are_voted_on(layout):
     assert read_json(layout.submission("ensemble") / "metrics.json")["estimate"]["map"] > 0.8
+
+
+def test_words_in_noise_are_not_counted_of_clips_with_several_labels(layout):
+    listener = Listener("bag-of-codes-256", lambda: None, SOUNDS, "torch", 0)
+    with pytest.raises(PipelineError, match="clips of 'bag-of-codes-256' may have several"):
+        measured(layout, listener, Spotting(), 0.1)
 
 
 def test_the_page_shows_precisions_by_label_in_place_of_a_matrix_and_errors_to_hear(layout):

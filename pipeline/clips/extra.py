@@ -1,6 +1,6 @@
 """Clips and noise of further sources: they train, and are never judged or submitted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.clips.intake import Intake
@@ -25,13 +25,16 @@ class Extra:
     unknown: bool = False
 
 
-def add(intake: Intake, extras: Sequence[Extra], speakers: set[str], commands: tuple[str, ...]) -> int:
+def add(
+    intake: Intake, extras: Sequence[Extra], speakers: set[str], commands: tuple[str, ...], kept: Collection[str] = ()
+) -> int:
     """Append what the extra sources bring; return how many clips that is.
 
     `speakers` are those of the source whose clips are judged, spelt as the corpus has them: what an extra source has of
     them is left out, and so is a clip with the very samples of another, a test clip's for instance, or a recording of
     noise with those of another. Noise trains; where the source had none at all, it is shared out as the source's own
-    would be. Raises PipelineError if a source has embeddings and another audio.
+    would be. `kept` are words of which some may be kept from nets (prepare.unheard_words): they are not brought as
+    unknown. Raises PipelineError if a source has embeddings and another audio.
     """
     before = intake.clips
     for extra in extras:
@@ -43,12 +46,14 @@ def add(intake: Intake, extras: Sequence[Extra], speakers: set[str], commands: t
             if isinstance(item, Rejected):
                 intake.take(item)
             elif extra.take in ("all", "noise" if item.is_noise else "clips"):
-                _take(intake, intake.spelt(replace(item, split=None)), extra, speakers, commands)
+                _take(intake, intake.spelt(replace(item, split=None)), extra, speakers, commands, kept)
     intake.settle()
     return intake.clips - before
 
 
-def _take(intake: Intake, item: Recording, extra: Extra, speakers: set[str], commands: tuple[str, ...]) -> None:
+def _take(
+    intake: Intake, item: Recording, extra: Extra, speakers: set[str], commands: tuple[str, ...], kept: Collection[str]
+) -> None:
     if (item.embedding is not None) != intake.holds_embeddings:
         raise PipelineError(
             f"Of the sources, one gives audio and another embeddings, so '{extra.source}' cannot join the corpus.\n"
@@ -58,6 +63,8 @@ def _take(intake: Intake, item: Recording, extra: Extra, speakers: set[str], com
         intake.exclude(item, "its speaker is one of the source's own, and may judge")
     elif extra.unknown and item.word in commands:
         intake.exclude(item, f"spelled like the command '{item.word}', so not called unknown")
+    elif extra.unknown and item.word in kept and item.word not in NO_WORDS:
+        intake.exclude(item, f"spelled like '{item.word}', which prepare.unheard_words may keep from nets")
     elif extra.unknown and item.word is not None and item.word not in NO_WORDS:
         intake.take(replace(item, word=UNKNOWN_WORD))
     else:

@@ -16,6 +16,7 @@ UNKNOWN_WORD = "_unknown_"
 SILENCE_WORD = "_silence_"
 NO_WORDS = frozenset({UNKNOWN, UNKNOWN_WORD, SILENCE, SILENCE_WORD})  # folders called so hold no word of that name
 ABSENT = "other"  # the answer "no" to a yes-or-no question
+CLIP = "clip"  # the column beside the labels in tables of probabilities
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 
@@ -79,7 +80,7 @@ class Vocabulary:
 def check_commands(commands: Iterable[str]) -> None:
     """Raise PipelineError unless `commands` are at least one name, each once, none of them reserved."""
     commands = list(commands)
-    reserved = sorted(NO_WORDS.intersection(commands))
+    reserved = sorted((NO_WORDS | {CLIP}).intersection(commands))
     repeated = sorted({command for command in commands if commands.count(command) > 1})
     if not commands or reserved or repeated:
         problem = (
@@ -90,6 +91,7 @@ def check_commands(commands: Iterable[str]) -> None:
             else "none"
         )
         raise PipelineError(
-            f"prepare.commands must be at least one word, each once, other than unknown and silence; found {problem}.\n"
+            f"prepare.commands must be at least one word, each once, other than unknown, silence and {CLIP}; found "
+            f"{problem}.\n"
             "Change prepare.commands in params.yaml."
         )

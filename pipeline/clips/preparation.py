@@ -101,8 +101,16 @@ def build(
             rows = writer.rows
             if not (rows["part"] == "train").any():
                 raise _without_clips(source, intake)
+            nameless = rows["speaker"].isna() & rows["word"].notna() & rows["split"].isna() & (rows["part"] == "train")
+            if nameless.any() and not intake.lists:
+                print(
+                    f"Warning: of {nameless.sum()} training clips the speaker is not known, so one person may train "
+                    "and judge, and the estimate be too kind. In folders of words, a name such as ann_nohash_1.wav "
+                    "tells it."
+                )
             splits, folds = assign(rows, intake.lists, settings.splits, settings.testing_list, seed, settings.folds)
-            added = extra.add(intake, extras, set(rows["speaker"].dropna()), settings.commands)
+            kept = set(rows["word"].dropna()) if settings.unheard_words else set()
+            added = extra.add(intake, extras, set(rows["speaker"].dropna()), settings.commands, kept)
             own_words = rows["word"].to_numpy()
             del rows  # a GB for some millions of clips
         writer.end_noise()

@@ -13,6 +13,7 @@ from pipeline.settings import Settings
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, le=100)]
 
+MIXED = "\n"  # between the names of recordings that are mixed: a file may be called fan+tv.wav
 _FULL_SCALE = 32768
 
 
@@ -72,7 +73,7 @@ def make(
             change = Compose([Gain(gain_db, gain_db, p=1.0), Clip(-1.0, 1.0, p=1.0)])
             mixed += change(second, SAMPLE_RATE_HZ)
         samples = np.clip(np.rint(mixed * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
-        yield samples.astype(np.int16), "+".join(noise.name for noise in chosen)
+        yield samples.astype(np.int16), MIXED.join(noise.name for noise in chosen)
 
 
 def _second_of(noise: Noise, generator: np.random.Generator) -> np.ndarray:

@@ -49,6 +49,12 @@ def assign(
     speaker is in two splits or folds, or if clips that are also the test set (`SplitList.is_test_set`) are not held
     out.
     """
+    own = rows[rows["part"] == "train"]
+    is_open = folds > 1 or own["split"].isna().any()
+    if method == "random" and is_open and own["recording"].dropna().duplicated().any():
+        raise PipelineError(
+            "prepare.splits: random would part the segments of a recording. Set it to auto or grouped in params.yaml."
+        )
     splits = rows["split"].to_numpy(dtype=object, na_value=None, copy=True)
     splits[rows["part"].to_numpy() == "test"] = "test"
     open_rows = np.flatnonzero([split is None for split in splits])
@@ -220,10 +226,6 @@ def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, s
 
 def _at_random(rows: pandas.DataFrame, seed: int) -> np.ndarray:
     found = np.full(len(rows), "train", object)
-    if rows["clip"].duplicated().any():
-        raise PipelineError(
-            "prepare.splits: random would part the segments of a recording. Set it to auto or grouped in params.yaml."
-        )
     # Every tenth of each stratum's shuffled clips; strata of fewer than ten share the tenths among them.
     order = _shuffled_by_stratum(rows, seed)
     turn = np.arange(len(rows)) % round(1 / SHARE)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.labels import ABSENT, SILENCE, SILENCE_WORD
+from pipeline.clips.labels import ABSENT, CLIP, SILENCE, SILENCE_WORD
 from pipeline.errors import PipelineError
 from pipeline.examples.task import TAGS, WORD, Presence, Task
 
@@ -33,8 +33,19 @@ def target_of(corpus: Corpus, task: Task) -> Target:
     """Return what the task asks of every row.
 
     Labels other than words are those of the training clips, sorted. Raises PipelineError for a column that the corpus
-    does not have, a label that only clips to judge have, or a presence of something that no training clip has.
+    does not have, a label that only clips to judge have, a presence of something that no training clip has, or a label
+    that no table of probabilities can have.
     """
+    target = _target_of(corpus, task)
+    if CLIP in target.labels:
+        raise PipelineError(
+            f"A label of the target '{task.target}' is called '{CLIP}', as a column of tables of probabilities is.\n"
+            "Rename it in the source: the folder of a word, the tag, the speaker, the presence."
+        )
+    return target
+
+
+def _target_of(corpus: Corpus, task: Task) -> Target:
     column, kind, presence = task.target, task.vocabulary, task.presence
     rows = corpus.rows
     found = rows[column] if column in rows and column not in _NOT_LEARNT else None

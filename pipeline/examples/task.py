@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from pipeline.clips.labels import Kind, Label
+from pipeline.clips.labels import ABSENT, CLIP, Kind, Label
 from pipeline.settings import Settings
 
 WORD, TAGS = "word", "tags"
@@ -18,6 +18,13 @@ class Presence(Settings):
 
     name: str
     of: Annotated[list[Label], Field(min_length=1)] | Literal["all"] = "all"
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, name: str) -> str:
+        if name in (ABSENT, CLIP):
+            raise ValueError(f"must be another name than {ABSENT} and {CLIP}")
+        return name
 
 
 class Task(Settings):

@@ -76,14 +76,19 @@ def _of_file(path: Path, hop_ms: int) -> Listener:
     return Listener(told.run, new_ear, told.keywords, engine, told.provenance["fold"])
 
 
+def _is_of(told: Description, folder: Path) -> bool:
+    """Return whether a file is of the net in `folder`: of another corpus, the same weights may have other commands."""
+    corpus = read_json(folder / "run.json")["corpus"]
+    return told.weights == weights_of(folder) and told.provenance.get("corpus") == corpus
+
+
 def _of_run(layout: Layout, tree: dict[str, Any], run: str, hop_ms: int) -> Listener:
     runs.entry(tree, run)  # refuses a run that is not listed
     folder = runs.paths(layout, tree, run).model(params.folds(tree)[0])
     file = restored(layout.export(run)) / f"{run}.onnx"
     if file.is_file():
         listener = _of_file(file, hop_ms)
-        weights = folder / "model.safetensors"
-        if not weights.is_file() or OnnxClassifier(file).description.weights == weights_of(folder):
+        if not (folder / "model.safetensors").is_file() or _is_of(OnnxClassifier(file).description, folder):
             return listener
     classifier, about = trained(folder, tree, run)
     if about["inputs"] != "samples":
@@ -104,6 +109,8 @@ def measured(layout: Layout, listener: Listener, spotting: Spotting, hours: floa
     if run not in runs.names(tree):
         raise PipelineError(f"params.yaml lists no run '{run}', so it is not known which clips it never learnt from.")
     target = target_of(corpus, runs.task_of(tree, run))
+    if not target.exclusive:
+        raise PipelineError(f"--measure counts clips of one label each, and the clips of '{run}' may have several.")
     rows = corpus.judged_rows(fold)
     rows = rows[target.known[rows]]
     spoken = [(row, target.labels[target.values[row]]) for row in rows]

@@ -10,11 +10,10 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from pipeline.clips.labels import SILENCE, UNKNOWN
+from pipeline.clips.labels import CLIP, SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.files import replacing
 
-CLIP = "clip"
 SUM_TOLERANCE = 1e-3  # half precision on the device leaves rows that are off by some 1e-4
 ROWS_PER_GROUP = 4096
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline import metrics
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.labels import SILENCE, UNKNOWN
+from pipeline.clips.silence import MIXED
 
 
 def describe(
@@ -58,6 +59,6 @@ def _is_unheard(
         is_word[inside] = corpus.is_unheard(fold)[rows[inside]]
         heard = {noise.name for noise in corpus.training_noises(fold)}
         is_noise[inside] = [
-            noises[clip] not in ("", "digital") and not heard & set(noises[clip].split("+")) for clip in inside
+            noises[clip] not in ("", "digital") and not heard & set(noises[clip].split(MIXED)) for clip in inside
         ]
     return is_word, is_noise

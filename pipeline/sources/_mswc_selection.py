@@ -12,7 +12,7 @@ import numpy as np
 import pandas
 from pydantic import Field, model_validator
 
-from pipeline.clips.labels import SILENCE, SILENCE_WORD, UNKNOWN, UNKNOWN_WORD
+from pipeline.clips.labels import CLIP, SILENCE, SILENCE_WORD, UNKNOWN, UNKNOWN_WORD
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources._tar_csv import tar_csv
@@ -21,7 +21,7 @@ from pipeline.sources._tar_csv import tar_csv
 COLUMNS = ("language", "link", "word", "speaker", "gender", "set", "fixed")
 _LISTED = ("SET", "LINK", "WORD", "VALID", "SPEAKER", "GENDER")
 _UNTOLD = ("", "NA", "NAN")
-_LABELS = {SILENCE, SILENCE_WORD, UNKNOWN, UNKNOWN_WORD}
+_LABELS = {SILENCE, SILENCE_WORD, UNKNOWN, UNKNOWN_WORD, CLIP}
 
 
 class Language(Settings):

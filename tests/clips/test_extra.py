@@ -1,6 +1,7 @@
 """What extra sources bring trains all folds, judges none, and never holds what judges."""
 
 import io
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.clips.extra import Extra
 from pipeline.clips.preparation import Prepare, build
 from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.errors import PipelineError
+from pipeline.scoring import unheard
 
 
 def wav(samples):
@@ -166,3 +168,32 @@ def test_clips_of_the_source_itself_stay_however_alike_they_are(corpus):
     assert corpus.rows["clip"].iloc[corpus.select("test")].tolist() == [item.name for item in (*TEST, *twins)]
     assert "yes/again.wav" in set(corpus.rows["clip"])
     assert quarantine.empty
+
+
+def test_an_extra_source_does_not_say_the_words_that_are_kept_from_nets(corpus):
+    brought = [clip("cat", "x1", 901), clip("dog", "x1", 902)]
+    items = (*OWN, clip("bird", "s1", 851), clip("bird", "s2", 852), HUM, *TEST, SPLITS)
+    corpus, quarantine = corpus([Extra("more", brought, unknown=True)], items, folds=2, unheard_words=0.5)
+    rows = corpus.rows[corpus.rows["source"] == "more"]
+    assert rows["clip"].tolist() == ["_extra_/more/dog/x1_902.wav"]
+    assert quarantine["reason"].tolist() == ["spelled like 'cat', which prepare.unheard_words may keep from nets"]
+
+
+def test_a_plus_in_a_name_of_noise_is_part_of_it(corpus):
+    noise = [replace(HUM, name="hum+0.wav"), replace(RAIN, name="rain.wav")]
+    corpus, _ = corpus([], (*OWN, *noise, *TEST, SPLITS), folds=2)
+    rows = np.flatnonzero(corpus.rows["word"] == "_silence_")
+    truth = np.full(len(rows), corpus.vocabulary.submission_labels.index("silence"))
+    told = unheard.describe(corpus, rows, truth, truth, [str(row) for row in rows])
+    assert "unheard_noise_recall" not in told  # a stretch of each is heard by both folds' nets
+
+
+@pytest.mark.parametrize(("name", "is_told"), [("anna_{}.wav", True), ("anna_nohash_{}.wav", False)])
+def test_speakers_that_are_not_known_are_told(corpus, capsys, name, is_told):
+    items = [
+        replace(clip(word, "", 100 * s + w), name=f"{word}/{name.format(s)}", speaker=None if is_told else f"s{s}")
+        for s in range(8)
+        for w, word in enumerate(WORDS)
+    ]
+    corpus([], (*items, HUM, *TEST))
+    assert ("Warning: of 24 training clips the speaker is not known" in capsys.readouterr().out) is is_told

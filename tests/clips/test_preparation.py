@@ -155,7 +155,7 @@ def test_whole_recordings_of_noise_belong_to_one_fold(tmp_path):
         heard = {noise.name for noise in corpus.training_noises(fold)}
         assert len(heard) == 2
         sources = corpus.rows["noise_source"].iloc[corpus.judged_rows(fold)].dropna()
-        judging = {name for source in sources for name in source.split("+")} - {"digital"}
+        judging = {name for source in sources for name in source.split("\n")} - {"digital"}
         assert judging
         assert not judging & heard
 

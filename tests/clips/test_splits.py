@@ -124,6 +124,14 @@ def test_a_speaker_in_two_splits_is_refused():
     assert "grouped" not in str(error.value)
 
 
+def test_random_folds_do_not_part_the_segments_of_a_source_that_has_said_its_splits():
+    rows = table([f"{clip}#00{part}" for clip in CLIPS for part in range(2)])
+    rows["recording"] = [clip.split("#")[0] for clip in rows["clip"]]
+    rows["split"] = "train"
+    with pytest.raises(PipelineError, match="would part the segments of a recording"):
+        assign(rows, [], "random", "train", 0, folds=2)
+
+
 @pytest.mark.parametrize("fate", ["train", "validation"])
 def test_a_test_set_made_of_the_testing_list_must_be_held_out(fate):
     rows = pandas.concat([table(CLIPS), table(CLIPS[3:5], part="test")], ignore_index=True)

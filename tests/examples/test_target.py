@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.corpus_writer import CorpusWriter
+from pipeline.clips.labels import check_commands
 from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.errors import PipelineError
 from pipeline.examples.target import target_of
@@ -92,6 +94,18 @@ def test_a_presence_that_cannot_be_learnt_is_refused(corpus, of, meaning):
     clips = [clip for clip in CLIPS if clip[4]]
     with pytest.raises(PipelineError, match=f"No training clip {meaning} 'it'"):
         target_of(corpus(clips), Task(target="tags", presence=Presence(name="it", of=of)))
+
+
+def test_what_no_table_of_probabilities_can_hold_is_refused_before_any_training(corpus):
+    clips = [*CLIPS, ("clip", "eve", "train", {"accent": "clip"}, ("clip",))]
+    for task in (Task(vocabulary="words"), Task(target="tags"), Task(target="accent")):
+        with pytest.raises(PipelineError, match=f"target '{task.target}' is called 'clip'"):
+            target_of(corpus(clips), task)
+    for name in ("clip", "other"):
+        with pytest.raises(ValidationError, match="must be another name"):
+            Presence(name=name)
+    with pytest.raises(PipelineError, match=r"(?s)other than unknown, silence and clip; found.*clip"):
+        check_commands(["yes", "clip"])
 
 
 def test_without_commands_there_is_no_word_to_learn(corpus):

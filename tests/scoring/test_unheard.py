@@ -12,7 +12,7 @@ CLIPS = [
     *(("cat", number % 2, None) for number in range(8)),  # kept from fold 0
     *(("dog", number % 2, None) for number in range(8)),  # kept from fold 1
     *((word, number % 2, None) for word in ("bird", "five", "tree", "wow") for number in range(8)),  # two each
-    *(("_silence_", 0, source) for source in ("rain", "rain+rain", "hum", "rain+hum", "digital")),
+    *(("_silence_", 0, source) for source in ("rain", "rain\nrain", "hum", "rain\nhum", "digital")),
     *(("_silence_", 1, source) for source in ("hum", "rain")),
 ]
 YES, UNKNOWN, SILENCE = range(3)

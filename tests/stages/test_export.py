@@ -213,6 +213,16 @@ def test_an_export_that_was_killed_is_not_heard(layout):
     assert not aside.exists()
 
 
+def test_a_file_of_another_corpus_is_not_heard_though_its_weights_are_the_same(layout):
+    """It may wait for the commands of then."""
+    about = layout.run("ast").model(0) / "run.json"
+    before = read_json(about)
+    write_json(about, {**before, "corpus": "another"})
+    assert listener_of(layout, "ast", None, 100).engine == "torch"
+    write_json(about, before)
+    assert listener_of(layout, "ast", None, 100).engine == "onnxruntime, float32"
+
+
 def test_words_in_noise_are_counted_at_given_numbers_of_false_alarms(layout, capsys):
     listen.measure(layout, "ast", None, Spotting(smoothing_ms=200), hop_ms=200, hours=0.01)
     told = read_json(layout.listening("ast") / "measure.json")

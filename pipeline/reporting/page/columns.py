@@ -31,7 +31,7 @@ COUNTS = ("parameters", "train_seconds", "clips_a_second")
 def with_cells(group: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return a group of rows with its columns, those that no run fills left out, and the cells of each row."""
     rows = []
-    lows, highs = zip(*((row["estimate"]["low"], row["estimate"]["high"]) for row in group["rows"]), strict=True)
+    lows, highs = zip(*(_ends(row["estimate"]) for row in group["rows"]), strict=True)
     scale = (min(lows), max(max(highs), min(lows) + 0.01))
     for row in group["rows"]:
         filled = {**row, "calibration_error": runs.get(row["run"], {}).get("calibration_error")}
@@ -43,18 +43,22 @@ def with_cells(group: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) 
     return {**group, "rows": rows, "columns": [dict(zip(names, column, strict=True)) for column in shown]}
 
 
+def _ends(estimate: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the ends of an estimate's interval; the figure itself where it has none."""
+    value: float = estimate["value"]
+    return (value, value) if estimate["low"] is None else (estimate["low"], estimate["high"])
+
+
 def _cell(name: str, value: Any, scale: tuple[float, float]) -> dict[str, Any]:
     """Return a cell; an estimate's has places of 0 to 100 on the `scale` of the group."""
     if value is None or value == "":
         return {"text": "", "sort": ""}
     if name == "estimate":
-        low, high = value["low"], value["high"]
+        low, high = _ends(value)
         interval = f"{low:.3f}–{high:.3f}" if low < high else ""
         start, end = scale
-        places = {
-            key: round(100 * (value[of] - start) / (end - start), 2)
-            for key, of in (("low", "low"), ("high", "high"), ("at", "value"))
-        }
+        ends = {"low": low, "high": high, "at": value["value"]}
+        places = {key: round(100 * (at - start) / (end - start), 2) for key, at in ends.items()}
         return {"text": f"{value['value']:.3f}", "sort": value["value"], "interval": interval, **places}
     if name in ("test", "unheard_recall"):
         return {"text": f"{value['value']:.3f}", "sort": value["value"]}
