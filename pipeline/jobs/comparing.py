@@ -1,6 +1,7 @@
 """One row a run for the table of all, from what the stages left of each."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from pipeline import metrics, params, runs, sections
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
-from pipeline.files import read_json
+from pipeline.files import read_json, sha256_of
 from pipeline.layout import Layout
 from pipeline.reporting import comparison
 from pipeline.reporting.comparison import Judged, Row
@@ -24,7 +25,7 @@ from pipeline.scoring.shares import ESTIMATED, shares_of
 
 def rows_of(layout: Layout, tree: dict[str, Any]) -> tuple[list[Row], list[str]]:
     """Return the rows of all runs, teachers first, then students and the ensemble, and who is not decided yet."""
-    scores = read_json(layout.scores) if layout.scores.exists() else {}
+    scores = scores_of(layout)
     rows, lacking = [], []
     for run in [*runs.names(tree), ENSEMBLE]:
         path = layout.submission(run) / "metrics.json"
@@ -33,6 +34,17 @@ def rows_of(layout: Layout, tree: dict[str, Any]) -> tuple[list[Row], list[str]]
         else:
             lacking.append(run)
     return rows, lacking
+
+
+def scores_of(layout: Layout) -> dict[str, dict[str, Any]]:
+    """Return what stage score found of each run, but of those whose submission was made anew since."""
+    scores: dict[str, dict[str, Any]] = read_json(layout.scores) if layout.scores.exists() else {}
+    return {run: score for run, score in scores.items() if _is_of_the_file(score, layout.submission(run))}
+
+
+def _is_of_the_file(score: dict[str, Any], folder: Path) -> bool:
+    path = folder / "submission.csv"
+    return "sha256" not in score or (path.exists() and sha256_of(path) == score["sha256"])
 
 
 def with_gains(rows: list[Row], layout: Layout, tree: dict[str, Any], against: str) -> list[Row]:

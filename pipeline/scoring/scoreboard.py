@@ -60,11 +60,16 @@ def score(predicted: Mapping[str, str], answers: pandas.DataFrame) -> Score:
 def table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return one line a run, best private score first. Parts that no run was judged on have no column."""
     named = ("private", "public", "holdout", "estimate", "unheard_recall")
-    parts = [part for part in named if any(score.get(part) for score in scores.values())]
+    parts = [part for part in named if any(score.get(part) is not None for score in scores.values())]
     made = Table("run", *(part.replace("_", " ") for part in parts))
-    for run, score in sorted(scores.items(), key=lambda item: -(item[1]["private"] or item[1]["estimate"])):
+    for run, score in sorted(scores.items(), key=_best_first):
         made.add_row(run, *(five(score.get(part)) or "-" for part in parts))
     return made
+
+
+def _best_first(item: tuple[str, Mapping[str, Any]]) -> float:
+    private, estimate = item[1]["private"], item[1]["estimate"]
+    return -(estimate if private is None else private)
 
 
 def five(value: float | None) -> str:

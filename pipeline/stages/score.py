@@ -42,9 +42,9 @@ def main(layout: Layout) -> None:
         if answers is None:
             continue
         result = scoreboard.score(predicted, answers)
-        scores[run] |= vars(result)
-        public, private = (scoreboard.five(value) for value in (result.public, result.private))
         sha256 = sha256_of(path)
+        scores[run] |= {**vars(result), "sha256": sha256}  # of which file they are
+        public, private = (scoreboard.five(value) for value in (result.public, result.private))
         made = provenance.find(sha256, layout.submissions, run)
         row = ledger.Row(
             datetime.now(UTC).isoformat(timespec="seconds"),

@@ -4,9 +4,13 @@ import csv
 
 import pytest
 
+from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
+from pipeline.examples.task import Task
 from pipeline.files import read_json, write_json
+from pipeline.jobs.comparing import rows_of
 from pipeline.layout import Layout
+from pipeline.reporting.page import evidence
 from pipeline.stages import compare, decide
 
 
@@ -41,6 +45,12 @@ def test_each_run_has_a_row_of_what_the_stages_measured(finished, tmp_path, caps
     assert float(ast["clips_a_second"]) > 0
     assert rows["ensemble"]["parameters"] == rows["ensemble"]["train_seconds"] == ""
 
+    # What is submitted was made anew, and scored not yet.
+    submitted = layout.submission("ast") / "submission.csv"
+    submitted.write_text(submitted.read_text() + "\n")
+    (row,) = [row for row in rows_of(layout, project.params)[0] if row.run == "ast"]
+    assert row.test is None
+
     table = (layout.comparison / "table.md").read_text()
     assert table in (project.root / "README.md").read_text()
     assert "estimate, nested (95 %) | selected, flatters | test (95 %)" in table
@@ -61,6 +71,13 @@ def test_against_a_run_each_other_has_its_paired_difference(finished, tmp_path, 
     assert "to the estimate of ast" in capsys.readouterr().out
     with pytest.raises(PipelineError, match=r"no decided run 'asd'.*There are: ast, wav2vec2, ensemble"):
         compare.main(layout, against="asd")
+
+
+def test_what_was_decided_for_another_question_is_refused_in_words(finished):
+    layout = finished.layout
+    path = layout.submission("ast") / "judged.parquet"
+    with pytest.raises(PipelineError, match=r"decided for another question: its labels are .*yes.*Run: dvc repro"):
+        evidence.read(path, Corpus.open(layout.prepare), Task(presence={"name": "speech"}), "ast")
 
 
 def test_without_a_decided_run_there_is_nothing_to_compare(finished, tmp_path):

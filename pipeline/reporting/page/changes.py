@@ -1,16 +1,22 @@
 """What changed since the last time: each run's newest row of the ledger beside the one before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.delivery.ledger import KAGGLE, Row
 
 
-def changes(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def changes(rows: Sequence[Row], present: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return an entry for each run and scoreboard, the newest first: its scores, and the differences to the file before
     it, None where there is none. Rows without a score say nothing. `rows` are the ledger's, oldest first.
+
+    `present` has the SHA-256 of each listed run's file: of the local scores, those of a file that was tried and taken
+    back are before it, and other runs are left out.
     """
     newest: dict[tuple[str, str], list[Row]] = {}
+    rows = [row for row in rows if row.scoreboard == KAGGLE or row.run in present]
+    # A file that came back has no new row.
+    rows = sorted(rows, key=lambda row: row.scoreboard != KAGGLE and row.sha256 == present[row.run])
     for row in rows:
         if row.private or row.public:
             known = newest.setdefault((row.run, row.scoreboard), [])

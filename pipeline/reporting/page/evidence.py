@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.clips.corpus import Corpus
+from pipeline.errors import PipelineError
 from pipeline.examples.target import target_of
 from pipeline.examples.task import Task
 from pipeline.scoring import truth
@@ -53,7 +54,10 @@ class Evidence:
 
 
 def read(path: Path, corpus: Corpus, task: Task, run: str) -> Evidence:
-    """Return the evidence of a run from its judged.parquet. Raises PipelineError if it is missing or of other clips."""
+    """Return the evidence of a run from its judged.parquet.
+
+    Raises PipelineError if it is missing, or of other clips or labels.
+    """
     judged = Judged.read(path)
     target = target_of(corpus, task.model_copy(update={"vocabulary": "commands"}))
     table = judged.table
@@ -65,6 +69,10 @@ def read(path: Path, corpus: Corpus, task: Task, run: str) -> Evidence:
     decided = None
     if target.exclusive:
         index = {label: place for place, label in enumerate(target.labels)}
+        if strange := sorted({str(label) for label in judged.decided[known]} - set(index)):
+            raise PipelineError(
+                f"{path} was decided for another question: its labels are {', '.join(strange)}. Run: dvc repro"
+            )
         decided = np.array([index[label] for label in judged.decided[known]], np.int64)
     return Evidence(
         run,
