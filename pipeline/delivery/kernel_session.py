@@ -105,6 +105,7 @@ class Session:
         dvc = [sys.executable, "-m", "dvc", "repro"]
         if (self.project / "artifacts" / "download").exists():
             # DVC does not watch the inputs, which may have changed since this session ran it last.
+            self._show([*dvc, "resolve"], "dvc repro resolve")  # where they lie may be another folder now
             self._show([*dvc, "--force", "--single-item", "download"], "dvc repro --force download")
         self._show(dvc, "dvc repro")
 
