@@ -12,6 +12,7 @@ from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 TRAIN_SHARE = 0.8  # of a recording, where there is one fold
 # Noise stays alike over some tenths of a second; the gap keeps two stretches from sharing a sound.
 GAP_SAMPLES = SAMPLE_RATE_HZ // 4
+MIXED = "\n"  # between the names of recordings that are mixed: a file may be called fan+tv.wav
 NEVER_JUDGED = -1  # in place of a fold's number: what always trains
 
 

@@ -6,14 +6,13 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from pipeline.clips.noise import Noise
+from pipeline.clips.noise import MIXED, Noise
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.settings import Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, le=100)]
 
-MIXED = "\n"  # between the names of recordings that are mixed: a file may be called fan+tv.wav
 _FULL_SCALE = 32768
 
 

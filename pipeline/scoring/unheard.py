@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline import metrics
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.labels import SILENCE, UNKNOWN
-from pipeline.clips.silence import MIXED
+from pipeline.clips.noise import MIXED
 
 
 def describe(
