@@ -28,8 +28,10 @@ def build(examples: Examples, training=None, **params):
 
 
 def test_it_learns_and_is_restored_to_the_same_probabilities(data, tmp_path):
-    classifier = build(data.train)
+    classifier, watched = build(data.train), []
+    classifier.watch = lambda epoch, figure: watched.append(epoch)
     classifier.fit(data, tmp_path / "work", tmp_path / "live")
+    assert watched == [1, 2, 3, 4, 5, 6]  # by which a search prunes
     heard, targets = data.validation.read(data.validation.rows), data.validation.targets
     values = classifier.predict_proba(heard)
     assert (values.dtype, values.shape) == (np.float32, (60, 3))
