@@ -151,7 +151,9 @@ def test_what_it_tells_is_what_the_stages_say(project):
 def test_how_many_changes_are_not_listed_is_told(project, tmp_path):
     many = project.copy(tmp_path)
     for number in range(14):
-        row = ledger.Row(f"2026-01-{number + 1:02}T00:00:00+00:00", f"old-{number}", "local", "0.8", "0.8", "", "", "")
+        row = ledger.Row(
+            f"2026-01-{number + 1:02}T00:00:00+00:00", f"old-{number}", ledger.KAGGLE, "0.8", "0.8", "", "", ""
+        )
         ledger.append(many.layout.ledger, row)
     report.main(many.layout)
     before, after = (each.layout.report.read_text(encoding="utf-8") for each in (project, many))
