@@ -39,13 +39,14 @@ def read(path: Path) -> dict[str, Any]:
     those values, whatever is written into the file meanwhile.
     Raises PipelineError if it is missing, is no YAML, is no mapping, or holds a section that nothing reads.
     """
+    return parsed(text_of(path), path)
+
+
+def parsed(text: str, path: Path) -> dict[str, Any]:
+    """Return the text of the file `path` as `read` does, and raise as it does."""
     try:
-        tree = YAML(typ="safe", pure=True).load(_text(path))
-    except FileNotFoundError:
-        raise PipelineError(
-            f"There is no {path}. Run from the project's folder, or start with: cp profiles/demo.yaml params.yaml"
-        ) from None
-    except (YAMLError, ValueError) as error:  # ValueError: bytes that are no UTF-8, a date that is none
+        tree = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError) as error:  # ValueError: a date that is none
         raise PipelineError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise PipelineError(f"{path} must hold sections such as 'download:' and 'runs:'; found {type(tree).__name__}.")
@@ -58,13 +59,21 @@ def read(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return the file that `read` reads, as it stands. Raises PipelineError if it is missing, or is no UTF-8."""
     # Of the project's stages; what is run by hand reads what is there.
     if path.name == TEXT and os.environ.get("DVC_STAGE", RESOLVE).split(":")[-1] != RESOLVE:
         with contextlib.suppress(FileNotFoundError, KeyError):
             held: str = json.loads((path.parent / RESOLVED).read_text(encoding="utf-8"))[TEXT]
             return held
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise PipelineError(
+            f"There is no {path}. Run from the project's folder, or start with: cp profiles/demo.yaml params.yaml"
+        ) from None
+    except ValueError as error:  # bytes that are no UTF-8
+        raise PipelineError(f"{path} is not valid YAML: {error}") from None
 
 
 def sections() -> list[str]:

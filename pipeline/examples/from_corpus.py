@@ -114,7 +114,7 @@ def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Reba
     """
     rows = corpus.synthetic_rows(fold)
     rows = rows[target.known[rows]]
-    most = max(rebalancing.synthetic, rebalancing.synthetic_end or 0.0)
+    most = rebalancing.most_synthetic
     if not most:
         return rows[:0]
     if len(rows) == 0:

@@ -28,6 +28,11 @@ class Rebalancing(Settings):
     synthetic: float = Field(0.0, ge=0)
     synthetic_end: float | None = Field(None, ge=0)
 
+    @property
+    def most_synthetic(self) -> float:
+        """The largest share of synthetic clips in any epoch."""
+        return max(self.synthetic, self.synthetic_end or 0.0)
+
     def synthetic_at(self, epoch: int, epochs: int) -> float:
         """Return the share of synthetic clips in an epoch of `epochs`, numbered from 0; past the last it stays."""
         if self.synthetic_end is None:

@@ -138,8 +138,8 @@ def _check_target(task: Task, tells: tuple[str, ...] | None, prepare: Prepare, w
 
 def _check_synthetic(run: Run, prepare: Prepare) -> None:
     """Raise PipelineError if a run asks for synthetic clips that nobody makes."""
-    asked, made = run.rebalancing, prepare.synthetic
-    if max(asked.synthetic, asked.synthetic_end or 0.0) > 0 and not made.clips + made.other_clips:
+    made = prepare.synthetic
+    if run.rebalancing.most_synthetic and not made.clips + made.other_clips:
         raise PipelineError(
             "its rebalancing asks for synthetic clips, and prepare.synthetic makes none.\n"
             "Set prepare.synthetic in params.yaml, or delete the run's rebalancing.synthetic."

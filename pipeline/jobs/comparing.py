@@ -1,7 +1,6 @@
 """One row a run for the table of all, from what the stages left of each."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,13 @@ from pipeline import metrics, params, runs, sections
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
-from pipeline.files import read_json, sha256_of
+from pipeline.files import read_json
 from pipeline.layout import Layout
 from pipeline.reporting import comparison
 from pipeline.reporting.comparison import Judged, Row
 from pipeline.reporting.page import evidence
 from pipeline.reporting.page.evidence import Evidence
-from pipeline.scoring import paired
+from pipeline.scoring import paired, scored_files
 from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.paired import Gain
 from pipeline.scoring.settings import ENSEMBLE
@@ -39,12 +38,13 @@ def rows_of(layout: Layout, tree: dict[str, Any]) -> tuple[list[Row], list[str]]
 def scores_of(layout: Layout) -> dict[str, dict[str, Any]]:
     """Return what stage score found of each run, but of those whose submission was made anew since."""
     scores: dict[str, dict[str, Any]] = read_json(layout.scores) if layout.scores.exists() else {}
-    return {run: score for run, score in scores.items() if _is_of_the_file(score, layout.submission(run))}
+    return {run: score for run, score in scores.items() if score.get("sha256") in (None, submitted(layout, run))}
 
 
-def _is_of_the_file(score: dict[str, Any], folder: Path) -> bool:
-    path = folder / "submission.csv"
-    return "sha256" not in score or (path.exists() and sha256_of(path) == score["sha256"])
+def submitted(layout: Layout, run: str) -> str:
+    """Return the SHA-256 of a run's submission, "" where there is none."""
+    path = layout.submission(run) / "submission.csv"
+    return scored_files.checksum(path) if path.exists() else ""
 
 
 def with_gains(rows: list[Row], layout: Layout, tree: dict[str, Any], against: str) -> list[Row]:

@@ -24,6 +24,9 @@ from pipeline.scoring.nested import FILE, FOLDER, blocks_by_clip
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.truth import names_of
 
+# What chose an epoch by itself: probabilities [epochs, clips, labels], the truth, which labels count as one.
+_Part = tuple[NDArray[np.float16], NDArray[Any], NDArray[np.int64] | None]
+
 
 def nested_tables(folder: Path, corpus: Corpus, target: Target, task: Task, models: Mapping[int, Path]) -> None:
     """Write nested/<block>.parquet beside out_of_fold.parquet in `folder`; nothing where no fold chose an epoch.
@@ -46,18 +49,18 @@ def nested_tables(folder: Path, corpus: Corpus, target: Target, task: Task, mode
         rows = rows[target.known[rows]]
         blocks = np.array([block_of[name] for name in names[rows]])
         truth, everything = target.values[rows], np.full(len(rows), True)
-        of_net, of_detector = _best(values, truth, everything, judged), -1
+        parts: list[_Part] = [(values, truth, judged)]
         if coarse is not None:
             _, group = detector.groups_of(target.labels)
-            of_detector = _best(coarse, group[truth], everything, None)
+            parts.append((coarse, group[truth], None))
+        of_kept = [_best(*part, everything) for part in parts]
         for block, nested in tables.items():
-            best, heard = _best(values, truth, blocks != block, judged), -1
-            given = values[best].astype(np.float32)
-            if coarse is not None:
-                heard = _best(coarse, group[truth], blocks != block, None)
-                given = detector.combine(given, coarse[heard].astype(np.float32), group)
-            if (best, heard) == (of_net, of_detector):
-                continue  # the kept net's, by all its looks
+            best = [_best(*part, blocks != block) for part in parts]
+            if best == of_kept:
+                continue  # what the kept net says by all its looks
+            given, *heard = (part[0][epoch].astype(np.float32) for part, epoch in zip(parts, best, strict=True))
+            if heard:
+                given = detector.combine(given, heard[0], group)
             clips, chosen = by_recording(names[rows], given)
             nested[[index[clip] for clip in clips]] = chosen
     for block, nested in tables.items():
@@ -69,8 +72,8 @@ def nested_tables(folder: Path, corpus: Corpus, target: Target, task: Task, mode
 def _best(
     values: NDArray[np.float16],
     truth: NDArray[Any],
-    counted: NDArray[np.bool_],
     judged: NDArray[np.int64] | None,
+    counted: NDArray[np.bool_],
 ) -> int:
     """Return the first epoch that does best on the counted clips, the last without such.
 

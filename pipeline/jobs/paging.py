@@ -15,9 +15,8 @@ from pipeline.errors import PipelineError
 from pipeline.examples.rebalancing import Rebalancing
 from pipeline.examples.target import target_of
 from pipeline.examples.task import WORD, Task
-from pipeline.files import sha256_of
-from pipeline.jobs import comparing, run_page
-from pipeline.jobs.comparing import rows_of
+from pipeline.jobs import run_page
+from pipeline.jobs.comparing import rows_of, scores_of, submitted
 from pipeline.jobs.provenance_page import provenance
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report
@@ -82,7 +81,10 @@ def bare(
         "lacking": lacking,
         "audio": params.section(tree, "report", Report).audio,
         "provenance": provenance(layout, tree, rows, corpus),
-        "changes": changes.changes(ledger.read(layout.ledger), _present(layout, tree)),
+        "changes": changes.changes(
+            ledger.read(layout.ledger),
+            {run: submitted(layout, run) for run in [*runs.names(tree), ENSEMBLE]},
+        ),
         "groups": groups(layout, rows),
         "runs": {},
         "lead": None,
@@ -103,7 +105,7 @@ def leader(tree: dict[str, Any], rows: list[Row]) -> Row | None:
 
 def groups(layout: Layout, rows: list[Row]) -> list[dict[str, Any]]:
     """Return the rows of the table, a group for each question, the best estimate first."""
-    scores = comparing.scores_of(layout)
+    scores = scores_of(layout)
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: -row.estimate.value):
         score = scores.get(row.run, {})
@@ -123,7 +125,7 @@ def groups(layout: Layout, rows: list[Row]) -> list[dict[str, Any]]:
 def standing(layout: Layout, rows: list[Row], lead: Row, settings: Report, task: Task) -> dict[str, Any]:
     """Return the points of the first chart, and the lines that they are measured by: the leaderboard's, where the runs
     answer the competition's question, and what the runs' authors reported of its private part."""
-    scores = comparing.scores_of(layout)
+    scores = scores_of(layout)
     points, intervals = [], []
     for row in _best_first(rows, lead):
         if row.question == lead.question:
@@ -234,12 +236,6 @@ def data(
 
 def _first_task(tree: dict[str, Any]) -> Task:
     return runs.task_of(tree, runs.names(tree)[0])
-
-
-def _present(layout: Layout, tree: dict[str, Any]) -> dict[str, str]:
-    """Return the SHA-256 of each listed run's submission, "" where there is none."""
-    paths = {run: layout.submission(run) / "submission.csv" for run in [*runs.names(tree), ENSEMBLE]}
-    return {run: sha256_of(path) if path.exists() else "" for run, path in paths.items()}
 
 
 def _best_first(rows: list[Row], lead: Row) -> list[Row]:

@@ -18,7 +18,7 @@ def keep(
     the first 8 digits of its SHA-256 follow: no file is ever overwritten. Returns None where there is no copy at all.
     """
     plain = folder / f"{score}_{run}.csv"
-    held = {path: _sha256(path) for path in kept(folder, run)}
+    held = {path: checksum(path) for path in kept(folder, run)}
     there = next((path for path, digest in held.items() if digest == sha256), None)
     # Whoever else has looked after these files: a name that is taken by other bytes stays theirs.
     marked = plain.with_stem(f"{plain.stem}-{sha256[:8]}")
@@ -41,7 +41,7 @@ def keep(
 
 def find(folder: Path, run: str, sha256: str) -> Path | None:
     """Return the kept file of a run with this SHA-256, None if there is none."""
-    return next((path for path in kept(folder, run) if sha256 and _sha256(path) == sha256), None)
+    return next((path for path in kept(folder, run) if sha256 and checksum(path) == sha256), None)
 
 
 def kept(folder: Path, run: str | None = None) -> list[Path]:
@@ -55,7 +55,8 @@ def _copy(file: Path, target: Path) -> None:
         shutil.copyfile(file, temporary)
 
 
-def _sha256(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file; it is read again only if it was written since."""
     about = path.stat()
     return _sha256_of(path, about.st_size, about.st_mtime_ns)
 

@@ -12,8 +12,9 @@ def main(layout: Layout) -> None:
 
     DVC's cache has them, should they come back. Raises PipelineError as `resolving.resolved`.
     """
-    tree = params.read(layout.params)
-    write_json(layout.resolved, {**resolved(tree), params.TEXT: layout.params.read_text(encoding="utf-8")})
+    text = params.text_of(layout.params)  # once: it may be edited any time
+    tree = params.parsed(text, layout.params)
+    write_json(layout.resolved, {**resolved(tree), params.TEXT: text})
     if gone := remove_outputs(layout, tree):
         names = ", ".join(str(folder.relative_to(layout.root)) for folder in gone)
         print(f"No longer listed in params.yaml, so removed (DVC's cache keeps it): {names}")
