@@ -79,6 +79,7 @@ def bare(
         "caption": competition_report.caption_of(corpus) if corpus else "",
         "trouble": "",
         "lacking": lacking,
+        "new_voices": params.mapping(tree, "prepare").get("splits") != "random",
         "audio": params.section(tree, "report", Report).audio,
         "provenance": provenance(layout, tree, rows, corpus),
         "changes": changes.changes(

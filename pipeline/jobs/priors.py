@@ -9,7 +9,7 @@ from pipeline.scoring.prior import EstimatedPrior
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.settings import Rule
 from pipeline.scoring.shares import ESTIMATED
-from pipeline.scoring.truth import truth_of
+from pipeline.scoring.truth import truth_of, without_unreadable
 
 
 def settle(
@@ -24,7 +24,8 @@ def settle(
     commands = corpus.vocabulary.commands
     judged = out_of_fold.nested_table().to_submission_labels(commands)
     truth = truth_of(corpus, "out_of_fold", out_of_fold.table, target_of(corpus, Task()))
-    found = prior.estimate(judged, truth, out_of_fold.speakers, test.to_submission_labels(commands))
+    heard = without_unreadable(corpus, test).to_submission_labels(commands)
+    found = prior.estimate(judged, truth, out_of_fold.speakers, heard)
     return with_shares(rule, found), found
 
 

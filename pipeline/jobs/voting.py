@@ -21,7 +21,7 @@ from pipeline.scoring.prior import EstimatedPrior
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.settings import ENSEMBLE, Ensemble, Prior
 from pipeline.scoring.shares import ESTIMATED, shares_of
-from pipeline.scoring.truth import judged_rows, truth_of
+from pipeline.scoring.truth import judged_rows, truth_of, without_unreadable
 from pipeline.scoring.voting_methods import Evidence, equal
 
 
@@ -30,6 +30,7 @@ class Election:
     """Who votes on what: `folders` are the members' tables; `commands` None where it is not the competition's task."""
 
     settings: Ensemble
+    corpus: Corpus
     task: Task
     target: Target
     folders: Mapping[str, Path]
@@ -54,7 +55,7 @@ class Election:
         commands = corpus.vocabulary.commands if task.is_submitted else None
         asked = sections.decide(tree).for_run(ENSEMBLE).prior
         labels = corpus.vocabulary.submission_labels
-        return cls(settings, task, target, folders, members, truth, commands, asked, labels)
+        return cls(settings, corpus, task, target, folders, members, truth, commands, asked, labels)
 
     def fit(self) -> Vote:
         """Return the vote, fitted on all out-of-fold clips."""
@@ -89,7 +90,8 @@ class Election:
         mean = Combination("equal", equal(self.members))
         judged = mean.vote({name: member.nested_table() for name, member in self.members.items()}, self.commands)
         speakers = next(iter(self.members.values())).speakers
-        return prior.estimate(judged, truth, speakers, mean.vote(self.tables("test"), self.commands), resamples)
+        heard = without_unreadable(self.corpus, mean.vote(self.tables("test"), self.commands))
+        return prior.estimate(judged, truth, speakers, heard, resamples)
 
     def tables(self, split: str, fold: int | None = None) -> dict[str, Probabilities]:
         """Return the members' tables of a split: means over folds, or what the nets of one fold say.

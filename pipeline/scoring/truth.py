@@ -68,6 +68,12 @@ def truth_of(corpus: Corpus, judged: Judged, probabilities: Probabilities, targe
     return np.where(known[:, None], values, np.nan) if not target.exclusive else np.where(known, values, -1)
 
 
+def without_unreadable(corpus: Corpus, test: Probabilities) -> Probabilities:
+    """Return a table of test clips without those that could not be decoded: what a net says of them tells nothing."""
+    readable = dict(zip(names_of(corpus), corpus.rows["readable"].tolist(), strict=True))
+    return test.select(np.array([readable.get(clip, True) for clip in test.clips], bool))
+
+
 def speakers_of(corpus: Corpus, rows: NDArray[np.int64]) -> list[str]:
     """Return the speaker of each row; a recording whose speaker is not known stands for itself."""
     table = corpus.rows.iloc[rows]

@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from pipeline.examples.target import target_of
+from pipeline.examples.task import Task
 from pipeline.jobs import priors
+from pipeline.jobs.voting import Election
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
-from pipeline.scoring.settings import Rule
+from pipeline.scoring.settings import Ensemble, Rule
 from tests.judged_clips import COMMANDS, LABELS, corpus_of
 
 
@@ -22,3 +25,30 @@ def test_what_calibrates_the_estimate_was_judged_by_choices_made_without_it(tmp_
     monkeypatch.setattr(priors.prior, "estimate", lambda *args: asked.append(args[0]) or estimate(*args, resamples=0))
     priors.settle(Rule(prior="estimated"), corpus, out_of_fold, table)
     assert np.array_equal(asked[0].values, wrong)
+
+
+def test_test_clips_that_could_not_be_read_are_not_taken_for_silence(tmp_path):
+    words = [*COMMANDS, "cat", "_silence_"]
+    names = [f"{word}{number}.wav" for number in range(4) for word in words]
+    clips = [{"clip": name, "word": word, "fold": 0} for name, word in zip(names, 4 * words, strict=True)]
+    heard = [f"test{number}.wav" for number in range(44)]  # of each label four, but no silence
+    lost = [f"lost{number}.wav" for number in range(44)]  # zeros, so that every net says silence
+    clips += [{"clip": name, "part": "test", "split": "test"} for name in heard]
+    clips += [{"clip": name, "part": "test", "split": "test", "readable": False} for name in lost]
+    corpus = corpus_of(tmp_path / "corpus", clips, COMMANDS)
+    sure = 0.9 * np.eye(12) + 0.1 / 12
+    judged = Probabilities(names, LABELS, sure[np.arange(48) % 12], "ast", corpus.fingerprint)
+    says = sure[[*(np.arange(44) % 11), *(44 * [11])]]
+    test = Probabilities([*heard, *lost], LABELS, says, "ast", corpus.fingerprint)
+    out_of_fold = OutOfFold(judged, names, np.arange(48) // 12)
+
+    _, found = priors.settle(Rule(prior="estimated"), corpus, out_of_fold, test)
+    test.write(tmp_path / "test.parquet")
+    target = target_of(corpus, Task())
+    truth = np.arange(48) % 12
+    members, folders = {"ast": out_of_fold}, {"ast": tmp_path}
+    election = Election(
+        Ensemble(), corpus, Task(), target, folders, members, truth, tuple(COMMANDS), "estimated", LABELS
+    )
+    for shares in (found.shares, election.estimated(truth, resamples=0).shares):
+        assert shares[LABELS.index("silence")] < 0.03

@@ -12,9 +12,8 @@ def test_a_vote_on_another_question_is_judged_as_its_runs_are():
 
     def shares(exclusive):
         target = SimpleNamespace(exclusive=exclusive, labels=["speech", "other"])
-        return Election(Ensemble(), Task(target="speaker"), target, {}, {}, np.zeros(1), None, "uniform", []).shares(
-            np.zeros(1)
-        )
+        task, truth = Task(target="speaker"), np.zeros(1)
+        return Election(Ensemble(), None, task, target, {}, {}, truth, None, "uniform", []).shares(truth)
 
     assert shares(exclusive=True).tolist() == [0.5, 0.5]
     assert shares(exclusive=False) is None

@@ -21,7 +21,7 @@ def story(told: Mapping[str, Any]) -> dict[str, Any] | None:
     kinds = {point["kind"] for point in told["standing"]["points"]}
     count = sum(len(group["rows"]) for group in told["groups"])
     return {
-        "headline": headline(row),
+        "headline": headline(row, told["new_voices"]),
         "lede": lede(row, rows, told),
         "brief": brief(told, lead),
         "kinds": [kind for kind in ("private", "public", "held out", "reported") if kind in kinds],
@@ -32,13 +32,14 @@ def story(told: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def headline(row: Mapping[str, Any]) -> str:
-    """Return the page's headline: the leading estimate in words."""
+def headline(row: Mapping[str, Any], new_voices: bool) -> str:
+    """Return the page's headline: the leading estimate in words; `new_voices`: no training had the judged speakers."""
     value = row["estimate"]["value"]
     if row["judge"] == "map":
         return f"Mean average precision {value:.3f}, on recordings it never heard"
     if row["question"] == "word":
-        return f"It understands {of_hundred(value)} of 100 words from voices it never heard"
+        where = "from voices it never heard" if new_voices else "in clips it never heard, of voices it knows"
+        return f"It understands {of_hundred(value)} of 100 words {where}"
     return f"Right {of_hundred(value)} times of 100, on clips it never heard"
 
 

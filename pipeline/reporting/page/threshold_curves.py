@@ -33,12 +33,13 @@ def curves(
     truth = np.asarray(evidence.truth, np.int64)
     counts = np.bincount(truth, minlength=len(shares))
     weight = (metrics.weights(np.diag(counts), shares) / np.maximum(counts, 1))[truth]
-    bundles = blocks_of(evidence.speakers, BUNDLES)
+    count = min(BUNDLES, len(set(evidence.speakers)))
+    bundles = blocks_of(evidence.speakers, count)
     odds = LogOdds.of(evidence.fine, commands)
-    surfaces = ThresholdGrid.of(odds, truth).accuracies(weight, bundles, BUNDLES)  # [bundles, silence, unknown]
-    weights = np.bincount(bundles, weight, BUNDLES)
+    surfaces = ThresholdGrid.of(odds, truth).accuracies(weight, bundles, count)  # [bundles, silence, unknown]
+    weights = np.bincount(bundles, weight, count)
     at = {name: _place(chosen.get(f"{name}_from")) for name in ("silence", "unknown")}
-    drawn = rng.multinomial(BUNDLES, np.full(BUNDLES, 1 / BUNDLES), RESAMPLES).astype(np.float64)
+    drawn = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float64)
     total = np.maximum(drawn @ weights, 1e-9)[:, None]
     result: dict[str, Any] = {}
     for name, line in (("unknown", surfaces[:, at["silence"], :]), ("silence", surfaces[:, :, at["unknown"]])):

@@ -21,5 +21,8 @@ def test_labels_that_look_wrong_are_counted_in_words_that_agree(suspects: list[s
 )
 def test_the_headline_says_none_or_all_where_it_is_none_or_all(value: float, says: str) -> None:
     row = {"estimate": {"value": value}, "judge": "prior_accuracy", "question": "word"}
-    assert headline(row) == f"It understands {says} of 100 words from voices it never heard"
-    assert headline({**row, "question": "speaker"}) == f"Right {says} times of 100, on clips it never heard"
+    assert headline(row, new_voices=True) == f"It understands {says} of 100 words from voices it never heard"
+    known = headline(row, new_voices=False)
+    assert known == f"It understands {says} of 100 words in clips it never heard, of voices it knows"
+    speaker = headline({**row, "question": "speaker"}, new_voices=False)
+    assert speaker == f"Right {says} times of 100, on clips it never heard"

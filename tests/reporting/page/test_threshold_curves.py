@@ -38,6 +38,13 @@ def test_where_unknown_is_too_hard_to_choose_the_best_lies_lower(evidence):
     assert not line["is_argmax"]
 
 
+def test_few_speakers_give_a_band_around_the_curve():
+    table, truth, _ = simulated(1, 40)
+    speakers = [str(number % 3) for number in range(len(truth))]
+    line = drawn(evidence_of(table.values, truth, labels=LABELS, speakers=speakers), {})["unknown"]
+    assert min(point["low"] for point in line["points"][20:40]) > 0.5
+
+
 def test_without_a_choice_it_is_the_argmax(evidence):
     lines = drawn(evidence, {})
     assert lines["silence"]["is_argmax"]
