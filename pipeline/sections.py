@@ -6,8 +6,12 @@ from pipeline import params
 from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
-from pipeline.runs import ROUNDS, names, task_of
+from pipeline.runs import ROUNDS, entry, names, round_of, task_of
 from pipeline.scoring.settings import ENSEMBLE, Decide, Ensemble, Rule
+
+VOTES = ("vote", "second_vote")  # which label the test clips for the students, and for the second students
+# Sections that say what becomes of some runs, or come after a submission or outside the graph.
+_OF_SOME = {*ROUNDS, *VOTES, "decide", "ensemble", "score", "report", "submit", "kernel", "bench"}
 
 
 def decide(tree: dict[str, Any]) -> Decide:
@@ -49,7 +53,7 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
     questions, or no weight above 0, or a vote that tags cannot have.
     """
     settings = params.section(tree, section, Ensemble)
-    last_round = {"vote": 1, "second_vote": 2}.get(section, len(ROUNDS))
+    last_round = VOTES.index(section) + 1 if section in VOTES else len(ROUNDS)
     listed = names(tree, last_round)
     weights = settings.weights if isinstance(settings.weights, dict) else {}
     if strange := sorted({*(settings.runs or ()), *weights} - set(listed)):
@@ -70,6 +74,26 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
             f"Give one to at least one of: {', '.join(members)}."
         )
     return settings, members, task
+
+
+def makers(tree: dict[str, Any], run: str) -> dict[str, Any]:
+    """Return the parameters that made a run's submission, for their digest; other runs' have no part in it.
+
+    Those of a student include the runs that taught it and how they voted; those of the ensemble all that vote.
+    Raises PipelineError as `decide` and `voters`.
+    """
+    made = {key: value for key, value in tree.items() if key not in _OF_SOME}
+    rules = decide(tree)
+    made["decide"] = rules.for_run(run).model_dump()
+    members, votes = [run], []
+    if run == ENSEMBLE:
+        members, votes = voters(tree, ENSEMBLE)[1], [ENSEMBLE]
+    for learners, vote in reversed(list(enumerate(VOTES, start=2))):
+        if any(round_of(tree, name) == learners for name in members):
+            members, votes = [*members, *voters(tree, vote)[1]], [*votes, vote]
+    made["runs"] = {name: entry(tree, name) for name in members}
+    made |= {vote: tree.get(vote) for vote in votes}
+    return made | ({"prior": rules.for_run(ENSEMBLE).prior} if votes else {})  # under it, votes choose
 
 
 def _rules(section: Decide) -> dict[str, Rule]:

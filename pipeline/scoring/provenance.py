@@ -10,17 +10,11 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, replacing, sha256_of, write_json
-from pipeline.scoring.settings import ENSEMBLE
 
 # In the column `commit` of the ledger.
 NOT_OURS = "not made by this project"
 
 _FILE, _FIGURES, _KEY = "submission.csv", "metrics.json", "provenance"
-# Sections that come after a submission or outside the graph, and so have no part in what a file says.
-_AFTER = {
-    *("runs", "students", "second_students", "decide", "vote", "second_vote", "ensemble"),
-    *("score", "report", "submit", "kernel", "bench"),
-}
 
 
 @dataclass(frozen=True)
@@ -31,18 +25,6 @@ class Provenance:
     commit: str
     params: str
     folder: Path
-
-
-def makers(
-    tree: Mapping[str, Any], run: str, rule: Mapping[str, Any], members: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return the parameters that made a run's submission, for their digest; other runs' have no part in it.
-
-    `tree` is params.yaml, `rule` how the run's clips are decided, `members` the entry of the run, or of all that vote.
-    """
-    made: dict[str, Any] = {key: value for key, value in tree.items() if key not in _AFTER}
-    made |= {"decide": dict(rule), "runs": {name: dict(entry) for name, entry in members.items()}}
-    return made | ({"ensemble": tree.get("ensemble")} if run == ENSEMBLE else {})
 
 
 def publish(folder: Path, submission: str, figures: Mapping[str, Any], commit: str, params: str) -> None:

@@ -9,7 +9,7 @@ from pipeline.examples.target import target_of
 from pipeline.jobs import priors
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report, target_report
-from pipeline.scoring import provenance, submission
+from pipeline.scoring import submission
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
 
@@ -41,7 +41,6 @@ def main(layout: Layout, run: str) -> None:
     if found is not None:
         print(found.report())
         about["prior_estimate"] = found.told()
-    made = provenance.makers(tree, run, rule.model_dump(), {run: runs.entry(tree, run)})
-    by = commit_of(layout.root), params.digest(made)
+    by = commit_of(layout.root), params.digest(sections.makers(tree, run))
     folder = layout.submission(run)
     competition_report.publish(folder, settled, corpus, sample, out_of_fold, test, holdout, rng, about, *by)

@@ -9,7 +9,7 @@ from pipeline.jobs import priors
 from pipeline.jobs.voting import Election
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report, target_report
-from pipeline.scoring import provenance, submission
+from pipeline.scoring import submission
 from pipeline.scoring.settings import ENSEMBLE
 from pipeline.scoring.shares import ESTIMATED
 
@@ -45,7 +45,5 @@ def main(layout: Layout) -> None:
         found = election.estimated(election.truth)
         print(found.report())
         settled, about["prior_estimate"] = priors.with_shares(rule, found), found.told()
-    members = {name: runs.entry(tree, name) for name in election.members}
-    made = provenance.makers(tree, ENSEMBLE, rule.model_dump(), members)
-    by = commit_of(layout.root), params.digest(made)
+    by = commit_of(layout.root), params.digest(sections.makers(tree, ENSEMBLE))
     competition_report.publish(folder, settled, corpus, sample, vote.out_of_fold, test, holdout, rng, about, *by)

@@ -1,11 +1,10 @@
 import pandas
 import pytest
 
+from pipeline import sections
 from pipeline.delivery import ledger
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, sha256_of, write_json
-from pipeline.scoring import provenance
-from pipeline.scoring.settings import Decide
 from pipeline.stages import decide, ensemble, score
 
 
@@ -126,9 +125,7 @@ def test_only_parameters_that_made_a_submission_are_in_its_digest():
     }
 
     def made(run, **changes):
-        now = {**tree, **changes}
-        members = now["runs"] if run == "ensemble" else {run: now["runs"][run]}
-        return provenance.makers(now, run, Decide(**now["decide"]).for_run(run).model_dump(), members)
+        return sections.makers({**tree, **changes}, run)
 
     assert made("ast") == made("ast", report={"clips": 20}, ensemble={"weights": "equal"})
     assert made("ast") == made("ast", runs={"ast": {"epochs": 1}, "words": {"epochs": 2}})
@@ -138,3 +135,25 @@ def test_only_parameters_that_made_a_submission_are_in_its_digest():
     assert made("ast") != made("ast", runs={"ast": {"epochs": 2}, "words": {"epochs": 1}})
     assert made("ensemble") != made("ensemble", runs={"ast": {"epochs": 1}, "words": {"epochs": 2}})
     assert made("ensemble") != made("ensemble", ensemble={"weights": "equal"})
+
+
+def test_what_taught_a_student_is_in_its_submissions_digest():
+    tree = {
+        "seed": 1,
+        "runs": {"ast": {"model": "ast"}, "gru": {"model": "gru"}, "speakers": {"model": "gru", "target": "speaker"}},
+        "students": {"pupil": {"like": "gru"}, "other": {"like": "ast"}},
+        "second_students": {"last": {"like": "gru"}},
+    }
+
+    def made(run, **changes):
+        return sections.makers({**tree, **changes}, run)
+
+    other_teacher = {**tree["runs"], "ast": {"model": "ast", "seed": 2}}
+    for run in ("pupil", "last", "ensemble"):
+        for changes in ({"runs": other_teacher}, {"vote": {"runs": ["gru"]}}, {"decide": {"prior": {"yes": 1.0}}}):
+            assert made(run) != made(run, **changes), (run, changes)
+        assert made(run) == made(run, runs={**tree["runs"], "speakers": {"model": "ast", "target": "speaker"}})
+    assert made("pupil") == made("pupil", second_vote={"runs": ["ast"]}, students={**tree["students"], "other": {}})
+    for changes in ({"second_vote": {"runs": ["ast", "pupil"]}}, {"students": {"pupil": {"like": "ast"}}}):
+        assert made("last") != made("last", **changes)
+    assert made("ast") == made("ast", vote={"runs": ["gru"]})
