@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import WhisperFeatureExtractor
 
 
 class Extracted(nn.Module):
@@ -16,6 +17,8 @@ class Extracted(nn.Module):
     def __init__(self, extractor: Any) -> None:  # a SequenceFeatureExtractor, whose annotations lead nowhere
         super().__init__()
         self.extractor = extractor
+        # The dimension of time: Whisper's frames are columns, all others' are rows.
+        self.time = 2 if isinstance(extractor, WhisperFeatureExtractor) else 1
 
     def forward(self, waveforms: Tensor) -> Tensor:
         clips = list(waveforms.float().cpu().numpy())

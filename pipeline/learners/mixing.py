@@ -5,8 +5,12 @@ import torch
 from torch import Tensor
 
 
-def mixed(inputs: Tensor, targets: Tensor, mixup_alpha: float, cutmix_alpha: float) -> tuple[Tensor, Tensor]:
-    """Return a batch [clips, time, ...] and its targets [clips, labels], each clip mixed with another of the batch.
+def mixed(
+    inputs: Tensor, targets: Tensor, mixup_alpha: float, cutmix_alpha: float, time: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Return a batch and its targets [clips, labels], each clip mixed with another of the batch.
+
+    `inputs` [clips, ...] has time along its dimension `time`.
 
     Shares are drawn from Beta(alpha, alpha), one for the batch; where both alphas are above 0, each batch is mixed one
     way or the other. Draws from the global states of torch and NumPy, which the trainer seeds at each step.
@@ -18,11 +22,12 @@ def mixed(inputs: Tensor, targets: Tensor, mixup_alpha: float, cutmix_alpha: flo
     share = float(np.random.beta(alpha, alpha))
     partner = torch.randperm(len(targets)).to(targets.device)
     if cut:
-        length = inputs.shape[1]
+        length = inputs.shape[time]
         taken = round((1 - share) * length)
         start = int(np.random.randint(length - taken + 1))
+        stretch = inputs.narrow(time, start, taken)[partner]
         inputs = inputs.clone()
-        inputs[:, start : start + taken] = inputs[partner, start : start + taken]
+        inputs.narrow(time, start, taken).copy_(stretch)
         share = 1 - taken / length
     else:
         inputs = share * inputs + (1 - share) * inputs[partner]

@@ -170,7 +170,8 @@ class ClassifierTrainer(Trainer):
             features = self.front_end(heard)
             if self.model.training:
                 mixup_alpha = settings.mixup_alpha if settings.mix == "features" else 0.0
-                features, targets = mixed(features, targets, mixup_alpha, settings.cutmix_alpha)
+                time = getattr(self.front_end, "time", 1)
+                features, targets = mixed(features, targets, mixup_alpha, settings.cutmix_alpha, time)
             if self.feature_augment is not None and self.model.training:
                 features = self.feature_augment(features, targets)
         return {"input_values": features, "labels": inputs["labels"], "targets": targets}

@@ -7,17 +7,19 @@ from pipeline.features.extracted import Extracted
 
 
 @pytest.mark.parametrize(
-    ("extractor", "shape"),
+    ("extractor", "shape", "time"),
     [
-        (WhisperFeatureExtractor(chunk_length=1), (80, 100)),
-        (SeamlessM4TFeatureExtractor(), (49, 160)),
-        (ASTFeatureExtractor(max_length=98), (98, 128)),
+        (WhisperFeatureExtractor(chunk_length=1), (80, 100), 2),
+        (SeamlessM4TFeatureExtractor(), (49, 160), 1),
+        (ASTFeatureExtractor(max_length=98), (98, 128), 1),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_it_gives_what_the_extractor_gives_one_by_one(extractor, shape):
+def test_it_gives_what_the_extractor_gives_one_by_one(extractor, shape, time):
     heard = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 16_000)).astype(np.float32)
-    found = Extracted(extractor)(torch.from_numpy(heard))
+    front_end = Extracted(extractor)
+    found = front_end(torch.from_numpy(heard))
+    assert front_end.time == time
     assert (found.shape, found.dtype) == ((2, *shape), torch.float32)
     for clip, features in zip(heard, found, strict=True):
         (expected,) = extractor(clip, sampling_rate=16_000, return_tensors="np")[extractor.model_input_names[0]]

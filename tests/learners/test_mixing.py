@@ -40,6 +40,14 @@ def test_cutmix_replaces_a_stretch_of_time_and_the_targets_tell_its_length(seed)
     assert torch.equal(INPUTS, torch.arange(CLIPS).float()[:, None, None].repeat(1, TIME, 3))
 
 
+def test_time_may_be_the_last_dimension():
+    seeded(1)
+    wanted, _ = mixed(INPUTS, TARGETS, 0.0, 1.0)
+    seeded(1)
+    inputs, _ = mixed(INPUTS.mT, TARGETS, 0.0, 1.0, time=2)
+    assert torch.equal(inputs, wanted.mT)
+
+
 def test_with_both_a_batch_is_mixed_one_way_or_the_other():
     ways = set()
     for seed in range(20):

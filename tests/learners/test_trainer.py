@@ -191,4 +191,4 @@ def test_samples_that_were_mixed_are_not_mixed_again(tmp_path, monkeypatch):
     alphas, mixed = [], trainer.mixed
     monkeypatch.setattr(trainer, "mixed", lambda *given: alphas.append(given[2:]) or mixed(*given))
     fitted(tmp_path, epochs=1, mixup_alpha=0.5, cutmix_alpha=1.0)
-    assert alphas == [(0.5, 0.0), (0.0, 1.0)] * 3
+    assert alphas == [(0.5, 0.0), (0.0, 1.0, 1)] * 3
