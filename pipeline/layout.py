@@ -96,7 +96,7 @@ class Layout:
     def round(self, number: int) -> Path:
         """What is trained and predicted in a round; 2 and 3 have vote and pseudo_label too, by which students learn.
 
-        None reads a later one: the graph has no circle.
+        No round reads a later one, so the graph has no cycle.
         """
         return self.artifacts if number == 1 else self.artifacts / "rounds" / str(number)
 

@@ -131,11 +131,11 @@ def widening(owners: float) -> float:
     return 1 + sum(term / free**power for power, term in enumerate(terms, start=1))
 
 
-def wilson(share: float, clips: float, z: float = Z) -> tuple[float, float]:
-    """Return the Wilson score interval, 95 % by default (Wilson, JASA 22, 1927)."""
-    centre = share + z**2 / (2 * clips)
-    spread = z * np.sqrt(share * (1 - share) / clips + z**2 / (4 * clips**2))
-    scale = 1 + z**2 / clips
+def wilson(share: float, clips: float) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval (Wilson, JASA 22, 1927)."""
+    centre = share + Z**2 / (2 * clips)
+    spread = Z * np.sqrt(share * (1 - share) / clips + Z**2 / (4 * clips**2))
+    scale = 1 + Z**2 / clips
     return max(0.0, float((centre - spread) / scale)), min(1.0, float((centre + spread) / scale))
 
 

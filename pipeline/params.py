@@ -13,7 +13,6 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 from ruamel.yaml import YAML, YAMLError
 
-from pipeline import code
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
@@ -25,7 +24,7 @@ LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
 
 SECTIONS = (
     *("seed", "folds", "download", "prepare", "encode", "train", "runs", "vote", "students"),
-    *("second_vote", "second_students", "decide", "ensemble", "kernel", "submit"),
+    *("second_vote", "second_students", "decide", "ensemble", "report", "kernel", "submit", "fleet"),
 )
 _ALTERNATIVE = re.compile(
     r"^(literal|dict|list|tuple|function-.*|constrained-.*|nullable)\[|^(int|float|str|bool|constrained-.*)$"
@@ -50,10 +49,9 @@ def parsed(text: str, path: Path) -> dict[str, Any]:
         raise PipelineError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise PipelineError(f"{path} must hold sections such as 'download:' and 'runs:'; found {type(tree).__name__}.")
-    known = sections()
-    if strange := [str(name) for name in tree if name not in known]:
+    if strange := [str(name) for name in tree if name not in SECTIONS]:
         raise PipelineError(
-            f"{path}: no stage reads the section {', '.join(strange)}. Known sections: {', '.join(known)}."
+            f"{path}: no stage reads the section {', '.join(strange)}. Known sections: {', '.join(SECTIONS)}."
         )
     _refuse_dates(tree, path, "")
     return tree
@@ -74,11 +72,6 @@ def text_of(path: Path) -> str:
         ) from None
     except ValueError as error:  # bytes that are no UTF-8
         raise PipelineError(f"{path} is not valid YAML: {error}") from None
-
-
-def sections() -> list[str]:
-    """Return the sections that params.yaml may have: those of the flow, and one for each other stage."""
-    return list(dict.fromkeys([*SECTIONS, *code.stages()]))
 
 
 def validate(values: Any, kind: type[S], where: str) -> S:

@@ -61,16 +61,11 @@ def names(tree: dict[str, Any], last_round: int = len(ROUNDS)) -> list[str]:
 def entry(tree: dict[str, Any], name: str) -> dict[str, Any]:
     """Return what params.yaml says of the run `name`, with what it is `like` and the section `train` under it.
 
-    A run that is `like` another takes over all of its entry, and says key by key what differs, at any depth; a list
-    is taken as a whole. Raises PipelineError if the run is not listed, or it is like one that is not, or like itself.
+    A run takes over all of the section `train`, and of the run that it is `like`, and says key by key what differs, at
+    any depth; a list is taken as a whole. Raises PipelineError if the run is not listed, or it is like one that is not,
+    or like itself.
     """
-    mine = own(tree, name)
-    shared = params.mapping(tree, "train")
-    merged = {**shared, **mine}
-    for key in shared.keys() & mine.keys():
-        if isinstance(shared[key], dict) and isinstance(mine[key], dict):
-            merged[key] = {**shared[key], **mine[key]}
-    return merged
+    return _over(params.mapping(tree, "train"), own(tree, name))
 
 
 def own(tree: dict[str, Any], name: str, through: tuple[str, ...] = ()) -> dict[str, Any]:

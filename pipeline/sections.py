@@ -10,8 +10,7 @@ from pipeline.runs import ROUNDS, entry, names, round_of, task_of
 from pipeline.scoring.settings import ENSEMBLE, Decide, Ensemble, Rule
 
 VOTES = ("vote", "second_vote")  # which label the test clips for the students, and for the second students
-# Sections that say what becomes of some runs, or come after a submission or outside the graph.
-_OF_SOME = {*ROUNDS, *VOTES, "decide", "ensemble", "score", "report", "submit", "kernel", "bench"}
+_SHARED = ("seed", "folds", "download", "prepare", "encode", "train")  # sections that shape the files of all runs
 
 
 def decide(tree: dict[str, Any]) -> Decide:
@@ -82,7 +81,7 @@ def makers(tree: dict[str, Any], run: str) -> dict[str, Any]:
     Those of a student include the runs that taught it and how they voted; those of the ensemble all that vote.
     Raises PipelineError as `decide` and `voters`.
     """
-    made = {key: value for key, value in tree.items() if key not in _OF_SOME}
+    made = {key: value for key, value in tree.items() if key in _SHARED}
     rules = decide(tree)
     made["decide"] = rules.for_run(run).model_dump()
     members, votes = [run], []

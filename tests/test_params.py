@@ -142,6 +142,7 @@ def test_what_dvc_writes_means_the_same(tmp_path: Path) -> None:
         ("runs: {a: {reported: 2017-14-99}}\n", "is not valid YAML"),
         ("runs: !!python/object:os.system {}\n", "is not valid YAML"),
         ("1: 2\n", "no stage reads the section 1"),
+        ("predict: {}\n", "no stage reads the section predict"),
     ],
 )
 def test_what_no_parameter_can_be_is_refused(tmp_path: Path, text: str, message: str) -> None:

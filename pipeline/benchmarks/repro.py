@@ -128,5 +128,5 @@ def _dvc(project: Path, *words: str) -> str:
     command = [sys.executable, "-m", "dvc", *words]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise PipelineError(f"dvc {' '.join(words)} failed in a copy of the project:\n{(done.stderr)[-2000:]}")
+        raise PipelineError(f"dvc {' '.join(words)} failed in a copy of the project:\n{done.stderr[-2000:]}")
     return done.stdout

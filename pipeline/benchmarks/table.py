@@ -32,15 +32,13 @@ class Finding:
         return self.what, self.measured, self.against, self.result, self.target, met
 
 
-def rates(
-    what: str, amount: int, unit: str, rounds: Rounds, against: str, *, at_least: float | None = None, note: str = ""
-) -> Finding:
+def rates(what: str, amount: int, unit: str, rounds: Rounds, against: str, *, at_least: float | None = None) -> Finding:
     """Return the finding that `amount` units were done at so many times the other's speed."""
     return Finding(
         what,
         f"{amount / median(rounds.ours_s):,.0f} {unit}/s",
         f"{against}: {amount / median(rounds.other_s):,.0f} {unit}/s",
-        f"{rounds.speed} times its speed{note}",
+        f"{rounds.speed} times its speed",
         "" if at_least is None else f"at least {at_least:g}",
         None if at_least is None else rounds.speed.middle >= at_least,
     )

@@ -29,7 +29,7 @@ _NOISE_SCHEMA = pyarrow.schema(
     [("name", pyarrow.string()), ("fold", pyarrow.int64()), ("samples", pyarrow.list_(pyarrow.int16()))]
 )
 # Other versions of these may give other samples for the same file.
-_DECODING_LIBRARIES = ("numpy", "soundfile", "soxr", "audiomentations")
+_DECODING_LIBRARIES = ("numpy", "soundfile", "soxr")
 
 
 class CorpusWriter:

@@ -20,7 +20,7 @@ LONGEST_S = 3_600
 _RATES_HZ = range(1_000, 768_001)
 _BLOCK_VALUES = 1 << 20  # of all channels: 8 MB
 _PCM = 1
-_FULL_SCALE = 32_768
+FULL_SCALE = 32_768  # int16 of a sample of 1
 
 
 class UnreadableAudio(Exception):  # noqa: N818 (it names a finding about one clip, which ends on the quarantine list)
@@ -124,9 +124,9 @@ def _mono(file: soundfile.SoundFile, longest_s: int) -> tuple[np.ndarray, list[s
             raise UnreadableAudio("holds values that are not finite")
         too_loud += int((np.abs(block) > 1).any(axis=1).sum())
         mono = block.mean(axis=1)
-        samples.append(_as_int16(mono if resampler is None else resampler.resample_chunk(mono)))
+        samples.append(as_int16(mono if resampler is None else resampler.resample_chunk(mono)))
     if resampler is not None:
-        samples.append(_as_int16(resampler.resample_chunk(np.empty(0), last=True)))
+        samples.append(as_int16(resampler.resample_chunk(np.empty(0), last=True)))
     changes = ["mixed"] * (channels > 1) + ["resampled"] * is_resampled
     # Opus is decoded at 48 kHz whatever was recorded: of a corpus of millions of such clips that would be no news.
     is_plain_opus = file.subtype == "OPUS" and channels == 1
@@ -147,8 +147,9 @@ def _as_encoded(file: soundfile.SoundFile) -> list[str]:
     return [f"decoded from {file.format_info.split(' (')[0]}, {file.subtype_info}"]
 
 
-def _as_int16(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+def as_int16(values: np.ndarray) -> np.ndarray:
+    """Return samples of -1..1 as int16, what is louder clipped."""
+    return np.clip(np.rint(values * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 def _too_long(longest_s: int) -> str:

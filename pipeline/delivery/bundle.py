@@ -28,7 +28,7 @@ _DVC_CONFIG = "[core]\n    analytics = false\n    check_update = false\n    no_s
 _PACKED = (".py", ".html", ".css", ".js", ".json")  # code, and what the page is made of
 _TESTS = "# Tests and checks"
 # Sections of params.yaml that the flow does not read.
-_OUTSIDE = ("submit", "kernel", "bench", "fleet")
+_OUTSIDE = ("submit", "kernel", "fleet")
 # Sources of download.extra that are there on Kaggle too: made where they are wanted, or downloaded from the public.
 _MADE, _DOWNLOADED = ("demo",), ("mswc", "speech_commands")
 

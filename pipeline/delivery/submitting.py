@@ -21,7 +21,8 @@ from pipeline.delivery.scores import row_of
 from pipeline.delivery.settings import Submit
 from pipeline.errors import PipelineError
 
-# A count of Kaggle's that its list does not bear out is believed so long, and then thought to be someone else's.
+# Kaggle counts a submission before it lists it. For so long after our request, one that is counted and not listed may
+# be ours; later it is taken for somebody else's.
 _LIST_LAG_S = 900.0
 _LONGEST_MESSAGE = 200
 
@@ -144,7 +145,7 @@ class Submitter:
         if job is not None and job.state == "creating":
             return (
                 "Interrupted while Kaggle was asked for the submission: it may have been made. The same command\n"
-                + ("looks for it first, and submits only if it is not there.")
+                "looks for it first, and submits only if it is not there."
             )
         return "Interrupted. Nothing was submitted; the same command starts again."
 

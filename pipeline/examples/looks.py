@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.clips.waveform import SAMPLE_RATE_HZ
+from pipeline.clips.waveform import FULL_SCALE, SAMPLE_RATE_HZ
 from pipeline.settings import Settings
 
-FULL_SCALE = 32_768
 MOST_RAISED = 10  # 20 dB: what is softer yet is hardly speech, and a silent second stays one
 
 
@@ -47,4 +46,4 @@ class Look(Settings):
             wanted = FULL_SCALE * 10 ** (self.level_db / 20)
             heard *= (wanted / np.maximum(level, wanted / MOST_RAISED))[:, None]
         heard *= 10 ** (self.gain_db / 20)
-        return np.clip(np.rint(heard), -32768, 32767).astype(np.int16)
+        return np.clip(np.rint(heard), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)

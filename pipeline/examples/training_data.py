@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.clips.waveform import FULL_SCALE
 from pipeline.errors import PipelineError
 
 
@@ -87,8 +88,8 @@ def as_float(inputs: Any) -> Any:
     kind = str(inputs.dtype).removeprefix("torch.")
     if isinstance(inputs, np.ndarray):
         floats = inputs.astype(np.float32, copy=False)
-        return floats / np.float32(32768) if kind == "int16" else floats
-    return inputs.float() / 32768 if kind == "int16" else inputs.float()
+        return floats / np.float32(FULL_SCALE) if kind == "int16" else floats
+    return inputs.float() / FULL_SCALE if kind == "int16" else inputs.float()
 
 
 def unaugmented(inputs: NDArray[Any], generators: list[np.random.Generator]) -> NDArray[np.float32]:

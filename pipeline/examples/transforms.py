@@ -9,7 +9,7 @@ import scipy.fft
 from audiomentations.core.transforms_interface import BaseWaveformTransform
 from numpy.typing import NDArray
 
-from pipeline.clips.waveform import CLIP_SAMPLES
+from pipeline.clips.waveform import CLIP_SAMPLES, FULL_SCALE
 
 SLOWEST, FASTEST = 0.5, 2.0
 LOWEST_HZ, HIGHEST_HZ = 20.0, 8000.0
@@ -173,7 +173,7 @@ class AddNoise(BaseWaveformTransform):
         if len(stretch) < len(samples):
             # A transform before this one has made the clip longer than the recording: it goes round.
             stretch = np.take(recording, np.arange(start, start + len(samples)), mode="wrap")
-        return _with_noise(samples, stretch.astype(np.float32) / np.float32(32768), self.parameters["snr_db"])
+        return _with_noise(samples, stretch.astype(np.float32) / np.float32(FULL_SCALE), self.parameters["snr_db"])
 
 
 class AddBabble(BaseWaveformTransform):

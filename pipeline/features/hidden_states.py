@@ -33,7 +33,10 @@ class HiddenStates:
 
     @classmethod
     def open(cls, folder: Path, corpus: str) -> Self:
-        """Open what `write` wrote. Raises PipelineError if there is none, or it was made of another corpus."""
+        """Open a store that `finish` declared whole.
+
+        Raises PipelineError if there is none, or it was made of another corpus.
+        """
         try:
             about = read_json(folder / ABOUT)
             values = np.load(folder / VALUES, mmap_mode="r", allow_pickle=False)
@@ -48,21 +51,11 @@ class HiddenStates:
         return np.ascontiguousarray(self._values[np.asarray(rows)])
 
 
-def write(
-    folder: Path, encode: Callable[[NDArray[np.int64]], NDArray[np.float32]], rows: int, about: dict[str, Any]
-) -> None:
-    """Write what `encode` gives of the row numbers 0 to `rows`: float32 [clips, layers, hidden] a stretch.
+def begin(folder: Path, rows: int, about: dict[str, Any]) -> None:
+    """Prepare a store of so many rows, unless one of the same `about` was begun there: then that goes on.
 
-    Memory holds one stretch. Killed, the next call with the same `about` goes on with the stretches that are missing.
     `about` is JSON and must name `corpus` (its fingerprint), `layers`, and all else that shapes the values.
     """
-    begin(folder, rows, about)
-    fill(folder, encode, rows)
-    finish(folder, about)
-
-
-def begin(folder: Path, rows: int, about: dict[str, Any]) -> None:
-    """Prepare a store of so many rows, unless one of the same `about` was begun there."""
     try:
         if read_json(folder / PROGRESS) == about:
             return
@@ -81,7 +74,10 @@ def fill(
     rank: int = 0,
     processes: int = 1,
 ) -> None:
-    """Encode the stretches of process `rank` of so many that are still missing; the others work on the same files."""
+    """Encode the stretches of process `rank` of so many that are still missing; the others work on the same files.
+
+    `encode` gives float32 [clips, layers, hidden] of row numbers. Memory holds one stretch.
+    """
     done = np.load(folder / DONE, mmap_mode="r+", allow_pickle=False)
     mine = range(rank, len(done), processes)
     with tqdm(total=len(mine) * STRETCH_CLIPS, desc="encode", unit="clip") as progress:

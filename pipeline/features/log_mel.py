@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank, window_function
 
+from pipeline.clips.waveform import FULL_SCALE
 from pipeline.features.filtered_power import FilteredPower
 from pipeline.features.framing import framed
 
@@ -102,5 +103,5 @@ def enough_for_statistics(rows: np.ndarray) -> np.ndarray:
 def statistics(waveforms: np.ndarray, *, num_mel_bins: int) -> tuple[float, float]:
     """Return mean and standard deviation of the unnormalised log-mel values of int16 `waveforms` [clips, samples]."""
     plain = LogMel(num_mel_bins=num_mel_bins, max_length=frames_of(waveforms.shape[1]), mean=0.0, std=0.5)
-    values = plain(torch.from_numpy(waveforms.astype(np.float32) / 32768))
+    values = plain(torch.from_numpy(waveforms.astype(np.float32) / FULL_SCALE))
     return float(values.mean()), float(values.std())

@@ -4,16 +4,12 @@ import torch
 from torch import Tensor, nn
 from transformers.audio_utils import window_function
 
+from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.features.framing import framed
 from pipeline.features.mel_filters import mel_filters
 
 FRAME_SAMPLES = 2048  # 128 ms; this and the hop are librosa's defaults, and so are the filters
 HOP_SAMPLES = 512  # 32 ms
-
-
-def frames_of(samples: int) -> int:
-    """Return how many frames are centred on `samples` samples: 32 in one second."""
-    return 1 + samples // HOP_SAMPLES
 
 
 class MelAmplitude(nn.Module):
@@ -26,9 +22,9 @@ class MelAmplitude(nn.Module):
     filters: Tensor
     window: Tensor
 
-    def __init__(self, *, num_mel_bins: int = 128, sampling_rate: int = 16_000) -> None:
+    def __init__(self, *, num_mel_bins: int = 128) -> None:
         super().__init__()
-        filters = mel_filters(FRAME_SAMPLES, num_mel_bins, sampling_rate)
+        filters = mel_filters(FRAME_SAMPLES, num_mel_bins, SAMPLE_RATE_HZ)
         self.register_buffer("filters", filters, persistent=False)  # [bins, mels]
         window = torch.from_numpy(window_function(FRAME_SAMPLES, "hann")).float()
         self.register_buffer("window", window, persistent=False)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.clips.waveform import FULL_SCALE, SAMPLE_RATE_HZ
 from pipeline.features.framing import framed
 from pipeline.features.mel_filters import mel_filters
 
-SAMPLE_RATE_HZ = 16_000
 BANDS = 96  # up to 8 kHz
 FRAME_SAMPLES = 480  # 30 ms
 HOP_SAMPLES = 160  # 10 ms
@@ -53,7 +53,7 @@ def statistics(waveforms: Iterator[np.ndarray]) -> tuple[float, float]:
     plain = MelSpectrogram()
     count, total, squares = 0, 0.0, 0.0
     for batch in waveforms:
-        values = plain(torch.from_numpy(batch.astype(np.float32) / 32768)).double()
+        values = plain(torch.from_numpy(batch.astype(np.float32) / FULL_SCALE)).double()
         count += values.numel()
         total += float(values.sum())
         squares += float(values.square().sum())

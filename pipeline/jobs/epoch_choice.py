@@ -8,6 +8,7 @@ what is submitted; of another epoch only what it says of the clips as they are i
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,7 @@ def nested_tables(folder: Path, corpus: Corpus, target: Target, task: Task, mode
             clips, chosen = by_recording(names[rows], given)
             nested[[index[clip] for clip in clips]] = chosen
     for block, nested in tables.items():
-        Probabilities(table.clips, table.labels, nested, table.run, table.corpus, table.exclusive).write(
-            folder / FOLDER / f"{block}.parquet"
-        )
+        replace(table, values=nested).write(folder / FOLDER / f"{block}.parquet")
 
 
 def _best(

@@ -46,7 +46,7 @@ def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
     told = bare(layout, tree, rows, lacking, corpus)
     book = ClipBook(corpus, settings.clips, settings.audio)
     evidences = {row.run: _evidence(layout, tree, corpus, row.run) for row in rows}
-    lead = leader(tree, rows)
+    lead = leader(rows)
     task = run_page.task_of(tree, lead.run) if lead else _first_task(tree)
     if lead:
         told["lead"] = lead.run
@@ -96,7 +96,7 @@ def bare(
     }
 
 
-def leader(tree: dict[str, Any], rows: list[Row]) -> Row | None:
+def leader(rows: list[Row]) -> Row | None:
     """Return the run with the best estimate among those that answer what the ensemble does, None without any."""
     if not rows:
         return None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,7 @@ def average(folder: Path, split: str) -> None:
         elif tables:
             first = tables[0]
             mean = np.asarray(np.mean([table.values for table in tables], axis=0, dtype=np.float64))
-            Probabilities(first.clips, first.labels, mean, first.run, first.corpus, first.exclusive).write(
-                each / f"{split}.parquet"
-            )
+            replace(first, values=mean).write(each / f"{split}.parquet")
 
 
 def by_recording(names: NDArray[Any], values: NDArray[np.float32]) -> tuple[list[str], NDArray[Any]]:

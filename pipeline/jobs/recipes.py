@@ -156,7 +156,7 @@ def build(recipes: list[Recipe], labels: list[str], examples: Examples, store: P
 def trained(folder: Path, tree: dict[str, Any], name: str) -> tuple[Classifier, dict[str, Any]]:
     """Return the classifier in `folder`, with the `training` that params.yaml gives now, and what run.json tells.
 
-    But the loss is the one that it learnt by: what the net's values mean hangs on it.
+    The loss is the one that it was trained with, since that says how its outputs become probabilities.
 
     Raises PipelineError if the run is not listed, is not trained, or its weights have other labels.
     """

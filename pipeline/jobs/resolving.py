@@ -18,7 +18,7 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     can be told to be wrong without loading models; stage check tells the rest.
     """
     result: dict[str, Any] = {"seed": params.seed(tree), "folds": params.folds(tree)}
-    result |= {section: params.mapping(tree, section) for section in params.sections() if section not in result}
+    result |= {section: params.mapping(tree, section) for section in params.SECTIONS if section not in result}
     for section in ("prepare", "encode"):  # how many processes do it changes nothing
         result[section] = {key: value for key, value in result[section].items() if key != "processes"}
     result["prior"] = sections.decide(tree).for_run(ENSEMBLE).prior  # all that stage vote reads of decide

@@ -17,6 +17,7 @@ from pipeline.reporting.page.evidence import Evidence
 from pipeline.scoring.settings import ENSEMBLE
 from pipeline.scoring.shares import shares_of
 
+CONFUSIONS = 10  # that are listed
 _TOLD_ELSEWHERE = ("like", "reported")
 
 
@@ -62,14 +63,14 @@ def detail(
     return told
 
 
-def confusions(evidence: Evidence, most: int = 10) -> list[dict[str, Any]]:
+def confusions(evidence: Evidence) -> list[dict[str, Any]]:
     """Return the largest confusions: indices of both labels, clips, and their share of the true label's clips."""
     counts = evidence.counts
     of_label = counts.sum(axis=1)
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     found = []
-    for cell in np.argsort(-wrong, axis=None, kind="stable")[:most].tolist():
+    for cell in np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS].tolist():
         truth, decided = divmod(cell, len(counts))
         if wrong[truth, decided]:
             found.append(

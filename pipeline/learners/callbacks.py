@@ -1,6 +1,5 @@
 """What happens beside the steps of a training: seeds, curves, and a line an epoch."""
 
-import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from transformers import ProgressCallback, TrainerCallback
 
 from pipeline.learners.batches import EpochSampler
 from pipeline.learners.classifier import Watch
+from pipeline.learners.curves import live_of
 from pipeline.learners.judging import BALANCED_ACCURACY, MEAN_AVERAGE_PRECISION
 
 JUDGES = (BALANCED_ACCURACY, MEAN_AVERAGE_PRECISION)
@@ -56,18 +56,6 @@ class Watched(TrainerCallback):
         self.watch(round(state.epoch or 0), figure)
 
 
-class _Live(Live):
-    def _init_dvc(self) -> None:
-        """Ask DVC and Git for what an experiment is called; go on without where they cannot tell.
-
-        DVCLive (3.49) lets through what Git says of a repository without a commit, or of another user's.
-        """
-        try:
-            super()._init_dvc()
-        except Exception as error:
-            logging.getLogger(__name__).debug("DVCLive without DVC: %s", error)
-
-
 class Curves(TrainerCallback):
     """DVCLive metrics and curves, without what differs from run to run (times), rebuilt from the log on resuming.
 
@@ -80,10 +68,8 @@ class Curves(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
-            # DVCLive's messages about Git do not concern a run that DVC drives.
-            logging.getLogger("dvclive").setLevel(logging.ERROR)
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.live = _Live(dir=str(self.folder), dvcyaml=False, save_dvc_exp=False)
+            self.live = live_of(self.folder)
             for entry in state.log_history:
                 self._write(entry)
 

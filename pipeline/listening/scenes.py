@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.clips.noise import Noise
-from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
+from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ, as_int16
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import as_float
 
 LEVEL_DB = -40.0  # of the noise, RMS in dB of full scale: leaves room for speech that is louder by 20 dB
 SEGMENT_S = (1.5, 6.0)  # from one stretch of noise to the next
 FADE_SAMPLES = SAMPLE_RATE_HZ // 10
-FULL_SCALE = 32_768
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def noise_alone(noises: Sequence[Noise], hours: float, rng: np.random.Generator)
     """Yield `hours` of background noise, int16 [samples] at 16 kHz a time."""
     left = round(hours * 3600 * SAMPLE_RATE_HZ)
     for stretch in background(noises, rng):
-        yield _whole(stretch[:left])
+        yield as_int16(stretch[:left])
         left -= len(stretch)
         if left <= 0:
             return
@@ -81,14 +80,10 @@ def words_in_noise(
         start = int(rng.integers(length - CLIP_SAMPLES + 1))
         sound[start : start + CLIP_SAMPLES] += word * _gain(word, LEVEL_DB + snr_db)
         from_s = (at + start) / SAMPLE_RATE_HZ
-        yield _whole(sound), Placed(label, from_s, from_s + CLIP_SAMPLES / SAMPLE_RATE_HZ)
+        yield as_int16(sound), Placed(label, from_s, from_s + CLIP_SAMPLES / SAMPLE_RATE_HZ)
         at += length
 
 
 def _gain(samples: NDArray[np.float32], level_db: float) -> np.float32:
     rms = float(np.sqrt(np.mean(samples**2)))
     return np.float32(10 ** (level_db / 20) / rms if rms > 0 else 0.0)
-
-
-def _whole(sound: NDArray[np.float32]) -> NDArray[np.int16]:
-    return np.clip(np.rint(sound * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)

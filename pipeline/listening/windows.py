@@ -1,6 +1,5 @@
 """Sound of any rate, channels and length as overlapping seconds at 16 kHz; memory stays flat."""
 
-import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
+from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ, as_int16
 from pipeline.errors import PipelineError
 
 BLOCK_FRAMES = 1 << 16
@@ -68,16 +67,6 @@ def blocks(file: soundfile.SoundFile) -> Iterator[NDArray[np.int16]]:
     yield AFTER
 
 
-def windows(file: soundfile.SoundFile, hop_samples: int) -> Iterator[NDArray[np.int16]]:
-    """Yield int16 [windows, 16000] of the whole file.
-
-    Window k has its middle at sample k x `hop_samples` of the resampled recording, from its first sample to its last;
-    beyond them is silence.
-    """
-    sliding = SlidingWindows(hop_samples)
-    return itertools.filterfalse(lambda found: len(found) == 0, map(sliding.push, blocks(file)))
-
-
 class Resampler:
     """Blocks of any rate and channels, as they come -> int16 [samples] at 16 kHz: channels averaged, soxr (HQ)."""
 
@@ -91,7 +80,7 @@ class Resampler:
         mono = block.mean(axis=1)
         if self._stream is not None:
             mono = self._stream.resample_chunk(mono, last=is_last)
-        return np.clip(np.rint(mono * 32_768), -32_768, 32_767).astype(np.int16)
+        return as_int16(mono)
 
 
 class SlidingWindows:

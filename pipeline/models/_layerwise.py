@@ -1,12 +1,10 @@
 """One classifier for each layer of an encoder, and their vote."""
 
-import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from dvclive import Live
 from numpy.typing import NDArray
 
 from pipeline.examples.rebalancing import oversample
@@ -14,6 +12,7 @@ from pipeline.examples.training_data import Examples, TrainingData, refuse_soft_
 from pipeline.features.selection import Selecting, Selection
 from pipeline.files import read_json, replacing_folder, write_json
 from pipeline.learners.classifier import Classifier
+from pipeline.learners.curves import live_of
 
 ABOUT = "layers.json"
 FIGURES, JUDGED = "figures.json", "validation.npy"
@@ -172,9 +171,8 @@ class _Curves:
     """DVCLive's metrics, with the layer's number in place of the step; written anew each time, also after a kill."""
 
     def __init__(self, folder: Path) -> None:
-        logging.getLogger("dvclive").setLevel(logging.ERROR)
         shutil.rmtree(folder, ignore_errors=True)
-        self._live = Live(dir=str(folder), dvcyaml=False, save_dvc_exp=False)
+        self._live = live_of(folder)
 
     def add(self, layer: int, figures: dict[str, float]) -> None:
         self._live.step = layer

@@ -4,23 +4,16 @@ from torch import Tensor, nn
 
 
 class ReadNorm(nn.BatchNorm1d):
-    """Batch normalisation of what a net pooled of each clip, [clips, width], before its head; a clip alone as below.
+    """Batch normalisation of what a net pooled of each clip, [clips, width], before its head.
 
-    Without it the head of a residual net learns nothing but the labels' shares for the first four to eight epochs
-    (docs/score.md).
+    In training, a single clip (an epoch's last batch may be one) has no variance, and is normalised by the running
+    figures. Without this norm the head of a residual net learns nothing but the labels' shares for the first four to
+    eight epochs (docs/score.md).
     """
 
     def forward(self, read: Tensor) -> Tensor:
-        return normalised(self, read)
-
-
-def normalised(norm: nn.BatchNorm1d, values: Tensor) -> Tensor:
-    """Return the values [clips, width], normalised; in training a single clip by the running figures.
-
-    An epoch's last batch may be one clip, which has no variance.
-    """
-    if norm.training and len(values) == 1:
-        return nn.functional.batch_norm(
-            values, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-        )
-    return nn.BatchNorm1d.forward(norm, values)
+        if self.training and len(read) == 1:
+            return nn.functional.batch_norm(
+                read, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(read)

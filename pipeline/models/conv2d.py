@@ -12,7 +12,7 @@ from pipeline.features.frames import BINS, FrameParams, spread
 from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
 from pipeline.models import _frame_net as frame_net
-from pipeline.models._read_norm import normalised
+from pipeline.models._read_norm import ReadNorm
 
 __all__ = ["INPUTS", "Params", "Training", "build", "restore"]
 
@@ -52,11 +52,11 @@ class Conv2d(nn.Module):
         )
         with torch.no_grad():
             values = self.image(torch.zeros(1, 1, frames, BINS)).shape[1]
-        self.norm = nn.BatchNorm1d(values)
+        self.norm = ReadNorm(values)
         self.head = nn.Sequential(nn.Linear(values, hidden), nn.Dropout(dropout), nn.Linear(hidden, labels))
 
     def forward(self, frames: Tensor) -> Tensor:
-        logits: Tensor = self.head(normalised(self.norm, self.image(spread(frames)[:, None])))
+        logits: Tensor = self.head(self.norm(self.image(spread(frames)[:, None])))
         return logits
 
 

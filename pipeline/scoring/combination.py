@@ -1,7 +1,7 @@
 """How the tables of several runs become one: a weighted sum, or a product whose parts are stacked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class Combination:
         first = next(iter(together.values()))
         values = np.stack([together[run].values for run in self.weights])
         voted = combined(values, list(self.weights.values()), self._bias_of(first.labels))
-        return Probabilities(first.clips, first.labels, voted, ENSEMBLE, first.corpus, first.exclusive)
+        return replace(first, values=voted, run=ENSEMBLE)
 
     def vote_words(self, tables: Mapping[str, Probabilities], commands: Sequence[str]) -> Probabilities:
         """Return the vote over the finest labels that any member has: all words and silence.
@@ -69,7 +69,7 @@ class Combination:
         values[:, is_word] = coarse.values[:, [coarse.labels.index(UNKNOWN)]] * np.divide(
             spoken[:, is_word], mass, out=evenly, where=mass > 0
         )
-        return Probabilities(coarse.clips, labels, values, ENSEMBLE, coarse.corpus)
+        return replace(coarse, labels=labels, values=values)
 
     def told(self) -> dict[str, Any]:
         """Return what metrics.json and weights.json say of it: rounded numbers."""

@@ -32,12 +32,10 @@ def fit_rule(
     speakers: Sequence[str],  # [clips]
     commands: Sequence[str],
     rng: np.random.Generator,
-    unheard_words: bool = False,
 ) -> FittedRule:
     """Return the rule ready for use; only `tuned` looks at the clips, of speakers whom the net never heard.
 
-    `tuned` never makes unknown or silence harder to choose than the argmax does, unless `unheard_words` says that the
-    net was trained without the unknown words of these clips: see `thresholds.tune`.
+    `tuned` never makes unknown or silence harder to choose than the argmax does: see `thresholds.tune`.
 
     Raises PipelineError for a prior over other labels, or one under which no clip counts.
     """
@@ -54,7 +52,6 @@ def fit_rule(
         shares_of(rule.prior, [*commands, UNKNOWN, SILENCE]),
         commands,
         rng,
-        unheard_words,
     )
     if tuned is None:
         return FittedRule("tuned", {"silence_from": None, "unknown_from": None}, lambda table: argmax(table, commands))

@@ -42,14 +42,14 @@ class Findings:
         counts = Counter(self.labels.values())
         return {label: counts[label] / max(1, counts.total()) for label in labels}
 
-    def report(self, shown: int = SHOWN) -> str:
-        """Return the problems as text, one line each, the first `shown` of each kind."""
+    def report(self) -> str:
+        """Return the problems as text, one line each, the first of each kind."""
         lines = []
         for kind in dict.fromkeys(problem.kind for problem in self.problems):
             same = [problem for problem in self.problems if problem.kind == kind]
-            lines += [f"  line {one.line}: {one.reason}" if one.line else f"  {one.reason}" for one in same[:shown]]
-            if len(same) > shown:
-                lines.append(f"  ... and {len(same) - shown} more of this kind")
+            lines += [f"  line {one.line}: {one.reason}" if one.line else f"  {one.reason}" for one in same[:SHOWN]]
+            if len(same) > SHOWN:
+                lines.append(f"  ... and {len(same) - SHOWN} more of this kind")
         return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ block's clips: to train them again without would take five times as long, and wh
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +46,11 @@ def blocks_of(groups: Sequence[str], blocks: int = BLOCKS, seed: int = 0) -> NDA
     return block_of_group[index]
 
 
-def blocks_by_clip(corpus: Corpus, blocks: int = BLOCKS) -> dict[str, int]:
+def blocks_by_clip(corpus: Corpus) -> dict[str, int]:
     """Return the block of each out-of-fold clip by its name in the tables: for all stages the same."""
     rows = truth.judged_rows(corpus, "out_of_fold")
     speakers = truth.speakers_of(corpus, np.fromiter(rows.values(), np.int64, len(rows)))
-    return dict(zip(rows, blocks_of(speakers, blocks, corpus.seed).tolist(), strict=True))
+    return dict(zip(rows, blocks_of(speakers, seed=corpus.seed).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ class OutOfFold:
             )
 
     @classmethod
-    def read(cls, folder: Path, corpus: Corpus, blocks: int = BLOCKS) -> "OutOfFold":
+    def read(cls, folder: Path, corpus: Corpus) -> "OutOfFold":
         """Read what `write` or the stage predict wrote to `folder`.
 
         Raises PipelineError if the table is missing, broken or not of this corpus, or if only some blocks have theirs.
         """
         table = Probabilities.read(folder / FILE)
         speakers = truth.speakers_of(corpus, truth.rows_of(corpus, "out_of_fold", table))
-        block_of = blocks_by_clip(corpus, blocks)
+        block_of = blocks_by_clip(corpus)
         own = np.array([block_of[clip] for clip in table.clips], np.int64)
         nested = {int(block): folder / FOLDER / f"{block}.parquet" for block in np.unique(own)}
         if not (folder / FOLDER).exists():
@@ -119,8 +119,7 @@ class OutOfFold:
         for block in np.unique(self.blocks).tolist():
             inside = self.blocks == block
             values[inside] = self.without(block).values[inside]
-        table = self.table
-        return Probabilities(table.clips, table.labels, values, table.run, table.corpus, table.exclusive)
+        return replace(self.table, values=values)
 
 
 def decide_nested(out_of_fold: OutOfFold, fit: Fit) -> NDArray[np.int64]:

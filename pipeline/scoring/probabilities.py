@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,7 @@ class Probabilities:
     def select(self, clips: np.ndarray) -> "Probabilities":
         """Return the rows `clips` alone, in that order: int or bool, as NumPy indexes."""
         names = np.asarray(self.clips, dtype=object)[clips].tolist()
-        return Probabilities(names, self.labels, self.values[clips], self.run, self.corpus, self.exclusive)
+        return replace(self, clips=names, values=self.values[clips])
 
     def to_submission_labels(self, commands: Sequence[str]) -> "Probabilities":
         """Return the same clips over [*commands, unknown, silence]: words that are no command are summed into unknown.
@@ -88,7 +88,7 @@ class Probabilities:
         mapping = np.zeros((len(self.labels), len(targets)), np.float32)
         for row, label in enumerate(self.labels):
             mapping[row, targets.index(label if label in targets else UNKNOWN)] = 1
-        return Probabilities(self.clips, targets, self.values @ mapping, self.run, self.corpus)
+        return replace(self, labels=targets, values=self.values @ mapping)
 
 
 class Table:

@@ -6,6 +6,7 @@ wrong shares of a net that is too unsure add up to a large one.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
     if temperature == 1:
         return table
     values = _softmax(logs(table.values) / temperature)
-    return Probabilities(table.clips, table.labels, values, table.run, table.corpus)
+    return replace(table, values=values)
 
 
 def fit(

@@ -49,15 +49,13 @@ def tune(
     shares: NDArray[np.float64],  # of the labels in the test set
     commands: Sequence[str],
     rng: np.random.Generator,
-    unheard_words: bool = False,
 ) -> Thresholds | None:
     """Return the thresholds, or None where the argmax is as good for all that the clips can tell.
 
     They may make `unknown` and `silence` easier to choose than the argmax does, never harder: the unknown words of
     these clips were in training, those of the test were not, so the net is surer of `unknown` here than it will be
     there, and asking for more certainty looks free though it costs. The same holds for silence of noises that training
-    had. `unheard_words` says that the net was trained without the unknown words of these clips; then the threshold of
-    `unknown` may go either way.
+    had.
 
     A few hundred clips over-fit even two thresholds, so each is the mean over bootstrap resamples of the middle of the
     best plateau (bagging: Breiman, Machine Learning 24, 1996). They are kept only if thresholds chosen in the same way
@@ -73,7 +71,7 @@ def tune(
     bundles = blocks_of(names.tolist(), BUNDLES)[index] if len(names) > BUNDLES else index
     odds = LogOdds.of(probabilities, commands)
     surfaces = ThresholdGrid.of(odds, truth).accuracies(weight, bundles, BUNDLES)
-    allowed = _allowed(odds.has_unknown, unheard_words)
+    allowed = _allowed(odds.has_unknown)
 
     decided = np.empty(len(truth), np.int64)
     fits = np.arange(BUNDLES) % FITS
@@ -123,11 +121,11 @@ def _log(values: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(values, TINY))
 
 
-def _allowed(has_unknown: bool, unheard_words: bool) -> NDArray[np.bool_]:
+def _allowed(has_unknown: bool) -> NDArray[np.bool_]:
     """Return which pairs may be chosen: [silence thresholds, unknown thresholds]. See `tune`."""
     easier = GRID <= TINY
     # Without a column for unknown the argmax never chooses it, so any threshold makes it easier.
-    return easier[:, None] & (easier | (unheard_words or not has_unknown))
+    return easier[:, None] & (easier | (not has_unknown))
 
 
 def _bagged(surfaces: np.ndarray, allowed: NDArray[np.bool_], rng: np.random.Generator) -> Thresholds:

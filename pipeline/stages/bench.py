@@ -11,27 +11,23 @@ from pipeline.files import replacing
 from pipeline.jobs import benching
 from pipeline.layout import Layout
 
-REAL_CLIPS = Path("../shared/data/mini-competition")
-
 
 def main(
-    layout: Layout, folder: Path | None = None, rounds: int = 3, quick: bool = False, spotter: Path | None = None
+    layout: Layout, archives: Path | None = None, rounds: int = 3, quick: bool = False, spotter: Path | None = None
 ) -> None:
     """Print the table and write docs/bench.md.
 
-    `folder` holds train.7z and test.7z; without one, the mini-competition beside the project is taken, or a demo is
-    made and compressed. `quick` is for trying it out: a tiny demo and few clips, whose numbers mean little. `spotter`
-    is an ONNX file of somebody else's keyword spotter, to time beside ours.
-    Raises PipelineError if `folder` lacks the archives, `spotter` cannot be timed, or a step that is measured fails.
+    `archives` is a folder with train.7z and test.7z; without one, a demo is made and compressed. `quick` is for trying
+    it out: a tiny demo and few clips, whose numbers mean little. `spotter` is an ONNX file of somebody else's keyword
+    spotter, to time beside ours.
+    Raises PipelineError if `archives` lacks them, `spotter` cannot be timed, or a step that is measured fails.
     """
     if spotter is not None:
         networks.spotter_session(spotter)  # refused now, not after all that takes minutes
     console = Console()
-    command = "python -m pipeline bench" + (f" --archives {folder}" if folder else "")
+    command = "python -m pipeline bench" + (f" --archives {archives}" if archives else "")
     command += f" --rounds {rounds}" + (" --quick" if quick else "")
     command += f" --spotter {spotter}" if spotter else ""
-    if folder is None and not quick and (layout.root / REAL_CLIPS).is_dir():
-        folder = layout.root / REAL_CLIPS
     layout.artifacts.mkdir(parents=True, exist_ok=True)
     for left in layout.artifacts.glob("bench-*"):  # by a process that was killed
         shutil.rmtree(left)
@@ -39,9 +35,9 @@ def main(
     with tempfile.TemporaryDirectory(prefix="bench-", dir=layout.artifacts) as temporary:
         room = Path(temporary).resolve()
         console.print("bench: archives and prepare")
-        origin = f"archives of {folder}" if folder else "a demo made on the spot, compressed by LZMA2"
-        archives = folder or benching.made_demo(room, quick)
-        findings, corpus, files = benching.of_prepare(room, archives, rounds, 200 if quick else 1500)
+        origin = f"archives of {archives}" if archives else "a demo made on the spot, compressed by LZMA2"
+        folder = archives or benching.made_demo(room, quick)
+        findings, corpus, files = benching.of_prepare(room, folder, rounds, 200 if quick else 1500)
         console.print("bench: clips and front end")
         findings += benching.of_clips(corpus, files, rounds, 64 if quick else 512)
         console.print("bench: networks")

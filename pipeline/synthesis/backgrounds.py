@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
+from pipeline.clips.waveform import CLIP_SAMPLES, FULL_SCALE, SAMPLE_RATE_HZ
 from pipeline.synthesis.acoustics import coloured_noise, quantised, resampled
 from pipeline.synthesis.espeak import Utterance
 from pipeline.synthesis.voices import draw_voices
@@ -52,7 +52,7 @@ def stretches(recordings: Sequence[np.ndarray], count: int, rng: np.random.Gener
     for row in seconds:
         recording = recordings[int(rng.integers(len(recordings)))]
         start = rng.integers(len(recording) - CLIP_SAMPLES + 1)
-        row[:] = recording[start : start + CLIP_SAMPLES] / np.float32(32_768)
+        row[:] = recording[start : start + CLIP_SAMPLES] / np.float32(FULL_SCALE)
     return seconds
 
 

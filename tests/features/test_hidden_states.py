@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.features import hidden_states
-from pipeline.features.hidden_states import HiddenStates, begin, fill, finish, write
+from pipeline.features.hidden_states import HiddenStates, begin, fill, finish
 
 VALUES = np.random.default_rng(0).normal(size=(7, 3, 4)).astype(np.float32)
 ABOUT = {"corpus": "abc", "layers": [1, 2, 5]}
@@ -14,6 +14,12 @@ ABOUT = {"corpus": "abc", "layers": [1, 2, 5]}
 @pytest.fixture(autouse=True)
 def short_stretches(monkeypatch):
     monkeypatch.setattr(hidden_states, "STRETCH_CLIPS", 3)
+
+
+def write(folder, encode, rows, about):
+    begin(folder, rows, about)
+    fill(folder, encode, rows)
+    finish(folder, about)
 
 
 def test_rows_come_back_in_the_order_asked(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
-from pipeline.features.mel_amplitude import MelAmplitude, frames_of
+from pipeline.features.mel_amplitude import MelAmplitude
 
 
 @pytest.mark.parametrize("bins", [40, 128])
@@ -11,7 +11,7 @@ def test_its_numbers_are_those_of_an_amplitude_spectrogram_made_frame_by_frame(b
     waveforms = np.random.default_rng(1).uniform(-1, 1, (2, 16_000)).astype(np.float32)
     filters = mel_filter_bank(1025, bins, 0, 8000, 16_000, norm="slaney", mel_scale="slaney")
     found = MelAmplitude(num_mel_bins=bins)(torch.from_numpy(waveforms)).numpy()
-    assert found.shape == (2, frames_of(16_000), bins) == (2, 32, bins)
+    assert found.shape == (2, 32, bins)
     for clip, waveform in zip(found, waveforms, strict=True):
         expected = spectrogram(
             waveform,

@@ -15,7 +15,8 @@ HOP = 1_600
 
 def heard(path: Path, hop: int = HOP) -> np.ndarray:
     with windows.open_audio(path) as file:
-        return np.concatenate(list(windows.windows(file, hop)))
+        sliding = windows.SlidingWindows(hop)
+        return np.concatenate([sliding.push(block) for block in windows.blocks(file)])
 
 
 @pytest.mark.parametrize("samples", [1, HOP, HOP + 1, 16_000, 100_000])
@@ -52,7 +53,8 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
             file.write(np.ones(160_000, np.int16))  # 20 minutes, 38 MB
     tracemalloc.start()
     with windows.open_audio(path) as file:
-        heard = sum(len(batch) for batch in windows.windows(file, 16_000))
+        sliding = windows.SlidingWindows(16_000)
+        heard = sum(len(sliding.push(block)) for block in windows.blocks(file))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert heard == 1_200

@@ -4,11 +4,12 @@ from torch import nn
 
 from pipeline.errors import PipelineError
 from pipeline.models import conv2d
+from pipeline.models._read_norm import ReadNorm
 
 LABELS = ["other", "speech"]
 PUBLISHED = [
     *(nn.Conv2d, nn.ReLU, nn.Conv2d, nn.MaxPool2d, nn.Conv2d, nn.Flatten),
-    *(nn.BatchNorm1d, nn.Linear, nn.Dropout, nn.Linear),
+    *(ReadNorm, nn.Linear, nn.Dropout, nn.Linear),
 ]
 
 

@@ -1,6 +1,8 @@
 """The vote of the layers: by hand, resumed after a kill, and back from the disk."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -105,7 +107,10 @@ def test_killed_it_goes_on_with_the_layer_that_it_was_at(judged, tmp_path):
     assert (tmp_path / curve).read_text() == (whole / curve).read_text()
 
 
-def test_the_curve_s_steps_are_the_layers(tmp_path):
+def test_the_curve_s_steps_are_the_layers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a repository without a commit, of which DVCLive would say that it is empty
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
     classifier = fitted(tmp_path)
     lines = (tmp_path / "live/plots/metrics/validation/accuracy.tsv").read_text().splitlines()[1:]
     assert [(int(layer), float(accuracy)) for layer, accuracy in map(str.split, lines)] == [

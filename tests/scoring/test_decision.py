@@ -71,12 +71,6 @@ def test_the_prior_moves_the_thresholds():
     assert under_prior(many) > under_prior(few) + 0.03
 
 
-def test_unknown_becomes_harder_where_the_caller_says_that_its_words_were_never_trained():
-    clips = simulated(5, 60, bias=(2.0, 0.0))
-    assert fit({}, *clips, COMMANDS, unheard_words=True).thresholds["unknown_from"] > 0.6
-    assert (fit({}, *clips, COMMANDS).thresholds["unknown_from"] or 0) <= 0.5
-
-
 def test_clips_of_unknown_truth_do_not_count():
     probabilities, truth, speakers = simulated(5, 60, bias=(-2.0, 0.0))
     strange, _, _ = simulated(6, 30)

@@ -68,14 +68,11 @@ def test_there_is_a_gain_where_unknown_or_silence_come_too_short(kind, at_least)
     assert min(gains) > -0.005
 
 
-def test_unknown_becomes_harder_only_where_its_words_were_never_trained():
-    # The net calls too much unknown: on these clips, asking for more certainty gains seven points.
-    clips, others = simulated(5, 60, bias=(2.0, 0.0)), simulated(1005, 300, bias=(2.0, 0.0))
+def test_unknown_becomes_no_harder():
+    # The net calls too much unknown: on these clips, asking for more certainty would gain seven points.
+    clips = simulated(5, 60, bias=(2.0, 0.0))
     own = tune(*clips, EVEN, COMMANDS, np.random.default_rng(0))
     assert own is None or own.unknown_from <= 0
-    free = tune(*clips, EVEN, COMMANDS, np.random.default_rng(0), unheard_words=True)
-    assert free.unknown_from > 0.5
-    assert gain(clips, others, unheard_words=True) > 0.05
 
 
 def test_clips_of_one_speaker_prove_nothing():

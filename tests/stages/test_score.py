@@ -127,7 +127,7 @@ def test_only_parameters_that_made_a_submission_are_in_its_digest():
     def made(run, **changes):
         return sections.makers({**tree, **changes}, run)
 
-    assert made("ast") == made("ast", report={"clips": 20}, ensemble={"weights": "equal"})
+    assert made("ast") == made("ast", report={"clips": 20}, ensemble={"weights": "equal"}, fleet={"address": "local"})
     assert made("ast") == made("ast", runs={"ast": {"epochs": 1}, "words": {"epochs": 2}})
     assert made("ast") == made("ast", decide={"rule": "tuned"})
     for changes in ({"seed": 2}, {"prepare": {}}, {"decide": {"rule": "none"}}):

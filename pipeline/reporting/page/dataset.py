@@ -16,6 +16,7 @@ from pipeline.reporting.page.clipbook import ClipBook
 
 LABELS = 60  # that a table has room for; of more, the most frequent
 REASONS = 12
+EXAMPLES = 14  # to be heard
 
 
 def counts(corpus: Corpus, target: Target) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def quarantine(path: Path) -> dict[str, Any]:
     return {"clips": len(table), "kinds": kinds[:REASONS], "left_out": max(0, len(kinds) - REASONS)}
 
 
-def examples(corpus: Corpus, target: Target, book: ClipBook, most: int = 14) -> list[dict[str, Any]]:
+def examples(corpus: Corpus, target: Target, book: ClipBook) -> list[dict[str, Any]]:
     """Return a training clip of each label, to be heard: the first whose speaker no example before has."""
     found: list[dict[str, Any]] = []
     seen: set[str] = set()
@@ -88,7 +89,7 @@ def examples(corpus: Corpus, target: Target, book: ClipBook, most: int = 14) -> 
     for place, label in enumerate(target.labels):
         has = target.values == place if target.exclusive else target.values[:, place] > 0.5
         rows = np.flatnonzero(split & has)
-        if len(rows) and len(found) < most and book.has_room:
+        if len(rows) and len(found) < EXAMPLES and book.has_room:
             row = next((row for row in rows.tolist() if str(speakers[row]) not in seen), int(rows[0]))
             if label != SILENCE:
                 seen.add(str(speakers[row]))
