@@ -4,8 +4,10 @@ import atexit
 import ctypes
 import gc
 import os
+import platform
 import sys
 import threading
+from pathlib import Path
 
 import psutil
 
@@ -37,6 +39,16 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(M_MMAP_THRESHOLD, 2**25)  # an older glibc takes no more
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def processor() -> str:
+    """Return the name of this machine's processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def end_with_input() -> None:

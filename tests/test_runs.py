@@ -34,6 +34,12 @@ def test_a_run_is_what_its_entry_says_over_the_shared_section():
     assert runs.entry({"runs": {"a": {"model": "ast"}}}, "a") == {"model": "ast"}
 
 
+def test_a_run_overrides_the_shared_section_at_any_depth():
+    shared = {"parameters": {"spec_augment": {"time_masks": 1, "time_width": 12}}}
+    tree = {"train": shared, "runs": {"a": {"model": "ast", "parameters": {"spec_augment": {"time_masks": 2}}}}}
+    assert runs.entry(tree, "a")["parameters"]["spec_augment"] == {"time_masks": 2, "time_width": 12}
+
+
 def test_a_run_takes_over_all_of_what_it_is_like_and_differs_at_any_depth():
     assert runs.entry(TREE, "b") == {
         "model": "ast",

@@ -4,12 +4,12 @@ import os
 import platform
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from statistics import median
 
 from rich.table import Table
 
 from pipeline.benchmarks.rounds import Rounds
+from pipeline.processes import processor
 
 COLUMNS = ("what", "measured", "against", "result", "target", "met")
 _LIBRARIES = ("numpy", "torch", "transformers", "py7zr", "pyarrow", "soundfile", "dvc")
@@ -72,15 +72,6 @@ def machine() -> list[str]:
     load = f", load of {os.getloadavg()[0]:.1f} when it ended" if hasattr(os, "getloadavg") else ""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in _LIBRARIES)
     return [
-        f"{_processor()}, {os.cpu_count()} cores{load}",
+        f"{processor()}, {os.cpu_count()} cores{load}",
         f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {versions}",
     ]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown processor"

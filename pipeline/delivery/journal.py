@@ -68,10 +68,14 @@ class Journal:
                     path.unlink()
             yield self
 
-    def jobs(self) -> list[Job]:
-        """Return the unfinished jobs, oldest first. Raises PipelineError for a file that is none of ours."""
+    def jobs(self, competition: str | None = None) -> list[Job]:
+        """Return the unfinished jobs, of one competition or all, oldest first.
+
+        Raises PipelineError for a file that is none of ours.
+        """
         found = [_read(path) for path in self.folder.glob("*.json") if not path.name.startswith(".")]
-        return sorted(found, key=lambda job: (job.time, job.id))
+        asked = [job for job in found if competition in (None, job.competition)]
+        return sorted(asked, key=lambda job: (job.time, job.id))
 
     def file(self, job: Job) -> Path:
         """Return the path of what is submitted."""

@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from pipeline.delivery.bundle import flow_requirements
 from pipeline.delivery.kaggle_client import Patience, call, connect, persist
 from pipeline.delivery.kaggle_errors import KaggleError
@@ -159,8 +161,8 @@ def _needed(requirements: Path, keep: Sequence[str]) -> dict[str, tuple[str, boo
         flow.write_text(flow_requirements(requirements), encoding="utf-8")
         _pip("install", "--dry-run", "--quiet", "--ignore-installed", f"--report={report}", f"--requirement={flow}")
         items = read_json(report)["install"]
-    packages = {_canonical(item["metadata"]["name"]): item for item in items}
-    kept = {_canonical(name) for name in keep}
+    packages: dict[str, Any] = {canonicalize_name(item["metadata"]["name"]): item for item in items}
+    kept = {canonicalize_name(name) for name in keep}
     reached: set[str] = set()
     waiting = [name for name, item in packages.items() if item.get("requested")]
     while waiting:
@@ -170,7 +172,7 @@ def _needed(requirements: Path, keep: Sequence[str]) -> dict[str, tuple[str, boo
         reached.add(name)
         # Whatever the conditions (extras, platforms) say: a wheel too many costs little.
         needs = packages[name]["metadata"].get("requires_dist", [])
-        waiting += [_canonical(re.split(r"[\s;\[\](<>=!~@]", need, maxsplit=1)[0]) for need in needs]
+        waiting += [canonicalize_name(re.split(r"[\s;\[\](<>=!~@]", need, maxsplit=1)[0]) for need in needs]
     return {
         name: (packages[name]["metadata"]["version"], packages[name]["download_info"]["url"].endswith(".whl"))
         for name in sorted(reached)
@@ -263,7 +265,3 @@ def _listed(api: Any, dataset: str, patience: Patience) -> set[str]:
         token = page.next_page_token
         if not token:
             return names
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -89,12 +89,12 @@ class Scores:
         called while the journal is held (`Journal.alone`).
         """
         rows = {row.ref: row for row in ledger.submissions(ledger.read(self._ledger)) if row.ref}
-        jobs = self._jobs()
+        jobs = self._journal.jobs(self._competition.slug)
         for one in reversed(listed):
             job = next((job for job in jobs if job.ref == one.ref or job.mark in one.description), None)
             if job is not None and not job.ref:
                 job = self._journal.note(job, state="told", ref=one.ref)
-                jobs = self._jobs()
+                jobs = self._journal.jobs(self._competition.slug)
             row = rows.get(one.ref) or (row_of(job) if job else _foreign(one))
             rows[one.ref] = replace(
                 row,
@@ -117,9 +117,6 @@ class Scores:
             if job and (row.status == "error" or (score and row.status == "complete")):
                 self._journal.close(job)  # last: until then all of this may be done again
         return list(rows.values())
-
-    def _jobs(self) -> list[Job]:
-        return [job for job in self._journal.jobs() if job.competition == self._competition.slug]
 
 
 def row_of(job: Job) -> ledger.Row:

@@ -83,7 +83,7 @@ class Submitter:
         limits = self._competition.limits()
         if finished := self._finish_interrupted(candidate, listed):
             return finished
-        open_jobs = [job for job in self._jobs() if _same(job, candidate)]
+        open_jobs = [job for job in self._journal.jobs(self._competition.slug) if _same(job, candidate)]
         begun = next((job for job in open_jobs if job.state == "asked"), None)
         if begun is not None and not force and duplicates.certain(candidate.file, rows, listed):
             self._journal.close(begun)  # another clone has submitted the file meanwhile
@@ -106,7 +106,7 @@ class Submitter:
 
     def _finish_interrupted(self, candidate: Candidate, listed: Sequence[Submission]) -> str:
         """Bring what earlier calls began to its end, and tell of it; return the reference if it was the candidate."""
-        for job in self._jobs():
+        for job in self._journal.jobs(self._competition.slug):
             if job.state == "creating":
                 job = self._settle(job, listed, self._settings.lookups_s if self._is_recent(job) else ())
             elif job.state == "asked" and (late := next((one for one in listed if job.mark in one.description), None)):
@@ -139,7 +139,7 @@ class Submitter:
 
     def _state_of(self, candidate: Candidate) -> str:
         """Say what has become of the candidate when the user stops the call."""
-        job = next((job for job in reversed(self._jobs()) if _same(job, candidate)), None)
+        job = next((job for job in reversed(self._journal.jobs(self._competition.slug)) if _same(job, candidate)), None)
         if job is not None and job.ref:
             return f"Interrupted. The file is submitted (ref {job.ref})."
         if job is not None and job.state == "creating":
@@ -152,9 +152,6 @@ class Submitter:
     def _is_recent(self, job: Job) -> bool:
         """Say whether a submission of the job may still be on its way into the list."""
         return time.time() - job.began < _LIST_LAG_S
-
-    def _jobs(self) -> list[Job]:
-        return [job for job in self._journal.jobs() if job.competition == self._competition.slug]
 
     def _job(self, candidate: Candidate) -> Job:
         identity = new_id(candidate.file.sha256)

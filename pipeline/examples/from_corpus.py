@@ -55,7 +55,7 @@ def training_data_of(
     layers = read.layers if isinstance(read, HiddenStates) else ()
 
     def examples(rows: NDArray[np.int64], purpose: str) -> Examples:
-        rows = rows[target.known[rows]]
+        rows = target.among(rows)
         if len(rows) == 0:
             raise PipelineError(
                 f"The corpus in {corpus.folder} has no clip whose {task.target} is known to {purpose} fold {fold} "
@@ -113,7 +113,7 @@ def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Reba
     Raises PipelineError if an epoch shall hold some and there are none.
     """
     rows = corpus.synthetic_rows(fold)
-    rows = rows[target.known[rows]]
+    rows = target.among(rows)
     most = rebalancing.most_synthetic
     if not most:
         return rows[:0]

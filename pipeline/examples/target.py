@@ -28,6 +28,10 @@ class Target:
     known: NDArray[np.bool_]
     exclusive: bool = True
 
+    def among(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of `rows` whose target is known."""
+        return rows[self.known[rows]]
+
 
 def target_of(corpus: Corpus, task: Task) -> Target:
     """Return what the task asks of every row.

@@ -46,8 +46,7 @@ def nested_tables(folder: Path, corpus: Corpus, target: Target, task: Task, mode
     tables = {block: table.values.copy() for block in sorted({block_of[clip] for clip in table.clips})}
     for fold, values in kept.items():
         coarse = epochs.load(models[fold] / detector.FOLDER)
-        rows = corpus.judged_rows(fold)
-        rows = rows[target.known[rows]]
+        rows = target.among(corpus.judged_rows(fold))
         blocks = np.array([block_of[name] for name in names[rows]])
         truth, everything = target.values[rows], np.full(len(rows), True)
         parts: list[_Part] = [(values, truth, judged)]

@@ -54,8 +54,7 @@ class Judge:
     """Holds files against torch on the clips that judge a fold."""
 
     def __init__(self, corpus: Corpus, task: Task, target: Target, fold: int, seed: int) -> None:
-        rows = corpus.judged_rows(fold)
-        rows = rows[target.known[rows]]
+        rows = target.among(corpus.judged_rows(fold))
         self._noises, self._seed = corpus.judging_noises(fold), seed
         self._samples = corpus.samples(rows)
         self._truth = target.values[rows]

@@ -111,8 +111,7 @@ def measured(layout: Layout, listener: Listener, spotting: Spotting, hours: floa
     target = target_of(corpus, runs.task_of(tree, run))
     if not target.exclusive:
         raise PipelineError(f"--measure counts clips of one label each, and the clips of '{run}' may have several.")
-    rows = corpus.judged_rows(fold)
-    rows = rows[target.known[rows]]
+    rows = target.among(corpus.judged_rows(fold))
     spoken = [(row, target.labels[target.values[row]]) for row in rows]
     words = [(row, label) for row, label in spoken if label in listener.keywords]
     if not words:

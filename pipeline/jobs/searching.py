@@ -18,10 +18,10 @@ from pipeline.examples.from_corpus import judged_labels
 from pipeline.examples.target import target_of
 from pipeline.files import read_json, write_json
 from pipeline.jobs.fitting import Publication, work_of
-from pipeline.jobs.prediction import CHUNK_CLIPS
 from pipeline.jobs.recipes import Recipe, Run, read_run, reader_of, recipes_of, trained
 from pipeline.layout import Layout
 from pipeline.learners import judging
+from pipeline.learners.classifier import predicted
 from pipeline.searching.ranges import Choices, Range, Ranges, Value, value_at, with_values
 
 if TYPE_CHECKING:
@@ -117,10 +117,8 @@ class Search:
     def _judge(self, run: Run, tree: dict[str, Any], model: Path, fold: int) -> float:
         target, read = target_of(self.corpus, run), reader_of(self.layout.encode, self.corpus, run.model)
         classifier, _ = trained(model, tree, self.name)
-        rows = self.corpus.judged_rows(fold)
-        rows = rows[target.known[rows]]
-        chunks = np.split(rows, range(CHUNK_CLIPS, len(rows), CHUNK_CLIPS))
-        values = np.concatenate([classifier.predict_proba(read(chunk)) for chunk in chunks])
+        rows = target.among(self.corpus.judged_rows(fold))
+        values = predicted(classifier, read, rows)
         if not target.exclusive:
             return judging.mean_average_precision(values, target.values[rows])
         judged = judged_labels(self.corpus, target.labels) if run.is_submitted else None

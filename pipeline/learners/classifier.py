@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.examples.training_data import TrainingData
 
+CHUNK_CLIPS = 512  # 16 MB of samples
 # Is told each epoch (from 1) and its figure; what it raises ends the training.
 Watch = Callable[[int, float], None]
 
@@ -27,6 +28,14 @@ class Classifier(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors) and all that `restore` needs into an existing folder."""
+
+
+def predicted(
+    classifier: Classifier, read: Callable[[NDArray[np.int64]], NDArray[Any]], rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return float32 [clips, labels] of corpus rows, of which so many at a time are in memory."""
+    chunks = np.split(rows, range(CHUNK_CLIPS, len(rows), CHUNK_CLIPS))
+    return np.concatenate([classifier.predict_proba(read(chunk)) for chunk in chunks])
 
 
 @runtime_checkable

@@ -12,11 +12,10 @@ from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples, TrainingData, refuse_soft_labels
 from pipeline.learners import epochs
-from pipeline.learners.classifier import Classifier
+from pipeline.learners.classifier import Classifier, predicted
 
 WORD = "word"
 FOLDER = "detector"  # in the run's folders of weights, checkpoints and curves
-CHUNK_CLIPS = 512
 
 
 def groups_of(labels: list[str]) -> tuple[list[str], NDArray[np.int64]]:
@@ -75,7 +74,7 @@ class WithDetector:
             left = [(part, folder) for part, folder in parts if epochs.read(folder) is None]
             if len(left) == 1:
                 part, folder = left[0]
-                epochs.record(folder, 1, _heard(part, data.validation))
+                epochs.record(folder, 1, predicted(part, data.validation.read, data.validation.rows))
 
     def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Return float32 [clips, labels] for [clips, *shape]; rows sum to 1."""
@@ -92,13 +91,6 @@ def in_groups(examples: Examples, group: NDArray[np.int64]) -> Examples:
     """Return the same clips with their labels' groups as targets. Raises PipelineError for soft labels."""
     refuse_soft_labels(examples, "Detectors")
     return replace(examples, targets=group[examples.targets])
-
-
-def _heard(classifier: Classifier, examples: Examples) -> NDArray[np.float32]:
-    """Return float32 [clips, labels], with no more clips in memory than are heard at a time."""
-    rows = examples.rows
-    chunks = np.split(rows, range(CHUNK_CLIPS, len(rows), CHUNK_CLIPS))
-    return np.concatenate([classifier.predict_proba(examples.read(chunk)) for chunk in chunks])
 
 
 def combine(fine: NDArray[np.float32], coarse: NDArray[np.float32], group: NDArray[np.int64]) -> NDArray[np.float32]:

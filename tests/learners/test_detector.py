@@ -145,7 +145,7 @@ class Stub:
 
 @pytest.mark.parametrize(("words", "detector"), [(2, 3), (2, 0), (0, 2), (0, 0)])
 def test_each_part_has_its_epochs_and_one_that_chose_none_its_end(words, detector, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("pipeline.learners.detector.CHUNK_CLIPS", 10)  # of 24
+    monkeypatch.setattr("pipeline.learners.classifier.CHUNK_CLIPS", 10)  # of 24
     pair = WithDetector(Stub(LABELS, words), Stub(["word", "silence"], detector))
     pair.fit(DATA, tmp_path, tmp_path / "live")
     for folder, learnt, labels in ((tmp_path, words, 3), (tmp_path / "detector", detector, 2)):

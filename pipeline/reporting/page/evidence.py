@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import metrics
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.target import target_of
@@ -49,8 +50,7 @@ class Evidence:
     def counts(self) -> NDArray[np.int64]:
         """The confusion matrix, int64 [labels, labels]: rows are the truth."""
         assert self.decided is not None
-        pairs = self.truth * len(self.labels) + self.decided
-        return np.bincount(pairs, minlength=len(self.labels) ** 2).reshape(len(self.labels), -1)
+        return metrics.confusion(self.truth, self.decided, len(self.labels))
 
 
 def read(path: Path, corpus: Corpus, task: Task, run: str) -> Evidence:

@@ -4,10 +4,11 @@ import platform
 import shutil
 import subprocess
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import psutil
+
+from pipeline.processes import processor
 
 PACKAGES = ("torch", "transformers", "scikit-learn", "audiomentations", "numpy", "pandas", "dvc")
 
@@ -21,22 +22,13 @@ def described() -> str:
     """Return processor, cores, memory, graphics processors and system; nothing that names the machine."""
     memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB of memory"
     cores = f"{psutil.cpu_count() or 1} cores"
-    return ", ".join([_processor(), cores, memory, *_gpus("name"), f"{platform.system()} {platform.machine()}"])
+    return ", ".join([processor(), cores, memory, *_gpus("name"), f"{platform.system()} {platform.machine()}"])
 
 
 def load() -> dict[str, Any]:
     """Return shares of 0 to 1 in use: `cpu` since the last call, `memory`, and `gpus`, one each."""
     busy = [float(line.split()[0]) / 100 for line in _gpus("utilization.gpu")]
     return {"cpu": psutil.cpu_percent() / 100, "memory": psutil.virtual_memory().percent / 100, "gpus": busy}
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _gpus(field: str) -> list[str]:
