@@ -43,7 +43,7 @@ def listener_of(layout: Layout, run: str | None, model: Path | None, hop_ms: int
     PipelineError if no such run is trained, or it does not take audio.
     """
     if model is not None:
-        return _of_file(model, hop_ms)
+        return _of_export(OnnxClassifier(model, threads=1), hop_ms)
     tree = params.read(layout.params)
     reasons = []
     for name in [run] if run else runs.names(tree):
@@ -60,11 +60,10 @@ def exported_listeners(layout: Layout, hop_ms: int) -> list[Listener]:
     files = sorted(layout.export("").glob("[!.]*/*.onnx"))
     if not files:
         raise PipelineError(f"There is no exported run in {layout.export('')}. Run: python -m pipeline export RUN")
-    return [_of_file(path, hop_ms) for path in files]
+    return [_of_export(OnnxClassifier(path, threads=1), hop_ms) for path in files]
 
 
-def _of_file(path: Path, hop_ms: int) -> Listener:
-    classifier = OnnxClassifier(path, threads=1)
+def _of_export(classifier: OnnxClassifier, hop_ms: int) -> Listener:
     told = classifier.description
 
     def new_ear() -> Ear:
@@ -87,9 +86,9 @@ def _of_run(layout: Layout, tree: dict[str, Any], run: str, hop_ms: int) -> List
     folder = runs.paths(layout, tree, run).model(params.folds(tree)[0])
     file = restored(layout.export(run)) / f"{run}.onnx"
     if file.is_file():
-        listener = _of_file(file, hop_ms)
-        if not (folder / "model.safetensors").is_file() or _is_of(OnnxClassifier(file).description, folder):
-            return listener
+        exported = OnnxClassifier(file, threads=1)
+        if not (folder / "model.safetensors").is_file() or _is_of(exported.description, folder):
+            return _of_export(exported, hop_ms)
     classifier, about = trained(folder, tree, run)
     if about["inputs"] != "samples":
         raise PipelineError(f"The run '{run}' was trained on {about['inputs']} and cannot hear audio.")
