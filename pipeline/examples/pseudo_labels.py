@@ -18,8 +18,9 @@ class PseudoLabels(Settings):
     """Which of the teachers' labels a student trusts, and how many of these clips it meets.
 
     Trusted are clips whose likeliest label has at least the probability `minimum`; of these, at most `most` clips of
-    each label, the surest first (None: no limit). `hard` takes the likeliest label for certain. `share` is how many of
-    them an epoch holds for each clip of the training archive in it; "all" takes all of them, each epoch.
+    each label, the surest first (None: no limit). All words that are no command are one label in this. `hard` takes the
+    likeliest label for certain, of these words the likeliest. `share` is how many of the trusted clips an epoch holds
+    for each clip of the training archive in it; "all" takes all of them, each epoch.
     `unknown_odds` multiplies the odds of unknown beforehand: teachers take about half the words that no training clip
     holds for commands, and what is then too often called unknown, the recorded commands put right.
     """
@@ -40,7 +41,11 @@ def swayed(values: NDArray[np.float32], is_unknown: NDArray[np.bool_], settings:
 
 
 def trusted(values: NDArray[np.float32], settings: PseudoLabels) -> NDArray[np.int64]:
-    """Return the indices, ascending, of the clips that are learnt from; `values` is float32 [clips, labels]."""
+    """Return the indices, ascending, of the clips that are learnt from.
+
+    `values` is float32 [clips, labels], words that are no command in one label: of a word that the teachers never
+    learnt, none of theirs is likely, and all together may be.
+    """
     surest = values.max(axis=1)
     label = values.argmax(axis=1)
     kept = np.flatnonzero(surest >= settings.minimum)
@@ -54,11 +59,17 @@ def trusted(values: NDArray[np.float32], settings: PseudoLabels) -> NDArray[np.i
     return kept
 
 
-def learnt(values: NDArray[np.float32], settings: PseudoLabels) -> NDArray[np.float32]:
+def learnt(
+    values: NDArray[np.float32],
+    likeliest: NDArray[np.int64],  # [clips], of the labels in which words that are no command are one
+    group: NDArray[np.int64],  # [labels], which of those each label is of
+    settings: PseudoLabels,
+) -> NDArray[np.float32]:
     """Return what is learnt of trusted clips, float32 [clips, labels]; rows sum to 1."""
     if not settings.hard:
         return values / values.sum(axis=1, keepdims=True)
-    return np.eye(values.shape[1], dtype=np.float32)[values.argmax(axis=1)]
+    of_likeliest = np.where(group == likeliest[:, None], values, -1)
+    return np.eye(values.shape[1], dtype=np.float32)[of_likeliest.argmax(axis=1)]
 
 
 def epoch_indices(clips: int, real: int, settings: PseudoLabels, epoch: int, seed: int) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ from pipeline.learners.judging import (
     summed_into,
 )
 from pipeline.learners.losses import Loss, logits_of, loss_of, probabilities_of
-from pipeline.learners.mixing import mixed
+from pipeline.learners.mixing import cutmix, cuts, mixup
 from pipeline.learners.parameter_groups import parameter_groups
 from pipeline.learners.resuming import WEIGHTS
 from pipeline.learners.training import OPTIMIZERS, Training, precision_of
@@ -163,16 +163,19 @@ class ClassifierTrainer(Trainer):
         heard, targets = inputs["input_values"], inputs["labels"]
         if not targets.is_floating_point():
             targets = nn.functional.one_hot(targets, self.labels).float()  # [clips, labels]
-        settings = self.settings
-        if self.model.training and settings.mix == "samples":
-            heard, targets = mixed(heard, targets, settings.mixup_alpha, 0.0)
+        settings, is_training = self.settings, self.model.training
+        is_cut = is_training and cuts(settings.mixup_alpha, settings.cutmix_alpha)
+        is_added = is_training and not is_cut and settings.mixup_alpha > 0
         with torch.no_grad():
+            if is_added and settings.mix == "samples":
+                heard, targets = mixup(heard, targets, settings.mixup_alpha)
             features = self.front_end(heard)
-            if self.model.training:
-                mixup_alpha = settings.mixup_alpha if settings.mix == "features" else 0.0
+            if is_added and settings.mix == "features":
+                features, targets = mixup(features, targets, settings.mixup_alpha)
+            if is_cut:
                 time = getattr(self.front_end, "time", 1)
-                features, targets = mixed(features, targets, mixup_alpha, settings.cutmix_alpha, time)
-            if self.feature_augment is not None and self.model.training:
+                features, targets = cutmix(features, targets, settings.cutmix_alpha, time)
+            if self.feature_augment is not None and is_training:
                 features = self.feature_augment(features, targets)
         return {"input_values": features, "labels": inputs["labels"], "targets": targets}
 

@@ -38,14 +38,38 @@ def describe(
         clips = np.flatnonzero(inside & (truth == column))
         if not len(clips):
             continue
-        only = np.eye(len(labels))[column]
-        owners = np.asarray(speakers, dtype=str)[clips], of[clips]
-        sure = min(metrics.clustered_clips(truth[clips], decided[clips], by, len(labels), only) for by in owners)
-        recall = float(np.mean(decided[clips] == column))
-        low, high = metrics.wilson(recall, sure)
+        recall, low, high = recall_of(decided[clips] == column, np.asarray(speakers, dtype=str)[clips], of[clips])
         found |= {f"{name}_recall": recall, f"{name}_recall_low": low, f"{name}_recall_high": high}
         found |= {f"{name}_clips": len(clips), kinds: len(set(of[clips]))}
     return {key: round(value, 5) for key, value in found.items()}
+
+
+def recall_of(right: NDArray[np.bool_], speakers: NDArray[Any], kinds: NDArray[Any]) -> tuple[float, float, float]:
+    """Return the recall of clips of one label, and its 95 % interval; both others [clips] say whose each clip is."""
+    label, only = np.zeros(len(right), np.int64), np.array([1.0, 0.0])
+    decided = np.where(right, 0, 1)
+    sure = min(metrics.clustered_clips(label, decided, owners, 2, only) for owners in (speakers, kinds))
+    recall = float(np.mean(right))
+    return recall, *metrics.wilson(recall, min(sure, _clips_of_kinds(right, kinds)))
+
+
+def _clips_of_kinds(right: NDArray[np.bool_], kinds: NDArray[Any]) -> float:
+    """Return how many independent clips judge as surely, where the clips of one of `kinds` [clips] are alike.
+
+    As `metrics.clustered_clips`, but with half a word that is always recognised and half a one that never is beside
+    those there: where hardly a clip is missed, they do not tell how much words differ. Of five to twenty words of 15 to
+    30 clips, whose recalls were drawn from eleven Beta distributions, 92 to 100 % of the intervals held the mean;
+    without, 66 to 99 %.
+    """
+    index = np.unique(kinds, return_inverse=True)[1]
+    clips = np.bincount(index).astype(float)
+    half = clips.mean() / 2
+    hits, clips = np.append(np.bincount(index, right), [half, 0]), np.append(clips, [half, half])
+    recall = hits.sum() / clips.sum()
+    residuals = (hits - recall * clips) / clips.sum()
+    variance = np.sum(residuals**2) * len(clips) / (len(clips) - 1)
+    owners = max(metrics.alike(clips[:-2]), metrics.ALONE)
+    return float(max(1.0, recall * (1 - recall) / variance / metrics.widening(owners) ** 2))
 
 
 def _is_unheard(

@@ -7,10 +7,12 @@ from pipeline.clips.corpus import Corpus
 from pipeline.clips.labels import SILENCE
 from pipeline.errors import PipelineError
 from pipeline.examples import pseudo_labels
+from pipeline.examples.from_corpus import judged_labels
 from pipeline.examples.target import target_of
 from pipeline.files import replacing_folder, write_json
 from pipeline.jobs.recipes import read_run
 from pipeline.layout import Layout
+from pipeline.learners.judging import summed_into
 from pipeline.scoring.probabilities import Probabilities
 
 
@@ -26,6 +28,7 @@ def main(layout: Layout, name: str) -> None:
         raise PipelineError(f"'{name}' is no student. List it under 'students' or 'second_students' in params.yaml.")
     labels = target_of(corpus, run).labels
     is_unknown = np.isin(labels, [*corpus.vocabulary.commands, SILENCE], invert=True)
+    group = judged_labels(corpus, labels) if run.is_submitted else np.arange(len(labels))
     vote = layout.vote(name if round_ > 2 else None)
     counts = {}
     with replacing_folder(layout.pseudo_labels(name, round_)) as folder:
@@ -40,10 +43,11 @@ def main(layout: Layout, name: str) -> None:
                 )
             values = table.values[:, [table.labels.index(label) for label in labels]]
             values = pseudo_labels.swayed(values, is_unknown, run.pseudo_labels)
-            kept = pseudo_labels.trusted(values, run.pseudo_labels)
-            soft = pseudo_labels.learnt(values[kept], run.pseudo_labels)
+            together = summed_into(values, group)
+            kept = pseudo_labels.trusted(together, run.pseudo_labels)
+            soft = pseudo_labels.learnt(values[kept], together[kept].argmax(axis=1), group, run.pseudo_labels)
             pseudo_labels.write(folder / f"{fold}.parquet", [table.clips[row] for row in kept], labels, soft)
-            found = np.bincount(values[kept].argmax(axis=1), minlength=len(labels))
+            found = np.bincount(soft.argmax(axis=1), minlength=len(labels))
             counts[str(fold)] = {label: int(count) for label, count in zip(labels, found, strict=True)}
             print(f"{name}, fold {fold}: {len(kept)} of {len(values)} test clips: {_told(counts[str(fold)])}")
         write_json(folder / "counts.json", counts)

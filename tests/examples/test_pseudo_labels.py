@@ -29,12 +29,20 @@ def test_at_most_so_many_of_each_label_are_trusted_the_surest_first():
 
 
 def test_soft_labels_are_learnt_as_they_are_and_hard_ones_as_certain():
-    np.testing.assert_allclose(learnt(VALUES * 2, PseudoLabels()), VALUES, rtol=1e-6)
-    assert learnt(VALUES[:4], PseudoLabels(hard=True)).tolist() == [[1, 0], [1, 0], [1, 0], [0, 1]]
+    likeliest, each = VALUES.argmax(axis=1), np.arange(2)
+    np.testing.assert_allclose(learnt(VALUES * 2, likeliest, each, PseudoLabels()), VALUES, rtol=1e-6)
+    hard = learnt(VALUES[:4], likeliest[:4], each, PseudoLabels(hard=True))
+    assert hard.tolist() == [[1, 0], [1, 0], [1, 0], [0, 1]]
+
+
+def test_a_hard_label_is_the_likeliest_word_of_the_likeliest_label():
+    values = np.array([[0.4, 0.25, 0.3, 0.05], [0.6, 0.15, 0.2, 0.05]], np.float32)
+    group = np.array([0, 1, 1, 2])  # a command, two other words, silence
+    assert learnt(values, np.array([1, 0]), group, PseudoLabels(hard=True)).argmax(axis=1).tolist() == [2, 0]
 
 
 def test_the_odds_of_unknown_are_multiplied_and_nothing_else():
-    values = np.array([[0.5, 0.1, 0.2, 0.2], [0.9, 0.0, 0.0, 0.1]], np.float32)  # a command, two other words, silence
+    values = np.array([[0.5, 0.1, 0.2, 0.2], [0.9, 0.0, 0.0, 0.1]], np.float32)
     odds = PseudoLabels(unknown_odds=3)
     found = swayed(values, np.array([False, True, True, False]), odds)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)

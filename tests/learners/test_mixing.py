@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.learners.mixing import mixed
+from pipeline.learners.mixing import cutmix, cuts, mixup
 
 CLIPS, TIME = 8, 20
 # Each clip is its own number throughout, each has a label of its own: both then tell who is in a mixture.
@@ -20,7 +20,7 @@ def seeded(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_mixup_adds_two_clips_and_their_targets_by_the_same_share(seed):
     seeded(seed)
-    inputs, targets = mixed(INPUTS, TARGETS, 0.5, 0.0)
+    inputs, targets = mixup(INPUTS, TARGETS, 0.5)
     told = targets @ torch.arange(CLIPS).float()
     assert torch.allclose(inputs, told[:, None, None].expand_as(inputs), atol=1e-5)
     assert torch.allclose(targets.sum(dim=1), torch.ones(CLIPS))
@@ -30,7 +30,7 @@ def test_mixup_adds_two_clips_and_their_targets_by_the_same_share(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_cutmix_replaces_a_stretch_of_time_and_the_targets_tell_its_length(seed):
     seeded(seed)
-    inputs, targets = mixed(INPUTS, TARGETS, 0.0, 1.0)
+    inputs, targets = cutmix(INPUTS, TARGETS, 1.0)
     assert (inputs == inputs[:, :, :1]).all()
     for clip in range(CLIPS):
         heard = torch.bincount(inputs[clip, :, 0].long(), minlength=CLIPS) / TIME
@@ -42,35 +42,29 @@ def test_cutmix_replaces_a_stretch_of_time_and_the_targets_tell_its_length(seed)
 
 def test_time_may_be_the_last_dimension():
     seeded(1)
-    wanted, _ = mixed(INPUTS, TARGETS, 0.0, 1.0)
+    wanted, _ = cutmix(INPUTS, TARGETS, 1.0)
     seeded(1)
-    inputs, _ = mixed(INPUTS.mT, TARGETS, 0.0, 1.0, time=2)
+    inputs, _ = cutmix(INPUTS.mT, TARGETS, 1.0, time=2)
     assert torch.equal(inputs, wanted.mT)
 
 
 def test_with_both_a_batch_is_mixed_one_way_or_the_other():
-    ways = set()
-    for seed in range(20):
-        seeded(seed)
-        inputs, _ = mixed(INPUTS, TARGETS, 0.5, 1.0)
-        ways.add(bool((inputs == inputs.round()).all()))
-    assert ways == {True, False}
+    seeded(0)
+    assert {cuts(0.5, 1.0) for _ in range(20)} == {True, False}
 
 
-def test_without_either_nothing_is_mixed_and_nothing_drawn():
+def test_what_leaves_no_choice_draws_nothing():
     seeded(0)
-    inputs, targets = mixed(INPUTS, TARGETS, 0.0, 0.0)
-    assert inputs is INPUTS
-    assert targets is TARGETS
-    drawn = torch.rand(1)
+    assert (cuts(0.0, 0.0), cuts(0.5, 0.0), cuts(0.0, 1.0)) == (False, False, True)
+    drawn = np.random.random()
     seeded(0)
-    assert torch.equal(drawn, torch.rand(1))
+    assert drawn == np.random.random()
 
 
 def test_cutmix_cuts_anywhere():
     starts = set()
     for seed in range(20):
         seeded(seed)
-        inputs, _ = mixed(INPUTS, TARGETS, 0.0, 1.0)
+        inputs, _ = cutmix(INPUTS, TARGETS, 1.0)
         starts |= set((inputs != INPUTS).any(dim=2).any(dim=0).nonzero()[:1, 0].tolist())
     assert len(starts) > 5

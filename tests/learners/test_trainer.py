@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples.training_data import as_float
 from pipeline.features.log_mel import LogMel
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
-from pipeline.learners import epochs, trainer
+from pipeline.learners import epochs
 from pipeline.learners.losses import Loss
 from pipeline.learners.network import About, NetClassifier
 from pipeline.learners.resuming import checkpoints_in
@@ -187,8 +187,11 @@ def test_nothing_is_dropped_out_when_predicting():
     np.testing.assert_array_equal(first, again)
 
 
-def test_samples_that_were_mixed_are_not_mixed_again(tmp_path, monkeypatch):
-    alphas, mixed = [], trainer.mixed
-    monkeypatch.setattr(trainer, "mixed", lambda *given: alphas.append(given[2:]) or mixed(*given))
-    fitted(tmp_path, epochs=1, mixup_alpha=0.5, cutmix_alpha=1.0)
-    assert alphas == [(0.5, 0.0), (0.0, 1.0, 1)] * 3
+@pytest.mark.parametrize("mix", ["samples", "features"])
+def test_with_both_ways_of_mixing_a_batch_is_mixed_one_way_or_the_other(tmp_path, seen, mix):
+    fitted(tmp_path, epochs=10, mixup_alpha=0.5, cutmix_alpha=1.0, mix=mix)
+    batches = [inputs for training, inputs in seen if training]
+    assert all(((inputs["targets"] > 0).sum(dim=1) <= 2).all() for inputs in batches)  # as many clips as labels
+    # Features here have one value of "time" after another: where they are whole, they were cut.
+    were_cut = [bool((inputs["input_values"] % 1 == 0).all()) for inputs in batches]
+    assert 5 < sum(were_cut) < 25

@@ -95,3 +95,19 @@ def test_one_word_or_noise_alone_tells_next_to_nothing_of_others(corpus):
 def test_nothing_is_told_of_what_all_nets_have_heard(corpus):
     rows = np.arange(4)
     assert unheard.describe(corpus, rows, np.full(4, YES), np.full(4, YES), ["a"] * 4) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "clips", "mean", "spread"), [(5, 30, 0.95, 2.0), (6, 20, 0.9, 0.5), (20, 30, 0.9, 0.7)]
+)
+def test_intervals_hold_where_nearly_all_clips_are_right(words, clips, mean, spread):
+    """Words whose recalls are drawn from a Beta distribution; few of them hardly show how much they differ."""
+    held = []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        recalls = rng.beta(mean * spread, (1 - mean) * spread, words)
+        of = np.repeat([f"word{number}" for number in range(words)], clips)
+        right = rng.random(words * clips) < np.repeat(recalls, clips)
+        _, low, high = unheard.recall_of(right, (np.arange(len(right)) % 40).astype(str), of)
+        held.append(low <= mean <= high)
+    assert np.mean(held) >= 0.9

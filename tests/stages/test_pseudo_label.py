@@ -69,6 +69,15 @@ def test_only_what_is_sure_enough_is_learnt_and_not_too_much_of_one_label(labell
     assert f"pupil, fold 0: {len(tables[0])} of 78 test clips: yes " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("vocabulary", ["words", "commands"])
+def test_whether_a_clip_is_unknown_may_be_sure_where_no_word_is(labelled, vocabulary):
+    tables, _ = labelled({"minimum": 0.6}, vocabulary=vocabulary)
+    for fold, table in enumerate(tables):
+        vote = voted(labelled.project, fold).to_submission_labels(labelled.project.corpus.vocabulary.commands)
+        kept = vote.values.max(axis=1) >= 0.6
+        assert table.index.tolist() == [clip for clip, is_kept in zip(vote.clips, kept, strict=True) if is_kept]
+
+
 def test_no_clip_that_is_sure_enough_is_no_label(labelled):
     tables, counts = labelled({"minimum": 1.0})
     assert [len(table) for table in tables] == [0, 0, 0]
