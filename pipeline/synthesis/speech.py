@@ -54,7 +54,8 @@ def synthetic_clips(words: list[str], settings: Synthetic, seed: int) -> Iterato
     voices = draw_voices(settings.voices, rng)
     others = sorted(set(OTHER_WORDS) - set(words))
     takes = [
-        (voices[turn[number // len(group) % len(voices)]], group[number % len(group)])
+        # The next word has the next voice: few clips of many words are by many voices, too.
+        (voices[turn[(number // len(group) + number % len(group)) % len(voices)]], group[number % len(group)])
         for group, count in ((words, settings.clips), (others, settings.other_clips))
         for turn in [rng.permutation(len(voices))]
         for number in range(count)

@@ -29,6 +29,11 @@ def test_each_word_is_spoken_as_often_and_goes_round_the_voices():
     assert len({(clip.word, clip.speaker) for clip in clips}) == 12
 
 
+def test_few_clips_of_many_words_are_by_all_voices():
+    others = [clip for clip in spoken(clips=0, other_clips=40, voices=20) if clip.word not in WORDS]
+    assert set(Counter(clip.speaker for clip in others).values()) == {2}
+
+
 def test_clips_are_audible_and_at_most_a_second_long():
     for clip in spoken(clips=3, other_clips=0):
         assert clip.samples.dtype == np.int16
