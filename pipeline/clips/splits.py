@@ -39,11 +39,12 @@ def assign(
 
     `rows` has the columns clip, part, split, word, speaker, recording; a split that is already there wins. Methods:
     "lists" takes the archive's lists; "hash" takes `which_set`; "grouped" takes scikit-learn's StratifiedGroupKFold
-    (parts alike in words, speakers kept together); "auto" takes the lists if the one for validation names clips, else
-    the hash where it makes 5-20 % of the clips validate, else the groups; "random" draws clips, alike in words and
-    speakers, for runs that learn to tell the speakers themselves. A clip without a speaker counts as a speaker of its
-    own. `testing_list` says what becomes of the clips that the method calls testing; "holdout" leaves them out of
-    training and validation.
+    (parts alike in words, speakers kept together, the parts nearest to a tenth of the clips judge); "auto" takes the
+    lists, and where none is for validation, the hash for the clips that are not listed, if it makes 5-20 % of them
+    validate, else the groups; "random" draws clips, alike in words and speakers, for runs that learn to tell the
+    speakers themselves. A clip without a speaker counts as a speaker of its own; where the source has said the split of
+    some clips of a speaker, the others follow. `testing_list` says what becomes of the clips that the method calls
+    testing; "holdout" leaves them out of training and validation.
 
     Raises PipelineError if a method cannot be applied, if nothing is left to train or to judge a fold with, if a
     speaker is in two splits or folds, or if clips that are also the test set (`SplitList.is_test_set`) are not held
@@ -57,9 +58,11 @@ def assign(
         )
     splits = rows["split"].to_numpy(dtype=object, na_value=None, copy=True)
     splits[rows["part"].to_numpy() == "test"] = "test"
+    if method != "random":
+        splits = _following(rows, splits)
     open_rows = np.flatnonzero([split is None for split in splits])
     if len(open_rows):
-        found = _by_method(rows.iloc[open_rows], lists, method, seed)
+        found = _by_method(rows.iloc[open_rows], lists, method, seed, folds)
         if testing_list != "holdout":
             found[found == "testing"] = testing_list
         splits[open_rows] = found
@@ -83,7 +86,14 @@ def assign(
             )
     if method != "random":
         judged = splits if folds == 1 else np.where(splits == "train", fold_of.astype(str), splits)
-        check_speakers(rows, judged, is_fixed=not len(open_rows))
+        has_testing_list = any(given.split == "testing" and given.names for given in lists)
+        check_speakers(rows, judged, is_fixed=bool(rows["split"].notna().any()), has_testing_list=has_testing_list)
+    judging, training = (splits == "validation").sum(), (splits == "train").sum()
+    if judging > training:
+        print(
+            f"Warning: {judging:,} clips judge and only {training:,} train, since few speakers have most of the clips. "
+            "prepare.folds lets each of them do both."
+        )
     return splits.astype(str), fold_of
 
 
@@ -167,8 +177,8 @@ def which_set(name: str) -> str:
     return "validation" if share < SHARE else "testing" if share < 2 * SHARE else "train"
 
 
-def check_speakers(rows: pandas.DataFrame, splits: np.ndarray, is_fixed: bool) -> None:
-    """Raise PipelineError if a speaker is in two splits; `is_fixed`: the source has said the splits.
+def check_speakers(rows: pandas.DataFrame, splits: np.ndarray, is_fixed: bool, has_testing_list: bool = False) -> None:
+    """Raise PipelineError if a speaker is in two splits; `is_fixed`: the source has said the splits, or some.
 
     Test clips count where their names tell the speaker: the official test set of Speech Commands is made of the
     speakers of the testing list, so that list must be held out, and may share its speakers with test.
@@ -183,11 +193,14 @@ def check_speakers(rows: pandas.DataFrame, splits: np.ndarray, is_fixed: bool) -
         return
     some = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
     if set(speakers[is_test]) & set(shared):
-        raise PipelineError(
-            f"{len(shared)} speaker(s) of the test clips also train or validate: {some}.\n"
+        advice = (
             "This test set is made of the archive's testing list. Set prepare.testing_list: holdout in params.yaml "
             "(with prepare.splits: auto or lists)."
+            if has_testing_list
+            else "Leave their clips out of the training archive, or, if the names mean something else, name the test "
+            "clips without _nohash_."
         )
+        raise PipelineError(f"{len(shared)} speaker(s) of the test clips also train or validate: {some}.\n{advice}")
     advice = _FIXED if is_fixed else "Set prepare.splits: grouped in params.yaml."
     raise PipelineError(f"{len(shared)} speaker(s) are in two splits or folds: {some}.\n{advice}")
 
@@ -208,13 +221,39 @@ def _speaker_in(name: str) -> str | None:
     return match[1] if match else None
 
 
-def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, seed: int) -> np.ndarray:
+def _following(rows: pandas.DataFrame, splits: np.ndarray) -> np.ndarray:
+    """Return `splits`; where the source has said one split of a speaker, all the speaker's training clips have it."""
+    own = (rows["part"] == "train").to_numpy() & rows["speaker"].notna().to_numpy()
+    told = pandas.DataFrame({"speaker": rows["speaker"], "split": splits})[own].dropna().drop_duplicates()
+    one_each = told.drop_duplicates("speaker", keep=False).set_index("speaker")["split"]
+    followed = rows["speaker"].map(one_each).to_numpy(dtype=object, na_value=None)
+    return np.where(own & (splits == None), followed, splits)  # noqa: E711 (elementwise)
+
+
+def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, seed: int, folds: int) -> np.ndarray:
     # Segments of one recording stay together.
     clips = _recordings(rows).to_numpy()
     rows = rows.assign(clip=clips)
-    has_list = any(given.split == "validation" and given.names for given in lists)
-    if method == "lists" or (method == "auto" and has_list):
-        return _by_lists(clips, lists)
+    if method not in ("lists", "auto"):
+        return _unlisted(rows, method, seed)
+    listed = _by_lists(clips, lists)
+    is_open = listed == ""
+    found = np.where(is_open, "train", listed).astype(object)
+    if (listed == "validation").any() or (method == "lists" and folds > 1 and not is_open.all()):
+        return found
+    if method == "lists":
+        raise PipelineError("The archive has no validation list. Set prepare.splits: hash or grouped in params.yaml.")
+    if is_open.any():
+        others = _unlisted(rows[is_open], method, seed)
+        if not is_open.all():
+            others[others == "testing"] = "train"  # the archive's own list has said what is for testing
+        found[is_open] = others
+    return found
+
+
+def _unlisted(rows: pandas.DataFrame, method: Method, seed: int) -> np.ndarray:
+    """Return the split of each row, whatever the archive's lists say."""
+    clips = rows["clip"].to_numpy()
     if method in ("hash", "auto"):
         speakers = rows["speaker"].to_numpy(dtype=object, na_value=None)
         found = np.array([which_set(speaker or clip) for clip, speaker in zip(clips, speakers, strict=True)], object)
@@ -235,17 +274,26 @@ def _at_random(rows: pandas.DataFrame, seed: int) -> np.ndarray:
 
 
 def _by_lists(clips: np.ndarray, lists: list[SplitList]) -> np.ndarray:
-    found = np.full(len(clips), "train", object)
+    """Return str [clips], the list that names each, "" for none."""
+    found = np.full(len(clips), "", object)
     for given in lists:
-        listed = np.array([clip in given.names for clip in clips])
+        listed = np.array([clip in given.names for clip in clips], bool)
         if given.names and not listed.any():
             raise PipelineError(
                 f"The archive's {given.split} list names none of its clips (such as {min(given.names)}; the clips are "
                 f"called like {clips[0]}).\nSet prepare.splits: hash or grouped in params.yaml."
             )
+        if (twice := listed & (found != "") & (found != given.split)).any():
+            raise PipelineError(
+                f"{twice.sum()} clips are both in the archive's validation list and in its testing list, such as "
+                f"{clips[twice][0]}.\nTake them out of one of the lists."
+            )
+        if strange := given.names.difference(clips):
+            print(
+                f"Of {len(given.names)} names in the archive's {given.split} list, {len(strange)} are no clip that can "
+                f"be used, such as {min(strange)}."
+            )
         found[listed] = given.split
-    if not (found == "validation").any():
-        raise PipelineError("The archive has no validation list. Set prepare.splits: hash or grouped in params.yaml.")
     return found
 
 
@@ -256,7 +304,8 @@ def _by_groups(rows: pandas.DataFrame, seed: int) -> np.ndarray:
     folds = min(round(1 / SHARE), len(np.unique(groups)), int(words.value_counts().max()))
     if folds < 2:
         return found
-    parts = _folding(groups, words.to_numpy(), folds, seed)
+    # A speaker with half of all clips is a part alone, and should rather train.
+    parts = sorted(_folding(groups, words.to_numpy(), folds, seed), key=lambda part: abs(len(part) - SHARE * len(rows)))
     for split, clips in zip(("validation", "testing")[: folds - 1], parts, strict=False):
         found[clips] = split
     return found

@@ -351,3 +351,63 @@ def test_groups_of_speakers_with_different_words_are_alike_in_words():
     for seed in range(4):
         splits, _ = assign(rows := table(clips), [], "grouped", "train", seed)
         assert pandas.crosstab(rows["word"], splits).loc["cat", "validation"] == 3
+
+
+@pytest.mark.parametrize(
+    ("fate", "becomes"), [("holdout", "holdout"), ("validation", "validation"), ("train", "train")]
+)
+@pytest.mark.parametrize("folds", [1, 3])
+def test_a_testing_list_alone_is_followed(fate, becomes, folds):
+    clips = speakers(40)
+    splits, fold_of = assign(table(clips), [listed("testing", clips[3:6])], "auto", fate, 0, folds)
+    others = np.delete(splits, [3, 4, 5])
+    if folds == 1:
+        assert set(splits[3:6]) == {becomes}
+        assert set(others) == {"train", "validation"}
+        assert 0.03 < (others == "validation").mean() < 0.25
+    else:
+        assert set(splits[3:6]) == {"holdout" if fate == "holdout" else "train"}
+        assert set(others) == {"train"}
+    _, by_lists = assign(table(clips), [listed("testing", clips[3:6])], "lists", "holdout", 0, 3)
+    assert (np.flatnonzero(by_lists == NEVER_JUDGED) == [3, 4, 5]).all()
+
+
+def test_names_of_a_list_that_are_no_clips_are_told_and_clips_in_both_lists_refused(capsys):
+    names = [*CLIPS[:3], CLIPS[6].replace(".wav", ".WAV")]
+    assign(table(CLIPS), [listed("validation", names), LISTS[1]], "auto", "train", 0)
+    told = "Of 4 names in the archive's validation list, 1 are no clip that can be used, such as "
+    assert told + CLIPS[6].replace(".wav", ".WAV") in capsys.readouterr().out
+    with pytest.raises(PipelineError, match=rf"(?s)3 clips are both in .* such as {CLIPS[0]}"):
+        assign(table(CLIPS), [LISTS[0], listed("testing", CLIPS[:3])], "auto", "holdout", 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_speaker_with_most_of_the_clips_trains(seed, capsys):
+    clips = [
+        f"{word}/teacher_nohash_{number}.wav" for word, count in (("yes", 30), ("no", 20)) for number in range(count)
+    ]
+    clips += [f"{word}/{name}_nohash_{number}.wav" for word in ("yes", "no") for name in "abcd" for number in range(4)]
+    rows = table(clips)
+    splits, _ = assign(rows, [], "grouped", "train", seed)
+    assert set(rows["speaker"][splits == "validation"]) < set("abcd")
+    assert "Warning" not in capsys.readouterr().out
+
+
+def test_where_more_clips_judge_than_train_it_is_told(capsys):
+    clips = speakers(4)
+    assign(table(clips), [listed("validation", clips[:9])], "lists", "train", 0)
+    assert "Warning: 9 clips judge and only 3 train" in capsys.readouterr().out
+
+
+def test_where_the_source_has_said_some_splits_of_a_speaker_the_others_follow():
+    rows = table(speakers(30))
+    rows["split"] = [*["validation", None, None], *["train", None, None], *[None] * 84]
+    splits, _ = assign(rows, [], "grouped", "train", 0)
+    assert splits[:6].tolist() == ["validation"] * 3 + ["train"] * 3
+
+
+def test_a_speaker_of_the_test_clips_who_trains_too_is_told_what_can_be_done():
+    rows = pandas.concat([table(CLIPS), table(["yes/00000001_nohash_9.wav"], part="test")], ignore_index=True)
+    with pytest.raises(PipelineError, match=r"00000001\.\nLeave their clips out of the training archive") as error:
+        assign(rows, [], "grouped", "train", 0)
+    assert "testing_list" not in str(error.value)
