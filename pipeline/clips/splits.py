@@ -10,6 +10,7 @@ import pandas
 
 from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import SplitList
+from pipeline.clips.split_lists import named_by
 from pipeline.errors import PipelineError
 
 Method = Literal["auto", "lists", "hash", "grouped", "random"]
@@ -236,7 +237,7 @@ def _by_method(rows: pandas.DataFrame, lists: list[SplitList], method: Method, s
     rows = rows.assign(clip=clips)
     if method not in ("lists", "auto"):
         return _unlisted(rows, method, seed)
-    listed = _by_lists(clips, lists)
+    listed = named_by(clips, lists)
     is_open = listed == ""
     found = np.where(is_open, "train", listed).astype(object)
     if (listed == "validation").any() or (method == "lists" and folds > 1 and not is_open.all()):
@@ -270,30 +271,6 @@ def _at_random(rows: pandas.DataFrame, seed: int) -> np.ndarray:
     turn = np.arange(len(rows)) % round(1 / SHARE)
     found[order[turn == 0]] = "validation"
     found[order[turn == round(1 / SHARE) // 2]] = "testing"
-    return found
-
-
-def _by_lists(clips: np.ndarray, lists: list[SplitList]) -> np.ndarray:
-    """Return str [clips], the list that names each, "" for none."""
-    found = np.full(len(clips), "", object)
-    for given in lists:
-        listed = np.array([clip in given.names for clip in clips], bool)
-        if given.names and not listed.any():
-            raise PipelineError(
-                f"The archive's {given.split} list names none of its clips (such as {min(given.names)}; the clips are "
-                f"called like {clips[0]}).\nSet prepare.splits: hash or grouped in params.yaml."
-            )
-        if (twice := listed & (found != "") & (found != given.split)).any():
-            raise PipelineError(
-                f"{twice.sum()} clips are both in the archive's validation list and in its testing list, such as "
-                f"{clips[twice][0]}.\nTake them out of one of the lists."
-            )
-        if strange := given.names.difference(clips):
-            print(
-                f"Of {len(given.names)} names in the archive's {given.split} list, {len(strange)} are no clip that can "
-                f"be used, such as {min(strange)}."
-            )
-        found[listed] = given.split
     return found
 
 

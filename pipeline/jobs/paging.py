@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import params, runs
+from pipeline import params, runs, sources
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
 from pipeline.errors import PipelineError
@@ -51,7 +51,8 @@ def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
     if lead:
         told["lead"] = lead.run
         together = [each for row in _best_first(rows, lead) if (each := evidences[row.run])]
-        told["standing"] = standing(layout, rows, lead, settings, task)
+        lines = settings.lines(corpus.vocabulary.commands) if task.is_submitted else {}
+        told["standing"] = standing(layout, rows, lead, lines, task)
         told["errors"] = failures(layout, tree, corpus, evidences, lead, together, book)
     told["data"] = data(layout, tree, corpus, task, lead, book)
     for row in _best_first(rows, lead) if lead else []:
@@ -75,11 +76,12 @@ def bare(
 ) -> dict[str, Any]:
     """Return the page's content without what the corpus and the judged clips tell."""
     return {
+        "at_kaggle": corpus is not None and sources.is_kaggle(corpus.description["source"]),
         "source": corpus.description["source"] if corpus else params.mapping(tree, "download").get("source", ""),
         "caption": competition_report.caption_of(corpus) if corpus else "",
         "trouble": "",
         "lacking": lacking,
-        "new_voices": params.mapping(tree, "prepare").get("splits") != "random",
+        "new_voices": are_new_voices(tree, corpus),
         "audio": params.section(tree, "report", Report).audio,
         "provenance": provenance(layout, tree, rows, corpus),
         "changes": changes.changes(
@@ -94,6 +96,14 @@ def bare(
         "errors": None,
         "data": None,
     }
+
+
+def are_new_voices(tree: dict[str, Any], corpus: Corpus | None) -> bool:
+    """Return whether it is known of all recorded clips that judge that their speakers are in no training clip."""
+    if corpus is None or params.mapping(tree, "prepare").get("splits") == "random":
+        return False
+    judging = (corpus.rows["fold"] >= 0) & corpus.rows["noise_source"].isna()
+    return bool(corpus.rows.loc[judging, "speaker"].notna().all())
 
 
 def leader(rows: list[Row]) -> Row | None:
@@ -123,9 +133,9 @@ def groups(layout: Layout, rows: list[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def standing(layout: Layout, rows: list[Row], lead: Row, settings: Report, task: Task) -> dict[str, Any]:
-    """Return the points of the first chart, and the lines that they are measured by: the leaderboard's, where the runs
-    answer the competition's question, and what the runs' authors reported of its private part."""
+def standing(layout: Layout, rows: list[Row], lead: Row, lines: dict[str, float], task: Task) -> dict[str, Any]:
+    """Return the points of the first chart, and the `lines` that they are measured by; what the runs' authors reported
+    of the competition's private part is among the points."""
     scores = scores_of(layout)
     points, intervals = [], []
     for row in _best_first(rows, lead):
@@ -138,7 +148,6 @@ def standing(layout: Layout, rows: list[Row], lead: Row, settings: Report, task:
             points += [{"run": row.run, "kind": kind, "value": value} for kind, value in kinds.items() if value]
             if row.estimate.low is not None:
                 intervals.append({"run": row.run, "low": row.estimate.low, "high": row.estimate.high})
-    lines = settings.leaderboard if task.is_submitted else {}
     return {
         "submitted": task.is_submitted,
         "points": points,

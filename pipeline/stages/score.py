@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import metrics, params, runs
+from pipeline import metrics, params, runs, sources
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
 from pipeline.errors import PipelineError
@@ -60,16 +60,16 @@ def main(layout: Layout) -> None:
         given = [predicted[name] for name in answers["fname"].tolist()]
         counts = metrics.count(answers["label"].tolist(), given, labels)
         title = f"{run}  ·  private {private or 'unknown'}, public {public or 'unknown'}"
-        assert kept is not None  # the file is there
-        confusion.draw(kept.with_suffix(".png"), counts, labels, title, competition_report.caption_of(corpus))
+        confusion.draw((kept or path).with_suffix(".png"), counts, labels, title, competition_report.caption_of(corpus))
         ledger.append(layout.ledger, row)
     write_json(layout.scores, scores)
     Console().print(scoreboard.table(scores))
     if synthetic:
         print("Synthetic speech: these scores say nothing of the leaderboard.")
     if answers is None and sample:
-        print("The answers of this test set are not known here, so nothing was scored. To learn a score, submit a run:")
-        print("  python -m pipeline submit <run> --wait")
+        way = " To learn a score, submit a run:\n  python -m pipeline submit <run> --wait"
+        way *= sources.is_kaggle(corpus.description["source"])
+        print(f"The answers of this test set are not known here, so nothing was scored.{way}")
 
 
 def _figures(path: Path, verb: str) -> dict[str, Any]:

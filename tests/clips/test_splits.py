@@ -359,7 +359,7 @@ def test_groups_of_speakers_with_different_words_are_alike_in_words():
 @pytest.mark.parametrize("folds", [1, 3])
 def test_a_testing_list_alone_is_followed(fate, becomes, folds):
     clips = speakers(40)
-    splits, fold_of = assign(table(clips), [listed("testing", clips[3:6])], "auto", fate, 0, folds)
+    splits, _ = assign(table(clips), [listed("testing", clips[3:6])], "auto", fate, 0, folds)
     others = np.delete(splits, [3, 4, 5])
     if folds == 1:
         assert set(splits[3:6]) == {becomes}

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from pipeline.clips.labels import COMMANDS
 from pipeline.jobs import paging
+from pipeline.reporting.page.settings import LEADERBOARD, Report
 from tests.judged_clips import corpus_of
 
 
@@ -21,3 +23,19 @@ def test_labelled_clips_are_those_that_could_judge(folds, trained, judge_all, tm
     corpus = corpus_of(tmp_path, [*of_folds, silence, *segments, *others], commands=("yes",))
     judged = np.flatnonzero(corpus.rows["fold"].isin(trained))
     assert paging.judging(corpus, judged) == (folds + 2, judge_all)
+
+
+@pytest.mark.parametrize(
+    ("speaker", "splits", "new"), [("ann", "auto", True), (None, "auto", False), ("ann", "random", False)]
+)
+def test_voices_are_called_new_where_that_is_known(speaker, splits, new, tmp_path):
+    clips = [{"clip": "a", "word": "yes", "speaker": speaker, "fold": 0}]
+    clips.append({"clip": "s", "word": "_silence_", "noise_source": "rain", "fold": 0})
+    corpus = corpus_of(tmp_path, clips, commands=("yes",))
+    assert paging.are_new_voices({"prepare": {"splits": splits}}, corpus) is new
+
+
+def test_the_challenge_s_lines_are_for_its_ten_commands():
+    assert Report().lines(COMMANDS) == LEADERBOARD
+    assert Report().lines(("да", "нет")) == {}
+    assert Report(leaderboard={"ours": 0.5}).lines(("да",)) == {"ours": 0.5}

@@ -38,7 +38,7 @@ def headline(row: Mapping[str, Any], new_voices: bool) -> str:
     if row["judge"] == "map":
         return f"Mean average precision {value:.3f}, on recordings it never heard"
     if row["question"] == "word":
-        where = "from voices it never heard" if new_voices else "in clips it never heard, of voices it knows"
+        where = "from voices it never heard" if new_voices else "in clips it never heard"
         return f"It understands {of_hundred(value)} of 100 words {where}"
     return f"Right {of_hundred(value)} times of 100, on clips it never heard"
 

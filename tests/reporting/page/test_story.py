@@ -23,6 +23,6 @@ def test_the_headline_says_none_or_all_where_it_is_none_or_all(value: float, say
     row = {"estimate": {"value": value}, "judge": "prior_accuracy", "question": "word"}
     assert headline(row, new_voices=True) == f"It understands {says} of 100 words from voices it never heard"
     known = headline(row, new_voices=False)
-    assert known == f"It understands {says} of 100 words in clips it never heard, of voices it knows"
+    assert known == f"It understands {says} of 100 words in clips it never heard"
     speaker = headline({**row, "question": "speaker"}, new_voices=False)
     assert speaker == f"Right {says} times of 100, on clips it never heard"
