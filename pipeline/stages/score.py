@@ -60,7 +60,8 @@ def main(layout: Layout) -> None:
         given = [predicted[name] for name in answers["fname"].tolist()]
         counts = metrics.count(answers["label"].tolist(), given, labels)
         title = f"{run}  ·  private {private or 'unknown'}, public {public or 'unknown'}"
-        confusion.draw((kept or path).with_suffix(".png"), counts, labels, title, competition_report.caption_of(corpus))
+        assert kept is not None  # the file is there
+        confusion.draw(kept.with_suffix(".png"), counts, labels, title, competition_report.caption_of(corpus))
         ledger.append(layout.ledger, row)
     write_json(layout.scores, scores)
     Console().print(scoreboard.table(scores))
@@ -74,7 +75,6 @@ def main(layout: Layout) -> None:
 
 def _figures(path: Path, verb: str) -> dict[str, Any]:
     try:
-        figures: dict[str, Any] = read_json(path)
+        return dict(read_json(path))
     except FileNotFoundError:
         raise PipelineError(f"There is no {path}. Run `dvc repro`, or: python -m pipeline {verb}") from None
-    return figures
