@@ -90,8 +90,11 @@ class Election:
         mean = Combination("equal", equal(self.members))
         judged = mean.vote({name: member.nested_table() for name, member in self.members.items()}, self.commands)
         speakers = next(iter(self.members.values())).speakers
-        heard = without_unreadable(self.corpus, mean.vote(self.tables("test"), self.commands))
-        return prior.estimate(judged, truth, speakers, heard, resamples)
+        first = next(iter(self.folders.values()))
+        folds: list[int | None] = [int(path.stem) for path in sorted((first / "test").glob("*.parquet"))]
+        votes = [mean.vote(self.tables("test", fold), self.commands) for fold in folds or [None]]
+        test = [without_unreadable(self.corpus, vote) for vote in votes]
+        return prior.estimate(judged, truth, speakers, test, resamples)
 
     def tables(self, split: str, fold: int | None = None) -> dict[str, Probabilities]:
         """Return the members' tables of a split: means over folds, or what the nets of one fold say.

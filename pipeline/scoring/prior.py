@@ -64,27 +64,31 @@ def estimate(
     judged: Probabilities,
     truth: NDArray[np.int64],  # [clips of `judged`], index of the label; -1: not known
     speakers: Sequence[str],
-    test: Probabilities,
+    test: Sequence[Probabilities],
     resamples: int = RESAMPLES,
 ) -> EstimatedPrior:
-    """Return the shares of the labels among the clips of `test`.
+    """Return the shares of the labels among the clips of `test`: what the nets of each fold say of the same clips.
 
-    `judged` holds clips by nets that never heard their speakers; both tables are over the submission's labels. The
-    interval is by bootstrap: speakers of the judged clips, and test clips, are drawn anew. A label that no judged clip
-    has gets no share. Raises PipelineError if no truth is known, or there are no test clips.
+    `judged` holds clips by nets that never heard their speakers; all tables are over the submission's labels. Each clip
+    of `judged` was heard by one fold's nets; the mean of all folds' is right more often, so what one fold's are like
+    does not tell what theirs is: each net counts by itself. The interval is by bootstrap: speakers of the judged clips,
+    and test clips, are drawn anew. A label that no judged clip has gets no share. Raises PipelineError if no truth is
+    known, or there are no test clips.
     """
     known = np.flatnonzero(truth >= 0)
-    if not len(known) or not test.clips:
-        lacking = "clips whose label is known" if test.clips else "test clips"
+    clips = len(test[0].clips)
+    if not len(known) or not clips:
+        lacking = "clips whose label is known" if clips else "test clips"
         raise PipelineError(f"decide.prior: estimated needs {lacking}; there are none. Set uniform, or the shares.")
     there = np.unique(truth[known])
     data = _Data(
         judged.values[np.ix_(known, there)].astype(np.float64),
         np.searchsorted(there, truth[known]),
         np.unique(np.asarray(speakers, dtype=str)[known], return_inverse=True)[1],
-        test.values[:, there].astype(np.float64),
+        np.stack([table.values[:, there] for table in test]).astype(np.float64),
     )
-    found = data.estimate(np.ones(len(known)), np.arange(len(test.clips)))
+    every = np.arange(len(test) * clips)
+    found = data.estimate(np.ones(len(known)), every // clips, every % clips, 1 / len(test))
     rng = np.random.default_rng(0)
     drawn = np.array([data.resample(rng) for _ in range(resamples)] or [found])  # [resamples, estimates, labels]
     low, high = np.percentile(drawn[:, 0], [2.5, 97.5], axis=0)
@@ -127,34 +131,43 @@ def expectation_maximisation(likelihoods: NDArray[np.float64], clips: NDArray[np
 
 @dataclass(frozen=True)
 class _Data:
-    """What both estimates are made of: `judged` float64 [clips, labels], `truth`, `speaker` int [clips], `test`."""
+    """What both estimates are made of.
+
+    `judged` float64 [clips, labels], `truth`, `speaker` int [clips], `test` float64 [nets, clips, labels].
+    """
 
     judged: NDArray[np.float64]
     truth: NDArray[np.int64]
     speaker: NDArray[np.int64]
     test: NDArray[np.float64]
 
-    def estimate(self, times: NDArray[np.float64], test: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return both estimates, [2, labels]: `times` [clips] each judged clip counts, `test` are rows of `self.test`.
+    def estimate(
+        self, times: NDArray[np.float64], nets: NDArray[np.int64], clips: NDArray[np.int64], weight: float
+    ) -> NDArray[np.float64]:
+        """Return both estimates, [2, labels].
 
-        A label of which no clip counts keeps one of each.
+        `times` [clips] each judged clip counts. Of the test set counts what each of `nets` says of the clip beside it
+        in `clips`, `weight` each. A label of which no clip counts keeps one of each.
         """
         labels = self.judged.shape[1]
-        clips = np.bincount(self.truth, times, labels)
-        times = np.where(clips[self.truth] > 0, times, 1.0)
+        of_label = np.bincount(self.truth, times, labels)
+        times = np.where(of_label[self.truth] > 0, times, 1.0)
         inside = np.flatnonzero(times)
         judged, truth = self.judged[inside], self.truth[inside]
         weights = times[inside] / np.bincount(truth, times[inside], labels)[truth] / labels
         power, bias = stacking.fit(judged[None], truth, weights, DEVIATION)
-        by_clip = expectation_maximisation(combined(self.test[test][None], power, bias), np.ones(len(test)))
+        heard, each = self.test[nets, clips], np.full(len(clips), weight)
+        by_clip = expectation_maximisation(combined(heard[None], power, bias), each)
         # How often a clip of a label is called each of them; half a clip more of each keeps all above 0.
         called = np.bincount(truth * labels + judged.argmax(axis=1), times[inside], labels**2).reshape(labels, labels)
         called = (called + 0.5) / (called + 0.5).sum(axis=1, keepdims=True)
-        found = np.bincount(self.test[test].argmax(axis=1), minlength=labels).astype(float)
+        found = np.bincount(heard.argmax(axis=1), each, labels).astype(float)
         return np.stack([by_clip, expectation_maximisation(called.T, found)])
 
     def resample(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return both estimates of speakers and test clips that are drawn anew."""
         speakers = int(self.speaker.max()) + 1
         times = np.bincount(rng.integers(speakers, size=speakers), minlength=speakers)[self.speaker].astype(float)
-        return self.estimate(times, rng.integers(len(self.test), size=min(CLIPS, len(self.test))))
+        nets, clips = self.test.shape[:2]
+        drawn = rng.integers(clips, size=min(CLIPS, clips))
+        return self.estimate(times, np.arange(len(drawn)) % nets, drawn, 1.0)

@@ -68,6 +68,15 @@ class Probabilities:
                 f"{path} holds no valid probabilities: {error}. Delete it and run `dvc repro`."
             ) from None
 
+    @classmethod
+    def read_of_nets(cls, folder: Path, split: str) -> "list[Probabilities]":
+        """Return what the nets of each fold say of a split, [folds]; of a single fold, its table is the mean.
+
+        Raises as `read`.
+        """
+        of_folds = sorted((folder / split).glob("*.parquet"))
+        return [cls.read(path) for path in of_folds or [folder / f"{split}.parquet"]]
+
     def select(self, clips: np.ndarray) -> "Probabilities":
         """Return the rows `clips` alone, in that order: int or bool, as NumPy indexes."""
         names = np.asarray(self.clips, dtype=object)[clips].tolist()

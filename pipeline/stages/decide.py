@@ -37,7 +37,7 @@ def main(layout: Layout, run: str) -> None:
     sample = submission.read_sample(layout.prepare / "sample.csv")
     test = Probabilities.read(folder / "test.parquet")
     rng = np.random.default_rng(params.seed(tree))
-    settled, found = priors.settle(rule, corpus, out_of_fold, test)
+    settled, found = priors.settle(rule, corpus, out_of_fold, folder)
     if found is not None:
         print(found.report())
         about["prior_estimate"] = found.told()

@@ -21,9 +21,10 @@ def test_what_calibrates_the_estimate_was_judged_by_choices_made_without_it(tmp_
     table, nested = (Probabilities(names, LABELS, values, "ast", corpus.fingerprint) for values in (kind, wrong))
     out_of_fold = OutOfFold(table, names, np.arange(24) // 12, {0: nested, 1: nested})
     asked = []
+    table.write(tmp_path / "test.parquet")
     estimate = priors.prior.estimate
     monkeypatch.setattr(priors.prior, "estimate", lambda *args: asked.append(args[0]) or estimate(*args, resamples=0))
-    priors.settle(Rule(prior="estimated"), corpus, out_of_fold, table)
+    priors.settle(Rule(prior="estimated"), corpus, out_of_fold, tmp_path)
     assert np.array_equal(asked[0].values, wrong)
 
 
@@ -42,8 +43,8 @@ def test_test_clips_that_could_not_be_read_are_not_taken_for_silence(tmp_path):
     test = Probabilities([*heard, *lost], LABELS, says, "ast", corpus.fingerprint)
     out_of_fold = OutOfFold(judged, names, np.arange(48) // 12)
 
-    _, found = priors.settle(Rule(prior="estimated"), corpus, out_of_fold, test)
     test.write(tmp_path / "test.parquet")
+    _, found = priors.settle(Rule(prior="estimated"), corpus, out_of_fold, tmp_path)
     target = target_of(corpus, Task())
     truth = np.arange(48) % 12
     members, folders = {"ast": out_of_fold}, {"ast": tmp_path}
