@@ -10,6 +10,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
 from pipeline.files import read_json
 from pipeline.layout import Layout
+from pipeline.reporting import target_report
 from pipeline.reporting.comparison import Row
 from pipeline.reporting.page import calibration, cells, curves, threshold_curves
 from pipeline.reporting.page.clipbook import ClipBook
@@ -43,12 +44,7 @@ def detail(
     told |= {"reliability": points, "calibration_error": calibration.expected_error(points)}
     told["labels"] = evidence.labels
     if evidence.decided is None:
-        precisions = metrics.average_precisions(np.asarray(evidence.truth, bool), evidence.values)
-        held = np.asarray(evidence.truth).sum(axis=0)
-        told["precisions"] = [
-            {"label": label, "value": None if np.isnan(value) else float(value), "clips": int(clips)}
-            for label, value, clips in zip(evidence.labels, precisions, held, strict=True)
-        ]
+        told["precisions"] = target_report.read_precisions(layout.submission(row.run) / "confusion.csv")
         return told
     counts = evidence.counts
     told["recalls"] = [

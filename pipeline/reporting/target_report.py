@@ -26,6 +26,7 @@ from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.truth import PARTS
 
+AVERAGE = "average_precision"
 BARS = 40  # labels that the picture of average precisions has room for
 
 
@@ -40,19 +41,24 @@ def publish(
     """Write metrics.json, confusion.csv, confusion.png and judged.parquet to `folder`, and a submission.csv that is its
     first line alone; one that no run has written goes aside.
 
-    Of several labels at once, the table and the picture hold the average precision of each label. Returns the metrics;
-    `about` is added to them. As in `competition_report.publish`, `estimate` judges each out-of-fold clip by what was
-    chosen without it, `selected` by the final choices, and `holdout` clips that nothing was chosen on.
+    Of several labels at once, the table and the picture hold the average precision of each label, of scores that are
+    made comparable (`OutOfFold.in_ranks`). Returns the metrics; `about` is added to them. As in
+    `competition_report.publish`, `estimate` judges each out-of-fold clip by what was chosen without it, `selected` by
+    the final choices, and `holdout` clips that nothing was chosen on.
     Raises PipelineError if the tables are of another corpus or other labels.
     """
     table, nested = out_of_fold.table, out_of_fold.nested_table()
     values = _truth_of(corpus, "out_of_fold", table, target)
-    estimate = describe(values, nested, out_of_fold.speakers)
+    judged = out_of_fold
+    if not target.exclusive:
+        rows = truth.rows_of(corpus, "out_of_fold", table)
+        judged = out_of_fold.in_ranks(corpus.rows["fold"].to_numpy(np.int64)[rows])
+    estimate = describe(values, judged.nested_table(), out_of_fold.speakers)
     figures = {
         "run": table.run,
         **(about or {}),
         "estimate": estimate,
-        "selected": describe(values, table, out_of_fold.speakers),
+        "selected": describe(values, judged.table, out_of_fold.speakers),
         "holdout": _judge_holdout(corpus, target, holdout),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +66,7 @@ def publish(
     decided = nested.values.argmax(axis=1) if target.exclusive else None
     if decided is None:
         known = ~np.isnan(values).any(axis=1)
-        precisions = metrics.average_precisions(values[known] > 0.5, nested.values[known])
+        precisions = metrics.average_precisions(values[known] > 0.5, judged.nested_table().values[known])
         write_precisions(folder / "confusion.csv", target.labels, precisions, values[known].sum(axis=0))
         title = f"{table.run}  ·  estimated mean average precision {estimate['map']:.3f}"
         draw_precisions(folder / "confusion.png", target.labels, precisions, title, caption)
@@ -131,9 +137,18 @@ def write_precisions(path: Path, labels: Sequence[str], precisions: np.ndarray, 
     """Write the average precision of each label and how many clips have it as CSV, atomically."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["label", "average_precision", "clips"])
+        writer.writerow(["label", AVERAGE, "clips"])
         for label, precision, count in zip(labels, precisions, clips, strict=True):
             writer.writerow([label, "" if np.isnan(precision) else f"{precision:.5f}", int(count)])
+
+
+def read_precisions(path: Path) -> list[dict[str, Any]]:
+    """Return what `write_precisions` wrote, a label each: "label", "value" (None where no clip has it), "clips"."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            {"label": row["label"], "value": float(row[AVERAGE]) if row[AVERAGE] else None, "clips": int(row["clips"])}
+            for row in csv.DictReader(file)
+        ]
 
 
 def draw_precisions(path: Path, labels: Sequence[str], precisions: np.ndarray, title: str, caption: str = "") -> None:

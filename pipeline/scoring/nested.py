@@ -121,6 +121,32 @@ class OutOfFold:
             values[inside] = self.without(block).values[inside]
         return replace(self.table, values=values)
 
+    def in_ranks(self, fold_of: NDArray[np.int64]) -> "OutOfFold":
+        """Return the same clips, each score as the share of its fold's clips that the same net scores lower.
+
+        Average precision ranks all clips together; what one net calls 0.6 may be another's 0.5, as nets of other folds
+        and of other epochs are. `fold_of` int [clips] is the fold that each clip judges. Without choices and with one
+        fold, the order of the clips stays.
+        """
+
+        def ranked(table: Probabilities) -> Probabilities:
+            return replace(table, values=_ranks(table.values, fold_of))
+
+        nested = {block: ranked(self.without(block)) for block in self.nested}
+        return replace(self, table=ranked(self.table), nested=nested)
+
+
+def _ranks(values: NDArray[np.float32], fold_of: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return float32 [clips, labels]: of each label the share of the fold's clips with a lower score, ties half."""
+    found = np.empty_like(values)
+    for fold in np.unique(fold_of):
+        inside = np.flatnonzero(fold_of == fold)
+        for label, scores in enumerate(values[inside].T):
+            in_order = np.sort(scores)
+            both = np.searchsorted(in_order, scores, "left") + np.searchsorted(in_order, scores, "right")
+            found[inside, label] = both / (2 * len(inside))
+    return found
+
 
 def decide_nested(out_of_fold: OutOfFold, fit: Fit) -> NDArray[np.int64]:
     """Return the decision of each clip by what `fit` chose on the clips of the other blocks: int64 [clips].

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pipeline import metrics
 from pipeline.errors import PipelineError
 from pipeline.scoring.nested import OutOfFold, blocks_by_clip, blocks_of, decide_nested
 from pipeline.scoring.probabilities import Probabilities
@@ -128,3 +129,29 @@ def test_a_nested_table_that_is_missing_or_of_other_clips_is_refused(corpus, tmp
     (tmp_path / "gru" / "nested" / "4.parquet").unlink()
     with pytest.raises(PipelineError, match=r"no .*4\.parquet.*dvc repro"):
         OutOfFold.read(tmp_path / "gru", corpus)
+
+
+def test_scores_of_other_nets_are_ranked_as_if_they_were_as_sure():
+    """Average precision of nets that rank alike is theirs, however sure the net of a fold or an epoch is."""
+    rng = np.random.default_rng(0)
+    clips, labels = 600, ["Cat", "Dog"]
+    names, fold_of, blocks = [str(clip) for clip in range(clips)], np.arange(clips) % 3, np.arange(clips) // 3 % 5
+    truth = rng.random((clips, 2)) < 0.2
+    logits = 1.5 * truth + rng.normal(size=(clips, 2))
+
+    def table(offsets):
+        return Probabilities(names, labels, 1 / (1 + np.exp(-logits - offsets)), exclusive=False)
+
+    def precision(scores):
+        return metrics.average_precisions(truth, scores.values).mean()
+
+    alike = precision(table(0.0))
+    of_folds = table(np.array([0.0, 2.0, 4.0])[fold_of, None])
+    surer = table(np.array([0.0, 2.0, 4.0])[fold_of, None] + 3.0)
+    judged = OutOfFold(of_folds, names, blocks, {block: surer if block % 2 else of_folds for block in range(5)})
+    assert precision(judged.nested_table()) < precision(judged.table) < alike - 0.05
+    ranked = judged.in_ranks(fold_of)
+    assert precision(ranked.nested_table()) == pytest.approx(alike, abs=0.01)
+    assert precision(ranked.table) == pytest.approx(alike, abs=0.01)
+    one = OutOfFold(table(0.0), names, blocks).in_ranks(np.zeros(clips, int))
+    assert precision(one.nested_table()) == pytest.approx(alike)
