@@ -62,7 +62,8 @@ def make(
             level_db = generator.uniform(settings.min_level_db, settings.max_level_db)
             second = _second_of(noise, generator)
             own_db = 20 * np.log10(max(np.sqrt(np.mean(second**2)), 1 / FULL_SCALE))
-            mixed += np.clip(second * np.float32(10 ** ((level_db - own_db) / 20)), -1, 1)
+            gain = np.float32(10 ** (float(level_db - own_db) / 20))
+            mixed += np.clip(second * gain, -1, 1)
         yield as_int16(mixed), MIXED.join(noise.name for noise in chosen)
 
 
