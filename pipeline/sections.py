@@ -10,6 +10,12 @@ from pipeline.runs import ROUNDS, entry, names, round_of, task_of
 from pipeline.scoring.settings import ENSEMBLE, Decide, Ensemble, Rule
 
 VOTES = ("vote", "second_vote")  # which label the test clips for the students, and for the second students
+# Why an estimate is too high, in metrics.json and on the page.
+OF_STUDENTS = (
+    "a little kind where a teacher chose its epoch (`keep` is not last): the teachers of a student's fold learnt "
+    "nothing of the speakers that judge it, but chose on them"
+)
+OF_HEARD = "too high: the checkpoint of {} was trained on clips that judge here"
 _SHARED = ("seed", "folds", "download", "prepare", "encode", "train")  # sections that shape the files of all runs
 
 
@@ -48,8 +54,10 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
     and on what.
 
     Without a list, the runs that answer the competition's question vote; where there is none, those that answer the
-    first run's. Raises PipelineError if the section names a run that is not listed, runs that answer different
-    questions, or no weight above 0, or a vote that tags cannot have.
+    first run's. Where one of them has heard the clips that judge (`Run.heard_judges`), `best` is the mean: it would be
+    given a weight for what it remembers. Raises PipelineError if the section names a run that is not listed, runs that
+    answer different questions, or no weight above 0, a vote that tags cannot have, or weights that would be fitted to
+    what a run has heard.
     """
     settings = params.section(tree, section, Ensemble)
     last_round = VOTES.index(section) + 1 if section in VOTES else len(ROUNDS)
@@ -72,6 +80,14 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
             f"params.yaml, section {section}: no run that votes has a weight above 0 in `weights`. "
             f"Give one to at least one of: {', '.join(members)}."
         )
+    if settings.is_fitted and (heard := _heard_judges(tree, members)):
+        if settings.weights != "best" or settings.temperature:
+            raise PipelineError(
+                f"params.yaml, section {section}: its weights or temperatures would be fitted to clips that the "
+                f"checkpoint of {', '.join(heard)} was trained on (heard_judges).\n"
+                "Set weights: equal, or a weight for each run, and no temperature."
+            )
+        settings = settings.model_copy(update={"weights": "equal"})
     return settings, members, task
 
 
@@ -84,15 +100,33 @@ def makers(tree: dict[str, Any], run: str) -> dict[str, Any]:
     made = {key: value for key, value in tree.items() if key in _SHARED}
     rules = decide(tree)
     made["decide"] = rules.for_run(run).model_dump()
+    members, votes = _behind(tree, run)
+    made["runs"] = {name: entry(tree, name) for name in members}
+    made |= {vote: tree.get(vote) for vote in votes}
+    return made | ({"prior": rules.for_run(ENSEMBLE).prior} if votes else {})  # under it, votes choose
+
+
+def note_of(tree: dict[str, Any], run: str) -> str:
+    """Return why the estimate of a run, or of the ensemble, is too high; "" where nothing is known to make it so."""
+    members, votes = _behind(tree, run)
+    heard = _heard_judges(tree, members)
+    notes = [OF_HEARD.format(", ".join(heard))] if heard else []
+    return "; ".join([*notes, *([OF_STUDENTS] if set(votes) & set(VOTES) else [])])
+
+
+def _behind(tree: dict[str, Any], run: str) -> tuple[list[str], list[str]]:
+    """Return the runs that had a part in a run's submission, itself included, and the sections by which they voted."""
     members, votes = [run], []
     if run == ENSEMBLE:
         members, votes = voters(tree, ENSEMBLE)[1], [ENSEMBLE]
     for learners, vote in reversed(list(enumerate(VOTES, start=2))):
         if any(round_of(tree, name) == learners for name in members):
             members, votes = [*members, *voters(tree, vote)[1]], [*votes, vote]
-    made["runs"] = {name: entry(tree, name) for name in members}
-    made |= {vote: tree.get(vote) for vote in votes}
-    return made | ({"prior": rules.for_run(ENSEMBLE).prior} if votes else {})  # under it, votes choose
+    return members, votes
+
+
+def _heard_judges(tree: dict[str, Any], names: list[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if entry(tree, name).get("heard_judges")]
 
 
 def _rules(section: Decide) -> dict[str, Rule]:

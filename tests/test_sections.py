@@ -108,3 +108,29 @@ def test_a_prior_speaks_of_the_submission_s_labels():
     own = sections.decide({**TREE, "decide": {"overrides": {"ensemble": {"prior": {"cat": 1.0}}}}})
     with pytest.raises(PipelineError, match=r"decide\.overrides\.ensemble\.prior: cat is no label"):
         sections.check_priors(own, ("yes", "no"))
+
+
+HEARD = {"runs": {**RUNS, "net": {"heard_judges": True}}}
+
+
+def test_where_a_member_has_heard_the_judges_no_weight_is_fitted():
+    assert sections.voters({**TREE, **HEARD}, "vote")[0].weights == "equal"
+    told = {"weights": {"net": 1, "words": 2}}
+    assert sections.voters({**TREE, **HEARD, "ensemble": told}, "ensemble")[0].weights == told["weights"]
+    without = {"runs": ["words", "pupil"], "weights": "stacking"}
+    assert sections.voters({**TREE, **HEARD, "ensemble": without}, "ensemble")[0].weights == "stacking"
+    for settings in ({"weights": "stacking"}, {"weights": "equal", "temperature": True}):
+        with pytest.raises(PipelineError, match=r"section vote: .* the checkpoint of net was trained on"):
+            sections.voters({**TREE, **HEARD, "vote": settings}, "vote")
+
+
+def test_an_estimate_says_what_makes_it_too_high():
+    heard = "too high: the checkpoint of net was trained on clips that judge here"
+    tree = {**TREE, **HEARD}
+    assert sections.note_of(tree, "net") == heard
+    assert sections.note_of(tree, "words") == ""
+    for run in ("pupil", "heir", "ensemble"):
+        assert sections.note_of(tree, run) == f"{heard}; {sections.OF_STUDENTS}"
+        assert sections.note_of(TREE, run) == sections.OF_STUDENTS
+    assert sections.note_of({**tree, "vote": {"runs": ["words"]}}, "pupil") == sections.OF_STUDENTS
+    assert sections.note_of({"runs": RUNS}, "ensemble") == ""

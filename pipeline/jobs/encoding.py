@@ -19,10 +19,10 @@ NAME = "encode.fit"
 class Encode(Settings):
     """The section `encode` of params.yaml; empty, nothing is encoded.
 
-    The encoder is a published `checkpoint` (or a folder in the hub's format, such as artifacts/train/<run>/0/model), or
-    one that is trained here first: `fit` is an entry as under `runs`, of the model wav2vec2, that stands for itself
-    (the shared section `train` is not under it). `layers` None means 1 to the last. `processes` share the clips:
-    "auto" is one for each GPU; their number changes nothing that is written.
+    The encoder is a published `checkpoint` (or a folder in the hub's format, such as artifacts/train/<run>/0/model, for
+    probes of that fold alone), or one that is trained here first: `fit` is an entry as under `runs`, of the model
+    wav2vec2, that stands for itself (the shared section `train` is not under it). `layers` None means 1 to the last.
+    `processes` share the clips: "auto" is one for each GPU; their number changes nothing that is written.
     """
 
     checkpoint: str | None = None
@@ -88,6 +88,7 @@ def encode(layout: Layout, settings: Encode, seed: int) -> None:
     corpus or checkpoint, clips that are no audio, or an encoder that would have heard the speakers of its judges.
     """
     from pipeline.jobs import launching, sharing
+    from pipeline.jobs.fitting import fold_learnt
     from pipeline.learners import checkpoints
     from pipeline.learners.encoder import Encoder, weights_of
 
@@ -112,7 +113,7 @@ def encode(layout: Layout, settings: Encode, seed: int) -> None:
     if part is not None and part.rank is not None:
         fill(part.rank, part.processes)
         return
-    about = {
+    about: dict[str, Any] = {
         "corpus": corpus.fingerprint,
         "layers": list(layers or ()),
         "pooling": settings.pooling,
@@ -120,6 +121,8 @@ def encode(layout: Layout, settings: Encode, seed: int) -> None:
         "revision": settings.revision,
         "weights": weights_of(source),
     }
+    if settings.checkpoint is not None and (learnt := fold_learnt(source, corpus)) is not None:
+        about["fold_learnt"] = learnt
     work.mkdir(parents=True, exist_ok=True)
     hidden_states.begin(work, len(corpus), about)
     with sharing.together(layout.encoding / "share", launching.processes_of(settings.processes), "encode") as shared:

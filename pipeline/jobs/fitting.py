@@ -156,17 +156,38 @@ def work_of(
     recipes = recipes_of(run, where)
     for each in recipes:
         each.model.check(each.parameters, checkpoints)
+        if (name := getattr(each.parameters, "checkpoint", None)) is not None:
+            _refuse_judges(fold_learnt(Path(name).expanduser(), corpus), fold, where)
         reader_of(encoded, corpus, each.name)  # refuses what it cannot read
     target = target_of(corpus, run)
     if len(recipes) > 1:
         groups_of(target.labels)  # refuses what a detector cannot tell
     read = reader_of(encoded, corpus, run.model)
+    if isinstance(read, HiddenStates):
+        _refuse_judges(read.about.get("fold_learnt"), fold, where)
     if read != corpus.samples or corpus.dtype != np.int16:
         _refuse_looks(run, where)
     length = getattr(recipes[0].training, "epochs", 1)
     data = training_data_of(corpus, fold, run, target, read, run.augmentation, run.rebalancing, seed, soft, length)
     about = _about(run, where, recipes, target, corpus, fold, seed, read, soft)
     return Work(recipes, target, data, about, seed, checkpoints, to)
+
+
+def fold_learnt(checkpoint: Path, corpus: Corpus) -> int | None:
+    """Return the fold of `corpus` whose net the folder holds, None where it is no net that learnt from this corpus."""
+    path = checkpoint / "run.json"
+    told = read_json(path) if path.is_file() else {}
+    return told.get("fold") if told.get("corpus") == corpus.fingerprint else None
+
+
+def _refuse_judges(learnt: int | None, fold: int, where: str) -> None:
+    """Raise PipelineError for a checkpoint of this corpus that learnt from the clips that judge the fold."""
+    if learnt not in (None, fold):
+        raise PipelineError(
+            f"{where}: its checkpoint was trained here, for fold {learnt}, on the clips that judge fold {fold}: the "
+            f"estimate would be far too high.\nTrain fold {learnt} alone (folds: [{learnt}]), or take a checkpoint "
+            "that has not heard them."
+        )
 
 
 def _refuse_looks(run: Run, where: str) -> None:

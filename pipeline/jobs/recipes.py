@@ -46,6 +46,8 @@ class Run(Task):
     run as one ONNX graph in onnxruntime; they change no training. `processes` share each batch of a network's training,
     and the clips of stage predict: "auto" is one for each GPU. `at_once` is how many trainings go on at once, each with
     its share of the cores (pipeline.jobs.trainings); as many processes share the clips of stage predict.
+    `heard_judges` says that its checkpoint was trained on clips that judge here, such as a published one that was
+    fine-tuned on the same archive: what it remembers counts in no vote's weights, and estimates say so.
     """
 
     model: str
@@ -60,6 +62,7 @@ class Run(Task):
     at_once: int = Field(1, ge=1, le=64)
     looks: tuple[Look, ...] = Field((Look(),), min_length=1)
     engine: Literal["torch", "onnx"] = "torch"
+    heard_judges: bool = False
     reported: str | float = ""
     search: dict[str, Any] = Field(default_factory=dict)
 

@@ -6,7 +6,7 @@ from pipeline import code, params, runs, sections
 from pipeline.scoring.settings import ENSEMBLE
 
 # What a run says that its training does not depend on.
-LATER = ("at_once", "engine", "looks", *runs.SAID_OF_A_RUN)
+LATER = ("at_once", "engine", "heard_judges", "looks", *runs.SAID_OF_A_RUN)
 
 
 def resolved(tree: dict[str, Any]) -> dict[str, Any]:
@@ -29,6 +29,7 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     result["tasks"] = {name: task.model_dump() for name, task in runs.tasks(tree).items()}
     for key in ("looks", "engine"):
         result[key] = {name: runs.entry(tree, name).get(key) for name in models}
+    result["heard_judges"] = [name for name in models if runs.entry(tree, name).get("heard_judges")]
     teachers, students, second_students = runs.rounds(tree)
     result["runs"] = {name: _run(tree, name) for name in teachers}
     for section, names in (("students", students), ("second_students", second_students)):

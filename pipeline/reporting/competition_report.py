@@ -23,10 +23,6 @@ from pipeline.scoring.shares import shares_of
 
 SYNTHETIC = "synthetic speech: says nothing of the leaderboard"
 NESTED = "out of fold, judged by choices made on other speakers"
-OF_STUDENTS = (
-    "a little kind where a teacher chose its epoch (`keep` is not last): the teachers of a student's fold learnt "
-    "nothing of the speakers that judge it, but chose on them"
-)
 
 
 def caption_of(corpus: Corpus) -> str:

@@ -27,8 +27,8 @@ def main(layout: Layout, run: str) -> None:
     holdout = Probabilities.read(folder / "holdout.parquet") if (folder / "holdout.parquet").exists() else None
     target = target_of(corpus, task)
     about = task.model_dump(include={"target", "presence"})
-    if runs.round_of(tree, run) > 1:
-        about["estimate_note"] = competition_report.OF_STUDENTS
+    if note := sections.note_of(tree, run):
+        about["estimate_note"] = note
     if parts := target_report.judge_parts(folder, corpus, target):
         about["parts"] = parts
     if not task.is_submitted:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline import params, runs, sections
+from pipeline import params, sections
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery.commit import commit_of
 from pipeline.jobs import priors
@@ -31,8 +31,8 @@ def main(layout: Layout) -> None:
         "weights": vote.combination.told()["weights"],
         "vote": vote.told(),
     }
-    if set(election.members) & set(runs.students(tree)):
-        about["estimate_note"] = competition_report.OF_STUDENTS
+    if note := sections.note_of(tree, ENSEMBLE):
+        about["estimate_note"] = note
     holdout = election.vote("holdout", vote.combination) if election.has_holdout else None
     if not task.is_submitted:
         target_report.publish(folder, corpus, election.target, vote.out_of_fold, holdout, about)

@@ -13,7 +13,7 @@ from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.errors import PipelineError
 from pipeline.features import hidden_states
 from pipeline.features.hidden_states import HiddenStates
-from pipeline.files import read_json
+from pipeline.files import read_json, write_json
 from pipeline.jobs import encoding, fitting, launching
 from pipeline.layout import Layout
 from pipeline.learners.encoder import Encoder
@@ -240,6 +240,17 @@ def test_probes_go_from_hidden_states_to_figures_of_each_layer(project, checkpoi
     labels = read_json(layout.run("word").model(0) / "run.json")["labels"]
     assert labels == ["high", "low", "unknown", "silence"]
     assert read_json(layout.run("word").model(0) / "run.json")["hidden_states"]["layers"] == [0, 1]
+
+
+def test_an_encoder_that_learnt_from_the_judges_of_a_fold_has_no_probes_there(project, checkpoint):
+    layout = project(encode={"checkpoint": checkpoint})
+    corpus = Corpus.open(layout.prepare)
+    write_json(layout.root / checkpoint / "run.json", {"corpus": corpus.fingerprint, "fold": 1})
+    encode.main(layout)
+    with pytest.raises(
+        PipelineError, match=r"runs\.speaker: its checkpoint was trained here, for fold 1, .* judge fold 0"
+    ):
+        train.main(layout, "speaker")
 
 
 @pytest.mark.parametrize(

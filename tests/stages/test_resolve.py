@@ -120,13 +120,23 @@ TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil", "trai
             lambda tree: tree["second_students"]["heir"].update(training={"epochs": 3}),
             {"check", "train_second@heir", "report"},
         ),
-        (lambda tree: tree.update(second_vote={"weights": "equal"}), {"vote_second@heir"}),
+        (
+            lambda tree: tree.update(second_vote={"weights": "equal"}),
+            {"vote_second@heir", "decide_second@heir", "ensemble"},
+        ),
+        (
+            lambda tree: tree["runs"]["net"].update(heard_judges=True),
+            (DECIDES - {"report"}) | {"vote", "vote_second@heir"},
+        ),
         (lambda tree: tree.update(decide={"rule": "none"}), DECIDES),
         (lambda tree: tree.update(decide={"prior": {"yes": 1.0}}), DECIDES | {"vote", "vote_second@heir"}),
-        (lambda tree: tree.update(vote={"weights": "equal"}), {"vote"}),
+        (
+            lambda tree: tree.update(vote={"weights": "equal"}),
+            {"vote", "decide_student@pupil", "decide_second@heir", "ensemble"},
+        ),
         (lambda tree: tree.update(ensemble={"weights": "equal"}), {"ensemble", "report"}),
         (lambda tree: tree.update(folds=[0]), PREDICTS | LABELS | {"check", "ensemble", "report"}),
-        (lambda tree: tree["prepare"].update(splits="hash"), {"check", "prepare"}),
+        (lambda tree: tree["prepare"].update(splits="hash"), {"check", "prepare", "report"}),
         (lambda tree: tree.update(encode={"layers": [1]}), {"check", "encode", "report"}),
     ],
 )

@@ -21,6 +21,7 @@ from pipeline.examples.from_corpus import training_data_of
 from pipeline.examples.target import target_of
 from pipeline.files import read_json, write_json
 from pipeline.jobs import watching
+from pipeline.jobs.fitting import fold_learnt
 from pipeline.jobs.recipes import Run, read_run
 from pipeline.layout import Layout
 from pipeline.learners import epochs
@@ -318,6 +319,23 @@ def test_a_run_may_start_from_a_published_checkpoint(name, finished, publish, tm
         read_json(where / "preprocessor_config.json") for where in (folder, project.layout.run("tuned").model(0))
     ]
     assert extractors[0] == extractors[1]
+
+
+def test_a_net_that_learnt_from_the_judges_of_a_fold_is_no_checkpoint_for_it(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    folder = project.layout.run("ast").model(0)
+    tuned = {"model": "ast", "parameters": {"checkpoint": str(folder)}, "training": {"epochs": 1}}
+    project.configure(lambda params: params["runs"].update(tuned=tuned))
+    about = read_json(folder / "run.json")
+    write_json(folder / "run.json", {**about, "fold": 3})
+    with pytest.raises(
+        PipelineError, match=r"runs\.tuned: its checkpoint was trained here, for fold 3, .* judge fold 0"
+    ):
+        train.main(project.layout, "tuned")
+    corpus = Corpus.open(project.layout.prepare)
+    assert fold_learnt(folder, corpus) == 3
+    write_json(folder / "run.json", {**about, "corpus": "another"})
+    assert fold_learnt(folder, corpus) is None
 
 
 @pytest.mark.parametrize(
