@@ -70,7 +70,12 @@ def test_a_source_is_one_file_and_an_entry_in_params(clone, tiny_params, tmp_pat
         path = folder / word / f"{speaker}-0.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, np.random.default_rng(len(word)).uniform(-0.1, 0.1, 48_000), 16_000)
+    for strange in ("left-9.wav", "left/deep/ann-9.wav", "left/notes.txt"):
+        (folder / strange).parent.mkdir(exist_ok=True)
+        (folder / strange).write_bytes(b"")
     project.run(*command("source"))
+    left_out = pandas.read_csv(project.layout.prepare / "quarantine.csv").query("action == 'excluded'")
+    assert sorted(left_out["clip"]) == ["left-9.wav", "left/deep/ann-9.wav", "left/notes.txt"]
     corpus = Corpus.open(project.layout.prepare)
     assert {"left", "right", "cat"} <= set(corpus.rows["word"])
     assert set(corpus.rows["speaker"].dropna()) == {"ann", "bob", "cy", "di", "ed"}

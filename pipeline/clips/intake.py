@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.clips import noise, waveform
 from pipeline.clips.audio_shards import digest_of
@@ -58,6 +59,7 @@ class Intake:
         self._decoders = Decoders(self._settle, writer.write, writer.folder, processes)
         self._source = self._own = source
         self._digests: set[bytes] | None = set() if extra else None  # of the samples of all clips so far
+        self._own_digests = bytearray()  # 8 bytes of each own clip's, in the order of the rows
         self._noise_digests: set[bytes] = set()  # of the samples of all recordings of noise so far
         self._own_noises = 0
         self.clips = 0  # written so far
@@ -84,6 +86,11 @@ class Intake:
     def has_noise(self) -> bool:
         """Whether a recording of noise was taken."""
         return bool(self._noise_digests)
+
+    @property
+    def own_digests(self) -> NDArray[np.uint64]:
+        """The start of the digest of each of the source's own clips, [rows]."""
+        return np.frombuffer(bytes(self._own_digests), np.uint64)
 
     def __enter__(self) -> Self:
         self._decoders.__enter__()
@@ -222,6 +229,8 @@ class Intake:
                 self._note(item, "excluded", "the same samples as another clip")
                 return False
             self._digests.add(digest)
+        if self._source == self._own:
+            self._own_digests += digest[:8]
         self.clips += 1
         return True
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas
 from pydantic import Field, field_validator
 
-from pipeline.clips import extra, silence, synthetic, unheard
+from pipeline.clips import copies, extra, silence, synthetic, unheard
 from pipeline.clips.answers import in_order
 from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.clips.extra import Extra
@@ -109,6 +109,8 @@ def build(
                     "tells it."
                 )
             splits, folds = assign(rows, intake.lists, settings.splits, settings.testing_list, seed, settings.folds)
+            for warning in copies.told(rows, splits, folds, intake.own_digests):
+                print(warning)
             kept = set(rows["word"].dropna()) if settings.unheard_words else set()
             added = extra.add(intake, extras, set(rows["speaker"].dropna()), settings.commands, kept)
             own_words = rows["word"].to_numpy()

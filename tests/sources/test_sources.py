@@ -37,10 +37,10 @@ def test_the_page_s_own_source_reads_every_sound_and_skips_no_file_in_silence(tm
     page = (Path(__file__).parents[2] / "docs" / "adding.md").read_text(encoding="utf-8")
     example: dict[str, Any] = {}
     exec(re.search(r"```python\n(.*?)```", page.split("## A source")[1], re.DOTALL)[1], example)
-    for name in ("yes/ann-0.wav", "yes/ann-1.WAV", "no/bob-0.flac", "no/bob-1.Mp3", "no/notes.txt"):
+    sounds = ("yes/ann-0.wav", "yes/ann-1.WAV", "no/bob-0.flac", "no/bob-1.Mp3")
+    for name in (*sounds, "no/notes.txt", "no/deeper/bob-2.wav", "cy-0.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    (tmp_path / "no" / "deeper").mkdir()
     found = list(example["read"](example["fetch"](example["Params"](folder=tmp_path), 0)))
     assert [(item.name, item.speaker) for item in found if isinstance(item, Recording)] == [
         ("no/bob-0.flac", "bob"),
@@ -48,4 +48,6 @@ def test_the_page_s_own_source_reads_every_sound_and_skips_no_file_in_silence(tm
         ("yes/ann-0.wav", "ann"),
         ("yes/ann-1.WAV", "ann"),
     ]
-    assert [item.name for item in found if isinstance(item, Rejected)] == ["no/deeper", "no/notes.txt"]
+    assert [item.name for item in found if isinstance(item, Rejected)] == [
+        *("cy-0.wav", "no/deeper/bob-2.wav", "no/notes.txt")
+    ]
