@@ -80,7 +80,8 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
             f"params.yaml, section {section}: no run that votes has a weight above 0 in `weights`. "
             f"Give one to at least one of: {', '.join(members)}."
         )
-    if settings.is_fitted and (heard := _heard_judges(tree, members)):
+    weighed = [name for name in members if weights.get(name)] if weights else members
+    if settings.is_fitted and (heard := _heard_judges(tree, weighed)):
         if settings.weights != "best" or settings.temperature:
             raise PipelineError(
                 f"params.yaml, section {section}: its weights or temperatures would be fitted to clips that the "
@@ -106,6 +107,11 @@ def makers(tree: dict[str, Any], run: str) -> dict[str, Any]:
     return made | ({"prior": rules.for_run(ENSEMBLE).prior} if votes else {})  # under it, votes choose
 
 
+def has_heard_judges(tree: dict[str, Any], run: str) -> bool:
+    """Return whether a run, or one that taught it or voted in it, started from clips that judge here."""
+    return bool(_heard_judges(tree, _behind(tree, run)[0]))
+
+
 def note_of(tree: dict[str, Any], run: str) -> str:
     """Return why the estimate of a run, or of the ensemble, is too high; "" where nothing is known to make it so."""
     members, votes = _behind(tree, run)
@@ -118,11 +124,17 @@ def _behind(tree: dict[str, Any], run: str) -> tuple[list[str], list[str]]:
     """Return the runs that had a part in a run's submission, itself included, and the sections by which they voted."""
     members, votes = [run], []
     if run == ENSEMBLE:
-        members, votes = voters(tree, ENSEMBLE)[1], [ENSEMBLE]
+        members, votes = _weighed(tree, ENSEMBLE), [ENSEMBLE]
     for learners, vote in reversed(list(enumerate(VOTES, start=2))):
         if any(round_of(tree, name) == learners for name in members):
-            members, votes = [*members, *voters(tree, vote)[1]], [*votes, vote]
+            members, votes = [*members, *_weighed(tree, vote)], [*votes, vote]
     return members, votes
+
+
+def _weighed(tree: dict[str, Any], section: str) -> list[str]:
+    """Return who votes, without runs whose given weight is 0."""
+    settings, members, _ = voters(tree, section)
+    return [name for name in members if not isinstance(settings.weights, dict) or settings.weights.get(name)]
 
 
 def _heard_judges(tree: dict[str, Any], names: list[str]) -> list[str]:

@@ -133,4 +133,7 @@ def test_an_estimate_says_what_makes_it_too_high():
         assert sections.note_of(tree, run) == f"{heard}; {sections.OF_STUDENTS}"
         assert sections.note_of(TREE, run) == sections.OF_STUDENTS
     assert sections.note_of({**tree, "vote": {"runs": ["words"]}}, "pupil") == sections.OF_STUDENTS
+    assert sections.note_of({**tree, "vote": {"weights": {"words": 1, "net": 0}}}, "pupil") == sections.OF_STUDENTS
+    assert sections.note_of({**HEARD, "ensemble": {"weights": {"words": 1}}}, "ensemble") == ""
     assert sections.note_of({"runs": RUNS}, "ensemble") == ""
+    assert [sections.has_heard_judges(tree, run) for run in ("net", "pupil", "words")] == [True, True, False]

@@ -32,11 +32,13 @@ def told(
             "digest": digests[copied],
         }
     )
+    found["trains"] = splits[copied] == "train"
+    learnt = found[found.groupby("digest")["trains"].transform("any")]
     warnings = []
-    if apart := _differing(found, "place"):
+    if apart := _differing(learnt, "place"):
         warnings.append(
             f"Warning: {len(apart)} clips are copies of each other, such as {apart[0]} and {apart[1]}, and some train "
-            "where others judge. What a net has heard is no test of it: delete all but one of each."
+            "where others judge or are the test. What a net has heard is no test of it: delete the copies that train."
         )
     if apart := _differing(found, "word"):
         warnings.append(

@@ -92,8 +92,8 @@ def assign(
     judging, training = (splits == "validation").sum(), (splits == "train").sum()
     if judging > training:
         print(
-            f"Warning: {judging:,} clips judge and only {training:,} train, since few speakers have most of the clips. "
-            "prepare.folds lets each of them do both."
+            f"Warning: {judging:,} clips judge and only {training:,} train. If that is not meant, set prepare.folds: "
+            "then each clip does both."
         )
     return splits.astype(str), fold_of
 

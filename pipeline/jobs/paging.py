@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import params, runs, sources
+from pipeline import params, runs, sections, sources
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
 from pipeline.errors import PipelineError
@@ -49,7 +49,7 @@ def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
     lead = leader(rows)
     task = run_page.task_of(tree, lead.run) if lead else _first_task(tree)
     if lead:
-        told["lead"] = lead.run
+        told["lead"], told["heard"] = lead.run, sections.has_heard_judges(tree, lead.run)
         together = [each for row in _best_first(rows, lead) if (each := evidences[row.run])]
         lines = settings.lines(corpus.vocabulary.commands) if task.is_submitted else {}
         told["standing"] = standing(layout, rows, lead, lines, task)
@@ -91,6 +91,7 @@ def bare(
         "groups": groups(layout, rows),
         "runs": {},
         "lead": None,
+        "heard": False,
         "clips": [],
         "media": {},
         "errors": None,

@@ -16,13 +16,12 @@ from pipeline.examples.looks import Look
 from pipeline.jobs import launching
 from pipeline.jobs.recipes import Reader, Run, learns_in_batches
 from pipeline.jobs.sharing import Share
-from pipeline.learners.classifier import Classifier, Composite
+from pipeline.learners.classifier import CHUNK_CLIPS, Classifier, Composite
 from pipeline.scoring import probabilities
 from pipeline.scoring.nested import FILE
 from pipeline.scoring.probabilities import Probabilities, Table
 from pipeline.scoring.truth import PARTS, names_of
 
-CHUNK_CLIPS = 512  # 16 MB of samples at a time, and what processes share by
 SPLITS: tuple[Split, ...] = ("holdout", "test")
 WORTH_A_PROCESS = 10_000  # looks at clips: one process hears as many while another starts
 

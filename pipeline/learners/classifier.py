@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.examples.training_data import TrainingData
 
-CHUNK_CLIPS = 512  # 16 MB of samples
+CHUNK_CLIPS = 512  # 16 MB of samples at a time, and what processes share by
 # Is told each epoch (from 1) and its figure; what it raises ends the training.
 Watch = Callable[[int, float], None]
 

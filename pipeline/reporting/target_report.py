@@ -42,7 +42,7 @@ def publish(
     first line alone; one that no run has written goes aside.
 
     Of several labels at once, the table and the picture hold the average precision of each label, of scores that are
-    made comparable (`OutOfFold.in_ranks`). Returns the metrics; `about` is added to them. As in
+    made comparable (`OutOfFold.aligned`). Returns the metrics; `about` is added to them. As in
     `competition_report.publish`, `estimate` judges each out-of-fold clip by what was chosen without it, `selected` by
     the final choices, and `holdout` clips that nothing was chosen on.
     Raises PipelineError if the tables are of another corpus or other labels.
@@ -52,7 +52,7 @@ def publish(
     judged = out_of_fold
     if not target.exclusive:
         rows = truth.rows_of(corpus, "out_of_fold", table)
-        judged = out_of_fold.in_ranks(corpus.rows["fold"].to_numpy(np.int64)[rows])
+        judged = out_of_fold.aligned(values, corpus.rows["fold"].to_numpy(np.int64)[rows])
     estimate = describe(values, judged.nested_table(), out_of_fold.speakers)
     figures = {
         "run": table.run,

@@ -51,6 +51,16 @@ def test_of_folds_too_and_of_the_test_set():
     assert "4 clips" in warning
 
 
+def test_copies_that_no_net_learns_are_no_matter():
+    """Such as the test set of Speech Commands, whose clips are in the training archive, too, and held out."""
+    assert not told(
+        ("yes/a.wav", "yes", "holdout", -1, 1),
+        ("clip_1.wav", None, "test", -1, 1),
+        ("yes/b.wav", "yes", "validation", 0, 2),
+        ("clip_2.wav", None, "test", -1, 2),
+    )
+
+
 def test_copies_under_two_words_are_told():
     (warning,) = told(("yes/a.wav", "yes", "train", 0, 1), ("no/a.wav", "no", "train", 0, 1))
     assert "under different words, such as no/a.wav and yes/a.wav" in warning

@@ -21,7 +21,7 @@ def story(told: Mapping[str, Any]) -> dict[str, Any] | None:
     kinds = {point["kind"] for point in told["standing"]["points"]}
     count = sum(len(group["rows"]) for group in told["groups"])
     return {
-        "headline": headline(row, told["new_voices"]),
+        "headline": headline(row, told["new_voices"], told["heard"]),
         "lede": lede(row, rows, told),
         "brief": brief(told, lead),
         "kinds": [kind for kind in ("private", "public", "held out", "reported") if kind in kinds],
@@ -32,9 +32,14 @@ def story(told: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def headline(row: Mapping[str, Any], new_voices: bool) -> str:
-    """Return the page's headline: the leading estimate in words; `new_voices`: no training had the judged speakers."""
+def headline(row: Mapping[str, Any], new_voices: bool, heard: bool) -> str:
+    """Return the page's headline: the leading estimate in words.
+
+    `new_voices`: no training had the judged speakers. `heard`: but a checkpoint, on which the run rests, had.
+    """
     value = row["estimate"]["value"]
+    if heard:
+        return f"Right {of_hundred(value)} times of 100, on clips that its checkpoint has heard"
     if row["judge"] == "map":
         return f"Mean average precision {value:.3f}, on recordings it never heard"
     if row["question"] == "word":
@@ -73,6 +78,8 @@ def lede(row: Mapping[str, Any], rows: list[dict[str, Any]], told: Mapping[str, 
         f"That is an estimate from {thousands(estimate['clips'])} clips out of fold, each judged by choices that were "
         "made without it and its speaker."
     )
+    if told["heard"]:
+        first += f" But it is {told['runs'][row['run']]['note']}."
     second = [f"By the final choices, which have seen these clips, the figure would be {row['selected']:.3f}."]
     others = [each for each in rows if each["run"] != row["run"]]
     if others:

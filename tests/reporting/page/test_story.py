@@ -21,8 +21,12 @@ def test_labels_that_look_wrong_are_counted_in_words_that_agree(suspects: list[s
 )
 def test_the_headline_says_none_or_all_where_it_is_none_or_all(value: float, says: str) -> None:
     row = {"estimate": {"value": value}, "judge": "prior_accuracy", "question": "word"}
-    assert headline(row, new_voices=True) == f"It understands {says} of 100 words from voices it never heard"
-    known = headline(row, new_voices=False)
+    assert (
+        headline(row, new_voices=True, heard=False) == f"It understands {says} of 100 words from voices it never heard"
+    )
+    known = headline(row, new_voices=False, heard=False)
     assert known == f"It understands {says} of 100 words in clips it never heard"
-    speaker = headline({**row, "question": "speaker"}, new_voices=False)
+    heard = headline(row, new_voices=True, heard=True)
+    assert heard == f"Right {says} times of 100, on clips that its checkpoint has heard"
+    speaker = headline({**row, "question": "speaker"}, new_voices=False, heard=False)
     assert speaker == f"Right {says} times of 100, on clips it never heard"
