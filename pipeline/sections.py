@@ -1,5 +1,6 @@
 """The sections of params.yaml that name runs: how each is decided, and who votes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pipeline import params
@@ -80,8 +81,7 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
             f"params.yaml, section {section}: no run that votes has a weight above 0 in `weights`. "
             f"Give one to at least one of: {', '.join(members)}."
         )
-    weighed = [name for name in members if weights.get(name)] if weights else members
-    if settings.is_fitted and (heard := _heard_judges(tree, weighed)):
+    if settings.is_fitted and (heard := heard_judges(tree, _weighed(settings, members))):
         if settings.weights != "best" or settings.temperature:
             raise PipelineError(
                 f"params.yaml, section {section}: its weights or temperatures would be fitted to clips that the "
@@ -107,15 +107,20 @@ def makers(tree: dict[str, Any], run: str) -> dict[str, Any]:
     return made | ({"prior": rules.for_run(ENSEMBLE).prior} if votes else {})  # under it, votes choose
 
 
+def heard_judges(tree: dict[str, Any], names: Iterable[str]) -> list[str]:
+    """Return those of the runs whose checkpoints were trained on clips that judge here, each once."""
+    return [name for name in dict.fromkeys(names) if entry(tree, name).get("heard_judges")]
+
+
 def has_heard_judges(tree: dict[str, Any], run: str) -> bool:
     """Return whether a run, or one that taught it or voted in it, started from clips that judge here."""
-    return bool(_heard_judges(tree, _behind(tree, run)[0]))
+    return bool(heard_judges(tree, _behind(tree, run)[0]))
 
 
 def note_of(tree: dict[str, Any], run: str) -> str:
     """Return why the estimate of a run, or of the ensemble, is too high; "" where nothing is known to make it so."""
     members, votes = _behind(tree, run)
-    heard = _heard_judges(tree, members)
+    heard = heard_judges(tree, members)
     notes = [OF_HEARD.format(", ".join(heard))] if heard else []
     return "; ".join([*notes, *([OF_STUDENTS] if set(votes) & set(VOTES) else [])])
 
@@ -124,21 +129,22 @@ def _behind(tree: dict[str, Any], run: str) -> tuple[list[str], list[str]]:
     """Return the runs that had a part in a run's submission, itself included, and the sections by which they voted."""
     members, votes = [run], []
     if run == ENSEMBLE:
-        members, votes = _weighed(tree, ENSEMBLE), [ENSEMBLE]
+        members, votes = _voting(tree, ENSEMBLE), [ENSEMBLE]
     for learners, vote in reversed(list(enumerate(VOTES, start=2))):
         if any(round_of(tree, name) == learners for name in members):
-            members, votes = [*members, *_weighed(tree, vote)], [*votes, vote]
+            members, votes = [*members, *_voting(tree, vote)], [*votes, vote]
     return members, votes
 
 
-def _weighed(tree: dict[str, Any], section: str) -> list[str]:
-    """Return who votes, without runs whose given weight is 0."""
+def _voting(tree: dict[str, Any], section: str) -> list[str]:
     settings, members, _ = voters(tree, section)
-    return [name for name in members if not isinstance(settings.weights, dict) or settings.weights.get(name)]
+    return _weighed(settings, members)
 
 
-def _heard_judges(tree: dict[str, Any], names: list[str]) -> list[str]:
-    return [name for name in dict.fromkeys(names) if entry(tree, name).get("heard_judges")]
+def _weighed(settings: Ensemble, members: list[str]) -> list[str]:
+    """Return the members without those whose given weight is 0."""
+    weights = settings.weights
+    return [name for name in members if weights.get(name)] if isinstance(weights, dict) else members
 
 
 def _rules(section: Decide) -> dict[str, Rule]:

@@ -11,7 +11,8 @@ from transformers import ASTFeatureExtractor
 from pipeline.benchmarks.rounds import alternate
 from pipeline.benchmarks.table import Finding, rates
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.waveform import CLIP_SAMPLES, FULL_SCALE, SAMPLE_RATE_HZ, decode
+from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ, decode
+from pipeline.examples.training_data import as_float
 from pipeline.features.log_mel import LogMel
 
 BATCH_CLIPS = 64
@@ -44,7 +45,7 @@ def reading(corpus: Corpus, rounds: int) -> Finding:
 
 def log_mel(samples: np.ndarray, rounds: int) -> list[Finding]:
     """Compare `LogMel` with `ASTFeatureExtractor`, given lists of clips, on int16 `samples` [clips, 16000]."""
-    waveforms = samples.astype(np.float32) / FULL_SCALE
+    waveforms = as_float(samples)
     batches = [waveforms[start : start + BATCH_CLIPS] for start in range(0, len(waveforms), BATCH_CLIPS)]
     with warnings.catch_warnings():
         # 128 mel bands over 257 frequencies leave some bands empty; so it is in the published checkpoints.

@@ -29,10 +29,10 @@ def told(
             "clip": rows["clip"].to_numpy()[copied],
             "word": rows["word"].to_numpy()[copied],
             "place": places,
+            "trains": splits[copied] == "train",
             "digest": digests[copied],
         }
     )
-    found["trains"] = splits[copied] == "train"
     learnt = found[found.groupby("digest")["trains"].transform("any")]
     warnings = []
     if apart := _differing(learnt, "place"):

@@ -178,7 +178,7 @@ def which_set(name: str) -> str:
     return "validation" if share < SHARE else "testing" if share < 2 * SHARE else "train"
 
 
-def check_speakers(rows: pandas.DataFrame, splits: np.ndarray, is_fixed: bool, has_testing_list: bool = False) -> None:
+def check_speakers(rows: pandas.DataFrame, splits: np.ndarray, is_fixed: bool, has_testing_list: bool) -> None:
     """Raise PipelineError if a speaker is in two splits; `is_fixed`: the source has said the splits, or some.
 
     Test clips count where their names tell the speaker: the official test set of Speech Commands is made of the

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, RootModel, ValidationError, create_model
 
-from pipeline.clips.waveform import CLIP_SAMPLES, FULL_SCALE, SAMPLE_RATE_HZ
+from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 from pipeline.examples.background import Background
+from pipeline.examples.training_data import as_float
 
 Entry = dict[str, dict[str, Any]]
 
@@ -114,7 +115,7 @@ class Augmenter:
         with _randomness_put_back():
             for row, (clip, generator) in enumerate(zip(samples, generators, strict=True)):
                 _seed(int(generator.integers(2**63)))
-                changed = self._transforms(clip.astype(np.float32) / FULL_SCALE, SAMPLE_RATE_HZ)[: len(clip)]
+                changed = self._transforms(as_float(clip), SAMPLE_RATE_HZ)[: len(clip)]
                 out[row, : len(changed)] = changed
         # int16 recordings cannot exceed full scale, so neither may these.
         return np.clip(out, -1, 1, out=out)

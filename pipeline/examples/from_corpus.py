@@ -112,8 +112,7 @@ def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Reba
 
     Raises PipelineError if an epoch shall hold some and there are none.
     """
-    rows = corpus.synthetic_rows(fold)
-    rows = target.among(rows)
+    rows = target.among(corpus.synthetic_rows(fold))
     most = rebalancing.most_synthetic
     if not most:
         return rows[:0]

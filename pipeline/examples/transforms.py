@@ -9,7 +9,8 @@ import scipy.fft
 from audiomentations.core.transforms_interface import BaseWaveformTransform
 from numpy.typing import NDArray
 
-from pipeline.clips.waveform import CLIP_SAMPLES, FULL_SCALE
+from pipeline.clips.waveform import CLIP_SAMPLES
+from pipeline.examples.training_data import as_float
 
 SLOWEST, FASTEST = 0.5, 2.0
 LOWEST_HZ, HIGHEST_HZ = 20.0, 8000.0
@@ -173,7 +174,7 @@ class AddNoise(BaseWaveformTransform):
         if len(stretch) < len(samples):
             # A transform before this one has made the clip longer than the recording: it goes round.
             stretch = np.take(recording, np.arange(start, start + len(samples)), mode="wrap")
-        return _with_noise(samples, stretch.astype(np.float32) / np.float32(FULL_SCALE), self.parameters["snr_db"])
+        return _with_noise(samples, as_float(stretch), self.parameters["snr_db"])
 
 
 class AddBabble(BaseWaveformTransform):

@@ -29,7 +29,7 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     result["tasks"] = {name: task.model_dump() for name, task in runs.tasks(tree).items()}
     for key in ("looks", "engine"):
         result[key] = {name: runs.entry(tree, name).get(key) for name in models}
-    result["heard_judges"] = [name for name in models if runs.entry(tree, name).get("heard_judges")]
+    result["heard_judges"] = sections.heard_judges(tree, models)
     teachers, students, second_students = runs.rounds(tree)
     result["runs"] = {name: _run(tree, name) for name in teachers}
     for section, names in (("students", students), ("second_students", second_students)):

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.clips.waveform import CLIP_SAMPLES, FULL_SCALE, SAMPLE_RATE_HZ
+from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
+from pipeline.examples.training_data import as_float
 from pipeline.features.log_mel import HOP_SAMPLES, LogMel, frames_of
 
 INK, BLUE, ORANGE = "#1b2733", "#2f77ad", "#e0702f"
@@ -20,7 +21,7 @@ MEL_BINS = 64
 def spectrograms(samples: NDArray[np.int16], titles: Sequence[str], columns: int = 4) -> Figure:
     """Return waveforms over log-mel spectrograms, one clip a panel; `samples` is int16 [clips, 16000]."""
     front_end = LogMel(num_mel_bins=MEL_BINS, max_length=frames_of(CLIP_SAMPLES), mean=0.0, std=0.5)
-    heard = torch.from_numpy(samples.astype(np.float32) / FULL_SCALE)
+    heard = torch.from_numpy(as_float(samples))
     bands = front_end(heard).numpy()  # [clips, frames, bins], natural logarithm of power
     rows = -(-len(samples) // columns)
     figure = Figure(figsize=(3.1 * columns, 2.7 * rows), dpi=110, layout="constrained")

@@ -70,8 +70,9 @@ def truth_of(corpus: Corpus, judged: Judged, probabilities: Probabilities, targe
 
 def without_unreadable(corpus: Corpus, test: Probabilities) -> Probabilities:
     """Return a table of test clips without those that could not be decoded: what a net says of them tells nothing."""
-    readable = dict(zip(names_of(corpus), corpus.rows["readable"].tolist(), strict=True))
-    return test.select(np.array([readable.get(clip, True) for clip in test.clips], bool))
+    rows = corpus.rows
+    lost = set(names_of(corpus)[((rows["split"] == "test") & ~rows["readable"]).to_numpy()])
+    return test.select(np.array([clip not in lost for clip in test.clips], bool)) if lost else test
 
 
 def speakers_of(corpus: Corpus, rows: NDArray[np.int64]) -> list[str]:

@@ -68,9 +68,9 @@ def main(layout: Layout) -> None:
     if synthetic:
         print("Synthetic speech: these scores say nothing of the leaderboard.")
     if answers is None and sample:
-        way = " To learn a score, submit a run:\n  python -m pipeline submit <run> --wait"
-        way *= sources.is_kaggle(corpus.description["source"])
-        print(f"The answers of this test set are not known here, so nothing was scored.{way}")
+        print("The answers of this test set are not known here, so nothing was scored.")
+        if sources.is_kaggle(corpus.description["source"]):
+            print("To learn a score, submit a run:\n  python -m pipeline submit <run> --wait")
 
 
 def _figures(path: Path, verb: str) -> dict[str, Any]:

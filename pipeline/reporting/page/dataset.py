@@ -52,8 +52,7 @@ def counts(corpus: Corpus, target: Target) -> dict[str, Any]:
 
 def rebalanced(corpus: Corpus, target: Target, settings: Rebalancing, fold: int) -> list[dict[str, Any]]:
     """Return the bars of clips by label, before and after rebalancing, for the nets of a fold."""
-    rows = corpus.training_rows(fold)
-    rows = target.among(rows)
+    rows = target.among(corpus.training_rows(fold))
     labels = np.asarray(target.labels)[target.values[rows]]
     words = corpus.rows["word"].to_numpy()[rows].astype(str)
     epoch = epoch_indices(labels, words, settings, epoch=0, seed=corpus.seed)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.waveform import CLIP_SAMPLES, FULL_SCALE, SAMPLE_RATE_HZ
+from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
+from pipeline.examples.training_data import as_float
 
 CLIPS = 1500  # drawn of each part: as many tell shares of 0.05 apart, and are read in a second
 FRAME_SAMPLES = 400  # 25 ms
@@ -24,7 +25,7 @@ MEASURES = {
 
 def measure(samples: NDArray[np.int16]) -> dict[str, NDArray[np.float64]]:
     """Return the measures of int16 [clips, 16000], float64 [clips] each; units as in MEASURES."""
-    frames = samples.reshape(len(samples), -1, FRAME_SAMPLES).astype(np.float32) / FULL_SCALE
+    frames = as_float(samples.reshape(len(samples), -1, FRAME_SAMPLES))
     power = np.mean(frames**2, axis=2, dtype=np.float64)  # [clips, frames]
     sounding = samples != 0
     first, last = sounding.argmax(axis=1), CLIP_SAMPLES - sounding[:, ::-1].argmax(axis=1)

@@ -23,4 +23,6 @@ class Report(Settings):
 
     def lines(self, commands: tuple[str, ...]) -> dict[str, float]:
         """Return the lines for runs that learn these commands."""
-        return (LEADERBOARD if set(commands) == set(COMMANDS) else {}) if self.leaderboard is None else self.leaderboard
+        if self.leaderboard is not None:
+            return self.leaderboard
+        return LEADERBOARD if set(commands) == set(COMMANDS) else {}
