@@ -1,4 +1,4 @@
-"""The README names only commands, profiles and files that there are."""
+"""The README names only commands, profiles and files that there are; so do the pages in docs."""
 
 import re
 import subprocess
@@ -9,6 +9,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKS = [
+    (page, link) for page in PAGES for link in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text(encoding="utf-8"))
+]
 VERBS = sorted(set(re.findall(r"python -m pipeline ([a-z_]+)", README)))
 
 
@@ -33,11 +37,12 @@ def test_every_profile_is_there(profile: str) -> None:
     assert (ROOT / "profiles" / profile).exists()
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)]+)\)", README))
-def test_every_link_leads_somewhere(link: str) -> None:
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_every_link_leads_somewhere(page: Path, link: str) -> None:
     path, _, heading = link.partition("#")
-    assert (ROOT / path).exists()
-    headings = re.findall(r"^#+ (.+)$", README, flags=re.MULTILINE)
+    target = page.parent / path if path else page
+    assert target.exists()
+    headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE) if heading else []
     assert not heading or heading in [re.sub(r"[^a-z0-9 -]", "", text.lower()).replace(" ", "-") for text in headings]
 
 
