@@ -1,6 +1,7 @@
 """Writing so that a killed process leaves either the old file or the new one, never half of one."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -116,3 +117,15 @@ def sha256_of(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def yaml_text(value: Any) -> str:
+    """Return plain values as YAML 1.2, which DVC and `params.read` take: a word such as 12e4 is in quotes."""
+    from ruamel.yaml import YAML
+
+    text = io.StringIO()
+    yaml: Any = YAML(typ="safe", pure=True)  # its annotations allow no value at all
+    yaml.default_flow_style = yaml.sort_base_mapping_type_on_output = False
+    yaml.width = 4096
+    yaml.dump(value, text)
+    return text.getvalue()

@@ -75,7 +75,7 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
     task = asked[named[0]]
     if not task.exclusive:
         settings.refuse_tags(section)
-    members = settings.members([name for name, other in asked.items() if other.question == task.question])
+    members = settings.members([name for name, other in asked.items() if other.question == task.question], section)
     if weights and not any(weights.get(name) for name in members):
         raise PipelineError(
             f"params.yaml, section {section}: no run that votes has a weight above 0 in `weights`. "

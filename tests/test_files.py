@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import read_json, replacing, replacing_folder, restored, sha256_of, write_json
+from pipeline import params
+from pipeline.files import read_json, replacing, replacing_folder, restored, sha256_of, write_json, yaml_text
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,6 +50,15 @@ def test_json_comes_back_and_its_hash_is_of_the_bytes(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8").endswith("}\n")
     path.write_bytes(b"abc")
     assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_yaml_comes_back_as_params_are_read(tmp_path: Path) -> None:
+    # Words that YAML 1.1 may write bare, and YAML 1.2 reads as numbers: a short Git hash, say.
+    values = {"runs": {"b": {"revision": "12e4"}, "a": {"name": "0o17", "long": "word " * 80}}, "seed": 1}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml_text(values), encoding="utf-8")
+    assert params.read(path) == values
+    assert list(params.read(path)["runs"]) == ["b", "a"]
 
 
 REPLACING = """

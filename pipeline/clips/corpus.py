@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from pipeline.clips.audio_shards import open_shard, shards_of
 from pipeline.clips.labels import Vocabulary
-from pipeline.clips.noise import Noise, read_stretches
+from pipeline.clips.noise import Noise, judging, read_stretches
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
 
@@ -111,7 +111,7 @@ class Corpus:
 
     def judging_noises(self, fold: int) -> list[Noise]:
         """Return the stretches of background noise that the nets of a fold never learn with."""
-        return [noise for its, noise in read_stretches(self.folder / "noise.arrow") if its == fold]
+        return judging(self.folder, fold)
 
     @cached_property
     def dataset(self) -> Any:

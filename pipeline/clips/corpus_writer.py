@@ -18,7 +18,7 @@ from pipeline.clips.audio_shards import AudioShards, digest_of
 from pipeline.clips.corpus import FORMAT, Split
 from pipeline.clips.counts import clips_by_label
 from pipeline.clips.labels import Vocabulary
-from pipeline.clips.noise import Noise, read_stretches
+from pipeline.clips.noise import Noise, judging
 from pipeline.clips.recording import Part
 from pipeline.clips.row_table import RowTable
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
@@ -121,13 +121,10 @@ class CorpusWriter:
         """Return columns of the rows so far; None: all."""
         return row_table.plain(self._rows.table(names)).to_pandas()
 
-    def end_noise(self) -> None:
-        """Close noise.arrow, so that `noises` may read it."""
-        self._noise.close()
-
     def noises(self, fold: int) -> list[Noise]:
-        """Return the stretches that judge a fold; call `end_noise` first."""
-        return [noise for its, noise in read_stretches(self.folder / "noise.arrow") if its == fold]
+        """Return the stretches that judge a fold; none can be added afterwards."""
+        self._noise.close()
+        return judging(self.folder, fold)
 
     def finish(
         self,

@@ -70,3 +70,8 @@ def read_stretches(path: Path) -> list[tuple[int, Noise]]:
             )
             for batch in stream
         ]
+
+
+def judging(folder: Path, fold: int) -> list[Noise]:
+    """Return the stretches in a corpus's folder that the nets of a fold never learn with."""
+    return [noise for its, noise in read_stretches(folder / "noise.arrow") if its == fold]

@@ -115,7 +115,6 @@ def build(
             added = extra.add(intake, extras, set(rows["speaker"].dropna()), settings.commands, kept)
             own_words = rows["word"].to_numpy()
             del rows  # a GB for some millions of clips
-        writer.end_noise()
         if not (intake.has_noise or intake.holds_embeddings):
             print("No background noise was read, so AddNoise changes nothing.")
         splits, folds = _and(splits, folds, added, "train")

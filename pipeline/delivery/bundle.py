@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
 from slugify import slugify
 
 from pipeline.delivery import commit
@@ -16,7 +15,7 @@ from pipeline.delivery.kernel_session import DATA
 from pipeline.delivery.settings import Kernel
 from pipeline.delivery.terminal import note
 from pipeline.errors import PipelineError
-from pipeline.files import replacing_folder, write_json
+from pipeline.files import replacing_folder, write_json, yaml_text
 
 NOTEBOOK = "kernel.ipynb"
 METADATA = "kernel-metadata.json"
@@ -65,7 +64,7 @@ def make(
     )
     made = notebook(
         root / "notebooks" / NOTEBOOK,
-        collect(root, yaml.safe_dump(on_kaggle(tree), sort_keys=False, allow_unicode=True)),
+        collect(root, yaml_text(on_kaggle(tree))),
         {
             "competition": competition,
             "run": settings.run,

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.clips.waveform import SAMPLE_RATE_HZ
+from pipeline.errors import PipelineError
 
 
 def start_as_mel(kernels: nn.Parameter) -> None:
@@ -19,10 +20,13 @@ def mel_kernels(channels: int, kernel_samples: int) -> NDArray[np.float32]:
 
     Rectified by the activation and summed by the next layer, the four phases give nearly the band's magnitude. Widths
     follow the mel spacing (as LEAF's filters start: Zeghidour et al. 2021, section 3.1); gains follow pre-emphasis.
-    Raises ValueError unless `channels` is a multiple of 4.
+    Raises PipelineError unless `channels` is a multiple of 4.
     """
     if channels % 4:
-        raise ValueError(f"the first of conv_dim must be a multiple of 4 for a mel start, got {channels}")
+        raise PipelineError(
+            f"A mel start needs a first of conv_dim that is a multiple of 4; found {channels}.\n"
+            "Change `config` in the run's parameters in params.yaml."
+        )
     edges_mel = np.linspace(_mel(60.0), _mel(0.475 * SAMPLE_RATE_HZ), channels // 4 + 2)
     edges_hz = 700 * (np.exp(edges_mel / 1127) - 1)
     centres_hz, widths_hz = edges_hz[1:-1, None], (edges_hz[2:] - edges_hz[:-2])[:, None] / 2

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from pipeline import params, runs
 from pipeline.benchmarks import clips, networks, preparing, repro
@@ -22,7 +21,7 @@ from pipeline.examples.from_corpus import training_data_of
 from pipeline.examples.target import target_of
 from pipeline.examples.training_data import TrainingData
 from pipeline.export.graph import network_of
-from pipeline.files import write_json
+from pipeline.files import write_json, yaml_text
 from pipeline.jobs.preparing import prepare
 from pipeline.jobs.recipes import Run, build, input_kind, read_run, reader_of, recipes_of
 from pipeline.layout import Layout
@@ -85,7 +84,7 @@ def of_repro(layout: Layout, copy: Path, rounds: int) -> list[Finding]:
     def change(number: int) -> None:
         # Each round a value of its own: for one that was there before, DVC would take the results from its cache.
         rule = {"rule": "published", "unknown_below": 0.4137 + 0.01 * number}
-        text = yaml.safe_dump({**tree, "decide": {**(tree.get("decide") or {}), **rule}}, sort_keys=False)
+        text = yaml_text({**tree, "decide": {**(tree.get("decide") or {}), **rule}})
         changed.params.write_text(text, encoding="utf-8")
 
     return repro.repro(copy, change, rounds)

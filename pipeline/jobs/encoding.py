@@ -157,7 +157,7 @@ def _fitted(layout: Layout, settings: Encode, seed: int, corpus: Corpus) -> Path
     refuse_folds(settings, corpus.folds)
     folder = layout.encoding / "fit"
     to = Publication(folder / "work", folder / "model", folder / "live", layout.timing(NAME, "train"))
-    work = work_of(_run(settings), NAME, corpus, 0, seed, layout.encode, layout.checkpoints, to)
+    work = work_of(layout, corpus, _run(settings), NAME, NAME, 0, seed, to)
     made_of, note = {"training": work.identity}, folder / "made_of.json"
     if not note.exists() or read_json(note) != made_of:
         note.unlink(missing_ok=True)

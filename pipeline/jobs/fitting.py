@@ -24,6 +24,7 @@ from pipeline.features.hidden_states import HiddenStates
 from pipeline.files import read_json, replacing_folder, write_json
 from pipeline.jobs import LEARNT
 from pipeline.jobs.recipes import Reader, Recipe, Run, build, input_kind, reader_of, recipes_of
+from pipeline.layout import Layout
 from pipeline.learners import epochs
 from pipeline.learners.classifier import Watch
 from pipeline.learners.clock import Clock
@@ -132,20 +133,19 @@ class Work:
 
 
 def work_of(
-    run: Run,
-    where: str,
+    layout: Layout,
     corpus: Corpus,
+    run: Run,
+    name: str,
+    where: str,
     fold: int,
     seed: int,
-    encoded: Path,
-    checkpoints: Path,
     to: Publication,
     soft: SoftLabels | None = None,
 ) -> Work:
-    """Return the training of `run`, an entry of params.yaml called `where`, for one fold of the corpus.
+    """Return the training of the run called `name`, which stands in params.yaml at `where`, for one fold of the corpus.
 
-    `seed` is the project's, to which the run's own is added; `encoded` holds hidden states, `checkpoints` published
-    ones. Raises PipelineError as `stages.train`.
+    `seed` is the project's, to which the run's own is added. Raises PipelineError as `stages.train`.
     """
     seed += run.seed
     if not 0 <= fold < corpus.folds:
@@ -155,22 +155,22 @@ def work_of(
         )
     recipes = recipes_of(run, where)
     for each in recipes:
-        each.model.check(each.parameters, checkpoints)
-        if (name := getattr(each.parameters, "checkpoint", None)) is not None:
-            _refuse_judges(fold_learnt(Path(name).expanduser(), corpus), fold, where)
-        reader_of(encoded, corpus, each.name)  # refuses what it cannot read
+        each.model.check(each.parameters, layout.checkpoints)
+        if (checkpoint := getattr(each.parameters, "checkpoint", None)) is not None:
+            _refuse_judges(fold_learnt(Path(checkpoint).expanduser(), corpus), fold, where)
+        reader_of(layout.encode, corpus, each.name)  # refuses what it cannot read
     target = target_of(corpus, run)
     if len(recipes) > 1:
         groups_of(target.labels)  # refuses what a detector cannot tell
-    read = reader_of(encoded, corpus, run.model)
+    read = reader_of(layout.encode, corpus, run.model)
     if isinstance(read, HiddenStates):
         _refuse_judges(read.about.get("fold_learnt"), fold, where)
     if read != corpus.samples or corpus.dtype != np.int16:
         _refuse_looks(run, where)
     length = getattr(recipes[0].training, "epochs", 1)
     data = training_data_of(corpus, fold, run, target, read, run.augmentation, run.rebalancing, seed, soft, length)
-    about = _about(run, where, recipes, target, corpus, fold, seed, read, soft)
-    return Work(recipes, target, data, about, seed, checkpoints, to)
+    about = _about(run, name, recipes, target, corpus, fold, seed, read, soft)
+    return Work(recipes, target, data, about, seed, layout.checkpoints, to)
 
 
 def fold_learnt(checkpoint: Path, corpus: Corpus) -> int | None:
@@ -200,7 +200,7 @@ def _refuse_looks(run: Run, where: str) -> None:
 
 def _about(
     run: Run,
-    where: str,
+    name: str,
     recipes: list[Recipe],
     target: Target,
     corpus: Corpus,
@@ -212,7 +212,7 @@ def _about(
     """Return all that shapes the weights, as run.json tells it."""
     recipe, *detectors = recipes
     return {
-        "run": where.removeprefix("runs."),
+        "run": name,
         "fold": fold,
         "model": run.model,
         "inputs": input_kind(corpus, run.model),

@@ -169,13 +169,14 @@ def trained(folder: Path, tree: dict[str, Any], name: str) -> tuple[Classifier, 
     except FileNotFoundError:
         raise PipelineError(f"The run '{name}' is not trained: no {folder}/run.json. Run: dvc repro") from None
     model = models.find(about["model"])
-    training = params.validate(run.training, model.Training, f"runs.{name}.training")
+    where = runs.where_of(tree, name)
+    training = params.validate(run.training, model.Training, f"{where}.training")
     if "loss" in model.Training.model_fields:
         training = training.model_copy(update={"loss": about["training"]["loss"]})
     classifier: Classifier = model.restore(folder, training)
     if about.get("detector") is not None:
         apart = models.find(about["detector"]["model"])
-        of_detector = params.validate(about["detector"]["training"], apart.Training, f"runs.{name}.detector.training")
+        of_detector = params.validate(about["detector"]["training"], apart.Training, f"{where}.detector.training")
         classifier = WithDetector(classifier, apart.restore(folder / FOLDER, of_detector))
     if classifier.labels != about["labels"]:
         raise PipelineError(f"{folder}: the weights' labels are not those of run.json. Run: dvc repro -f")

@@ -107,8 +107,8 @@ class Search:
         if not (folder / "model" / "run.json").exists():
             # Pruned by the first fold alone: another fold's figures cannot be set beside these.
             watch = trial.report if fold == self.folds[0] else None
-            places = (self.layout.encode, self.layout.checkpoints, to)
-            work_of(run, f"runs.{self.name}", self.corpus, fold, self.seed, *places).learn(watch)
+            where = runs.where_of(self.tree, self.name)
+            work_of(self.layout, self.corpus, run, self.name, where, fold, self.seed, to).learn(watch)
         figure = self._judge(run, tree, to.model, fold)
         write_json(folder / FIGURE, {"figure": figure})
         shutil.rmtree(to.model)

@@ -48,8 +48,8 @@ class Trainings:
         paths = runs.paths(layout, self._tree, name)
         soft = self._soft_labels(run, layout.pseudo_labels(name, round_), fold) if round_ > 1 else None
         to = Publication(paths.work(fold), paths.model(fold), paths.live(fold), layout.timing(name, f"train-{fold}"))
-        places = (layout.encode, layout.checkpoints, to)
-        return work_of(run, f"runs.{name}", self._corpus, fold, params.seed(self._tree), *places, soft)
+        where, seed = runs.where_of(self._tree, name), params.seed(self._tree)
+        return work_of(layout, self._corpus, run, name, where, fold, seed, to, soft)
 
     @contextmanager
     def beside(self, name: str, fold: int, at_once: int) -> Iterator[None]:

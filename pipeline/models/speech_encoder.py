@@ -171,10 +171,7 @@ def _prepare(model: Any, params: Params) -> None:
         )
     if params.mel_start:
         (first,) = (weight for name, weight in model.named_parameters() if name.endswith(FIRST_CONVOLUTION))
-        try:
-            start_as_mel(first)
-        except ValueError as error:
-            raise PipelineError(f"{error}.\nChange `config` in the run's parameters in params.yaml.") from None
+        start_as_mel(first)
     if params.freeze_feature_encoder:
         model.freeze_feature_encoder()
 

@@ -1,15 +1,15 @@
 """wav2vec 2.0 (Baevski et al. 2020) with a classification head over the mean of its frames."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
 from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.examples.training_data import Examples
-from pipeline.features.mel_kernels import start_as_mel
+from pipeline.features.mel_kernels import mel_kernels, start_as_mel
 from pipeline.features.normalise import UnitVariance
 from pipeline.learners import checkpoints
 from pipeline.learners.neural_classifier import TransformerClassifier
@@ -32,9 +32,17 @@ class Params(Settings):
     mel_start: bool = False
     config: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _starts_what_has_not_learnt(self) -> Self:
+        if self.mel_start and self.checkpoint is not None:
+            raise ValueError("mel_start is of nets from config alone; the checkpoint's convolutions have learnt theirs")
+        return self
+
 
 def check(params: Params, store: Path) -> None:
-    _configure(params, ["yes", "no"], store)
+    _, config = _configure(params, ["yes", "no"], store)
+    if params.mel_start:
+        mel_kernels(config.conv_dim[0], config.conv_kernel[0])  # refuses what it cannot start
 
 
 def build(

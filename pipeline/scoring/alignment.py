@@ -50,5 +50,6 @@ def check_labels(tables: Mapping[str, Probabilities]) -> None:
         if table.labels != first.labels:
             raise PipelineError(
                 f"The runs '{first_run}' and '{run}' answer different questions ({len(first.labels)} and "
-                f"{len(table.labels)} labels), so they cannot vote together. Set ensemble.runs in params.yaml."
+                f"{len(table.labels)} labels), so they cannot vote together.\n"
+                "List those that can under `runs` of their vote (vote, second_vote or ensemble) in params.yaml."
             )

@@ -117,7 +117,7 @@ class Ensemble(Settings):
         """Whether clips whose truth is known have a say in the vote."""
         return self.temperature or self.weights == "best" or (self.weights in METHODS and self.weights != MEAN)
 
-    def members(self, runs: Sequence[str]) -> list[str]:
+    def members(self, runs: Sequence[str], section: str) -> list[str]:
         """Return the runs that vote. Raises PipelineError for one that params.yaml does not list, or for none."""
         members = list(runs) if self.runs is None else self.runs
         named = [*members, *(self.weights if isinstance(self.weights, dict) else ())]
@@ -125,7 +125,7 @@ class Ensemble(Settings):
         if strange or not members or len(set(members)) < len(members):
             found = f"unknown: {', '.join(strange)}" if strange else f"found {members}"
             raise PipelineError(
-                f"params.yaml, section ensemble: it needs runs that are listed under 'runs' and answer one question, "
+                f"params.yaml, section {section}: it needs runs that are listed under 'runs' and answer one question, "
                 f"each once; {found}. Such runs: {', '.join(runs)}"
             )
         return members

@@ -1,19 +1,19 @@
 """The competition's archives, fetched with the Kaggle client."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pandas
 from tqdm import tqdm
 
-from pipeline.clips.recording import Recording, SplitList
 from pipeline.delivery import access
-from pipeline.delivery.competition import Competition
+from pipeline.delivery.competition import SPEECH_RECOGNITION, Competition
 from pipeline.delivery.kaggle_client import Patience
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.sources import SourceFile, archives
 from pipeline.sources import _archive as archive
+from pipeline.sources.archives import answers, read, sample
+
+__all__ = ["KAGGLE", "TELLS", "Params", "answers", "fetch", "read", "sample"]
 
 KAGGLE = True  # its test clips are the competition's
 TELLS = ("word", "speaker")
@@ -24,7 +24,7 @@ class Params(Settings):
     """The competition, the folder for its archives, and how long to wait for them."""
 
     folder: Path
-    competition: str = "tensorflow-speech-recognition-challenge"
+    competition: str = SPEECH_RECOGNITION
     answers: Path | None = None
     patience: Patience = Patience()
 
@@ -47,21 +47,6 @@ def fetch(params: Params, seed: int) -> list[SourceFile]:
                 competition.download([name], params.folder)
                 _test(path)
     return archives.catalogue(params.folder, params.answers)
-
-
-def read(files: list[SourceFile]) -> Iterator[Recording | SplitList]:
-    """Stream what the archives hold; see `archives.read`."""
-    return archives.read(files)
-
-
-def sample(files: list[SourceFile]) -> list[str] | None:
-    """Return the names of the test clips in the order of the sample submission."""
-    return archives.sample(files)
-
-
-def answers(files: list[SourceFile]) -> pandas.DataFrame | None:
-    """Return the answers of download.answers, if any: columns fname, label, usage."""
-    return archives.answers(files)
 
 
 def _is_whole(path: Path | None) -> bool:

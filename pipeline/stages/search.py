@@ -1,12 +1,9 @@
 """search: draw a run's values from the ranges that it names, train each draw, and tell the best as a run to paste."""
 
-import io
-
 import pandas
-from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.files import replacing
+from pipeline.files import replacing, yaml_text
 from pipeline.jobs.searching import Search, pasteable
 from pipeline.layout import Layout
 
@@ -48,15 +45,8 @@ def main(layout: Layout, name: str, trials: int, all_folds: bool) -> None:
         return
     first, folds = next(iter(study.rows())), " and ".join(map(str, search.folds))
     now = f"; the run as it is: {first.figure:.4f}" if study.starts_from_the_run and first.figure is not None else ""
-    text = io.StringIO(
-        f"# The best of {len(rows)} trials, on the clips that judge fold {folds}: {best.figure:.4f}{now}\n"
-    )
-    text.seek(0, io.SEEK_END)
-    yaml = YAML()
-    yaml.default_flow_style = False
-    yaml.dump(pasteable(tree, name, best.values), text)
+    said = f"# The best of {len(rows)} trials, on the clips that judge fold {folds}: {best.figure:.4f}{now}\n"
+    text = said + yaml_text(pasteable(tree, name, best.values))
     with replacing(folder / "best.yaml") as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-    print(
-        f"{text.getvalue()}\n{folder / 'best.yaml'} and trials.csv. Chosen on those clips, so its figure is too kind."
-    )
+        temporary.write_text(text, encoding="utf-8")
+    print(f"{text}\n{folder / 'best.yaml'} and trials.csv. Chosen on those clips, so its figure is too kind.")

@@ -113,7 +113,6 @@ def test_the_writer_gives_back_the_noise_that_judges_a_fold(tmp_path):
     with CorpusWriter(tmp_path) as writer:
         for fold in (NEVER_JUDGED, 0, 1, 0):
             writer.add_noise(Noise(f"of {fold}", np.full(9, fold, np.int16)), fold)
-        writer.end_noise()
         assert [[noise.name for noise in writer.noises(fold)] for fold in (0, 1)] == [["of 0", "of 0"], ["of 1"]]
 
 

@@ -110,7 +110,6 @@ def test_noise_is_cut_and_is_no_row(writer):
         intake.take(trained(name, GOOD, word=None, is_noise=True))
     intake.take(trained("noise/own.wav", GOOD, word=None, is_noise=True, split="validation"))
     intake.take(trained("noise/bad.wav", b"", word=None, is_noise=True))
-    writer.end_noise()
     assert [noise.name for noise in writer.noises(NEVER_JUDGED)] == ["noise/long.wav", "noise/beep.wav"]
     judging = [noise.name for noise in writer.noises(0)]
     assert judging == ["noise/long.wav", "noise/click.wav", "noise/own.wav"]
@@ -124,7 +123,6 @@ def test_noise_is_dealt_into_the_folds(writer):
     intake.take(trained("noise/long.wav", long, word=None, is_noise=True))
     for name in ("noise/a.wav", "noise/b.wav", "noise/c.wav", "noise/d.wav"):
         intake.take(trained(name, GOOD, word=None, is_noise=True, split="train"))
-    writer.end_noise()
     assert [[noise.name[6:-4] for noise in writer.noises(fold)] for fold in range(3)] == [
         ["long", "a", "d"],
         ["long", "b"],

@@ -5,19 +5,12 @@ from pipeline.delivery.competition import Competition, Limits
 from pipeline.delivery.kaggle_client import Patience
 from pipeline.delivery.kaggle_errors import KaggleError
 from pipeline.errors import PipelineError
-from tests.delivery.entrant import QUICK, Entrant
-from tests.delivery.kaggle_server import COMPETITION, USERNAME, Fault, KaggleServer
+from tests.delivery.entrant import QUICK
+from tests.delivery.kaggle_server import COMPETITION, USERNAME, Fault
 
 
 @pytest.fixture
-def server():
-    with KaggleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def competition(tmp_path, server, monkeypatch):
-    Entrant(tmp_path, server).move_in(monkeypatch)
+def competition(here):
     return Competition(COMPETITION, Patience(**QUICK))
 
 

@@ -9,8 +9,8 @@ import pytest
 from pipeline.delivery import bundle, kernel
 from pipeline.delivery.kaggle_client import Patience
 from pipeline.errors import PipelineError
-from tests.delivery.entrant import QUICK, Entrant
-from tests.delivery.kaggle_server import KEY, USERNAME, Fault, KaggleServer
+from tests.delivery.entrant import QUICK
+from tests.delivery.kaggle_server import KEY, USERNAME, Fault
 from tests.delivery.kernel_service import KERNEL as NAME
 from tests.delivery.kernel_service import Kernels
 
@@ -18,15 +18,8 @@ PATIENCE = Patience(**QUICK)
 
 
 @pytest.fixture
-def server():
-    with KaggleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def kernels(server, tmp_path, monkeypatch):
+def kernels(here, server):
     """The service, to whose server this process now talks."""
-    Entrant(tmp_path, server).move_in(monkeypatch)
     return Kernels(server)
 
 

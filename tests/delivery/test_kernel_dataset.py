@@ -10,8 +10,8 @@ import pytest
 from pipeline.delivery import kernel_dataset
 from pipeline.delivery.kaggle_client import Patience
 from pipeline.errors import PipelineError
-from tests.delivery.entrant import QUICK, Entrant
-from tests.delivery.kaggle_server import Fault, KaggleServer
+from tests.delivery.entrant import QUICK
+from tests.delivery.kaggle_server import Fault
 from tests.delivery.kernel_service import DATASET as NAME
 from tests.delivery.kernel_service import Datasets
 
@@ -115,14 +115,7 @@ def test_a_package_that_cannot_be_had_is_told_and_no_folder_is_left(index, requi
 
 
 @pytest.fixture
-def server():
-    with KaggleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def datasets(server, tmp_path, monkeypatch):
-    Entrant(tmp_path, server).move_in(monkeypatch)
+def datasets(here, server, tmp_path, monkeypatch):
     # The client keeps unfinished uploads there, to go on with them.
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return Datasets(server)

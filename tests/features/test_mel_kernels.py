@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pipeline.errors import PipelineError
 from pipeline.features.mel_kernels import mel_kernels
 
 
@@ -30,5 +31,5 @@ def test_the_four_phases_of_a_band_rectified_and_summed_are_a_magnitude() -> Non
 
 
 def test_channels_that_do_not_make_whole_bands_are_refused() -> None:
-    with pytest.raises(ValueError, match="multiple of 4 for a mel start, got 30"):
+    with pytest.raises(PipelineError, match="multiple of 4; found 30"):
         mel_kernels(30, 400)

@@ -182,6 +182,13 @@ def test_what_a_trained_net_says_hangs_on_the_loss_that_it_learnt_by(tmp_path):
         assert found.training.eval_batch_size == 3
 
 
+def test_what_is_wrong_in_a_trained_student_is_told_where_it_stands(tmp_path):
+    write_json(tmp_path / "run.json", {"model": "linear", "labels": ["yes", "no"]})
+    tree = {"runs": {"net": {"model": "linear"}}, "students": {"pupil": {"like": "net", "training": {"epohs": 3}}}}
+    with pytest.raises(PipelineError, match=r"section students\.pupil\.training"):
+        trained(tmp_path, tree, "pupil")
+
+
 def test_a_run_that_is_not_trained_says_so(tmp_path):
     with pytest.raises(PipelineError, match=r"The run 'net' is not trained: no .*run\.json\. Run: dvc repro"):
         trained(tmp_path, TREE, "net")

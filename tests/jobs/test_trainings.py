@@ -27,7 +27,6 @@ def layout(tmp_path):
         for number, clip in enumerate(clips):
             about = {"word": WORDS[number % 3], "speaker": f"speaker-{number // 3}"}
             writer.add(clip, clip=f"{number}.wav", part="train", **about)
-        writer.end_noise()
         splits = np.repeat(["train", "validation", "holdout"], [9, 6, 3])
         writer.finish(splits, np.where(splits == "validation", 0, -1), source="demo", seed=1, commands=("yes", "no"))
     net = {"model": "resnet", "parameters": RESNET, "training": {"epochs": 1, "batch_size": 8}, "at_once": 2}

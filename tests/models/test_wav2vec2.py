@@ -93,7 +93,22 @@ def test_check_finds_out_what_cannot_be_built(values, message, config, tmp_path)
         wav2vec2.check(wav2vec2.Params(config={**config, **values}), tmp_path)
 
 
-@pytest.mark.parametrize("bad", [{"revison": "main"}, {"freeze_feature_encoder": "perhaps"}, {"config": [1]}])
+def test_check_finds_out_what_cannot_start_as_mel(config, tmp_path):
+    odd = {**config, "conv_dim": [30, *config["conv_dim"][1:]]}
+    wav2vec2.check(wav2vec2.Params(config=odd), tmp_path)
+    with pytest.raises(PipelineError, match=r"multiple of 4; found 30\.\nChange `config`"):
+        wav2vec2.check(wav2vec2.Params(config=odd, mel_start=True), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"revison": "main"},
+        {"freeze_feature_encoder": "perhaps"},
+        {"config": [1]},
+        {"checkpoint": "facebook/wav2vec2-base", "mel_start": True},
+    ],
+)
 def test_bad_parameters_are_refused(bad):
     with pytest.raises(ValidationError):
         wav2vec2.Params(**bad)

@@ -224,8 +224,8 @@ def test_of_tags_the_best_is_the_mean_and_other_methods_are_refused():
 
 
 def test_members_are_all_runs_or_those_named():
-    assert Ensemble().members(["ast", "lstm"]) == ["ast", "lstm"]
-    assert Ensemble(runs=["lstm"]).members(["ast", "lstm"]) == ["lstm"]
+    assert Ensemble().members(["ast", "lstm"], "ensemble") == ["ast", "lstm"]
+    assert Ensemble(runs=["lstm"]).members(["ast", "lstm"], "ensemble") == ["lstm"]
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_members_are_all_runs_or_those_named():
 )
 def test_members_that_are_no_runs_are_refused(settings):
     with pytest.raises(PipelineError, match="section ensemble"):
-        Ensemble(**settings).members(["ast", "lstm"])
+        Ensemble(**settings).members(["ast", "lstm"], "ensemble")
 
 
 @pytest.mark.parametrize(

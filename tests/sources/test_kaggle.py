@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import read_json
 from pipeline.sources import kaggle as source
 from pipeline.sources.kaggle import Params, answers, fetch, read, sample
-from tests.delivery.entrant import QUICK, Entrant
+from tests.delivery.entrant import QUICK
 from tests.delivery.kaggle_server import COMPETITION, KEY, Fault, KaggleServer, too_many, wait_until
 
 CONTENTS = {
@@ -39,11 +39,6 @@ def server(archives):
     with KaggleServer(dict(archives)) as server:
         server.page_size = 2
         yield server
-
-
-@pytest.fixture
-def entrant(tmp_path, server):
-    return Entrant(tmp_path, server)
 
 
 @pytest.fixture

@@ -76,7 +76,6 @@ class JudgedProject:
                     writer.add(np.zeros(16_000, np.int16), **{"clip": clip, "part": "train", **about})
                     splits.append("train" if self.folds > 1 and split == "validation" else split)
                     folds.append(self.fold_of(split, number))
-            writer.end_noise()
             writer.finish(np.array(splits), np.array(folds), source="demo", seed=1, commands=COMMANDS)
         self.corpus = Corpus.open(folder)
         self.sample = sorted(self.truth["test"], reverse=True)

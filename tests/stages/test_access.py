@@ -2,14 +2,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.stages import access
-from tests.delivery.entrant import Entrant
-from tests.delivery.kaggle_server import COMPETITION, USERNAME, KaggleServer
-
-
-@pytest.fixture
-def entrant(tmp_path):
-    with KaggleServer() as server:
-        yield Entrant(tmp_path, server)
+from tests.delivery.kaggle_server import COMPETITION, USERNAME
 
 
 def test_all_is_well(entrant):

@@ -43,7 +43,6 @@ def tones(tmp_path_factory):
             facts = {"room": ROOMS[speaker], "sex": "f"}
             clip = f"{word}_{speaker}_{number}.wav"
             writer.add(tone(word, speaker, rng), clip=clip, part="train", word=word, speaker=speaker, metadata=facts)
-        writer.end_noise()
         splits = np.array((["train"] * 6 + ["validation"] * 6 + ["holdout"] * 3) * 6)
         folds = np.where(splits == "validation", 0, -1)
         writer.finish(splits, folds, source="demo", seed=1, commands=tuple(WORDS))
@@ -313,7 +312,6 @@ def test_embeddings_cannot_be_encoded(project, checkpoint):
     with CorpusWriter(layout.prepare) as writer:
         writer.add(np.zeros((10, 128), np.uint8), clip="a", part="train", word="high")
         writer.add(np.zeros((10, 128), np.uint8), clip="b", part="train", word="low")
-        writer.end_noise()
         splits, folds = np.array(["train", "validation"]), np.array([-1, 0])
         writer.finish(splits, folds, source="audioset", seed=1, commands=("high", "low"))
     with pytest.raises(PipelineError, match="holds embeddings and no audio"):

@@ -57,7 +57,6 @@ def write_corpus(layout: Layout, embeddings: bool = False) -> None:
                     clip[start:end] += tone(end - start, hertz={"low": 500, "high": 2_000}[word])
                 values = clip.astype(np.int16)
             writer.add(values, clip=f"{number}.wav", part="train", word=word)
-        writer.end_noise()
         splits = np.array(["train", "train", "train", "train", "validation"] * 40)
         folds = np.where(splits == "validation", 0, -1)
         writer.finish(splits, folds, source="made", seed=1, commands=("low", "high"))

@@ -24,7 +24,7 @@ from pipeline.sources import demo
 from pipeline.stages import kernel, submit
 from tests.conftest import TINY_PARAMS
 from tests.delivery.entrant import QUICK, Entrant
-from tests.delivery.kaggle_server import KEY, KaggleServer
+from tests.delivery.kaggle_server import KEY
 from tests.delivery.kernel_service import Datasets, Kernels
 
 ROOT = Path(__file__).parents[2]
@@ -354,12 +354,6 @@ def test_without_a_user_it_says_what_to_add(here):
 def test_a_run_cannot_be_called_kernel(here):
     with pytest.raises(PipelineError, match="cannot be called 'kernel'"):
         kernel.build(here({"runs": {"kernel": {"model": "ast"}}}))
-
-
-@pytest.fixture
-def server():
-    with KaggleServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -66,7 +66,6 @@ def template(tmp_path_factory):
                 part = "test" if split == "test" else "train"
                 writer.add(wave, clip=f"{split}-{word}-{number}.wav", part=part, **about)
                 splits.append(split)
-        writer.end_noise()
         folds = np.array([0 if split == "validation" else -1 for split in splits])
         writer.finish(np.array(splits), folds, source="demo", seed=1, commands=("yes", "no"))
     layout.params.write_text(yaml.safe_dump(TREE))

@@ -15,21 +15,8 @@ from pipeline.errors import PipelineError
 from pipeline.files import sha256_of
 from pipeline.scoring import candidates
 from pipeline.stages import submissions, submit
-from tests.delivery.entrant import COMMIT, PARAMS, Entrant
-from tests.delivery.kaggle_server import COMPETITION, Fault, KaggleServer
-
-
-@pytest.fixture
-def server():
-    with KaggleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def here(tmp_path, server, monkeypatch):
-    entrant = Entrant(tmp_path, server)
-    entrant.move_in(monkeypatch)
-    return entrant
+from tests.delivery.entrant import COMMIT, PARAMS
+from tests.delivery.kaggle_server import COMPETITION, Fault
 
 
 def table(capsys) -> list[dict[str, str]]:

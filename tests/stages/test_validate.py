@@ -9,15 +9,8 @@ from pipeline.clips.labels import COMMANDS
 from pipeline.errors import PipelineError
 from pipeline.scoring.validation import labels_of
 from pipeline.stages import submit, validate
-from tests.delivery.entrant import CLIPS, LABELS, Entrant
-from tests.delivery.kaggle_server import KaggleServer
+from tests.delivery.entrant import CLIPS, LABELS
 from tests.scoring.test_inspection import INVALID
-
-
-@pytest.fixture
-def entrant(tmp_path):
-    with KaggleServer() as server:
-        yield Entrant(tmp_path, server)
 
 
 @pytest.fixture
