@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples.rebalancing import Rebalancing
 from pipeline.examples.target import target_of
 from pipeline.examples.task import WORD, Task
+from pipeline.files import read_json
 from pipeline.jobs import run_page
 from pipeline.jobs.comparing import rows_of, scores_of, submitted
 from pipeline.jobs.provenance_page import provenance
@@ -50,6 +51,7 @@ def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
     task = run_page.task_of(tree, lead.run) if lead else _first_task(tree)
     if lead:
         told["lead"], told["heard"] = lead.run, sections.has_heard_judges(tree, lead.run)
+        told["prior"] = read_json(layout.submission(lead.run) / "metrics.json").get("prior", "uniform")
         together = [each for row in _best_first(rows, lead) if (each := evidences[row.run])]
         lines = settings.lines(corpus.vocabulary.commands) if task.is_submitted else {}
         told["standing"] = standing(layout, rows, lead, lines, task)
@@ -92,6 +94,8 @@ def bare(
         "runs": {},
         "lead": None,
         "heard": False,
+        "prior": "uniform",
+        "answered": (layout.prepare / "answers.csv").exists(),
         "clips": [],
         "media": {},
         "errors": None,
@@ -149,14 +153,13 @@ def standing(layout: Layout, rows: list[Row], lead: Row, lines: dict[str, float]
             points += [{"run": row.run, "kind": kind, "value": value} for kind, value in kinds.items() if value]
             if row.estimate.low is not None:
                 intervals.append({"run": row.run, "low": row.estimate.low, "high": row.estimate.high})
+    # Of many lines two have room for their names, which the key tells of all.
+    sides = dict(zip(sorted(lines, key=lines.__getitem__, reverse=True), ("right", "left"), strict=False))
     return {
         "submitted": task.is_submitted,
         "points": points,
         "intervals": intervals,
-        "lines": [
-            {"name": name, "value": value, "side": "right" if value == max(lines.values()) else "left"}
-            for name, value in lines.items()
-        ],
+        "lines": [{"name": name, "value": value, "side": sides.get(name, "")} for name, value in lines.items()],
     }
 
 

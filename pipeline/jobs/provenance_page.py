@@ -29,12 +29,22 @@ def provenance(layout: Layout, tree: dict[str, Any], rows: list[Row], corpus: Co
             if each.get("sha256")
         ],
         "params": params.digest(tree),
-        "points": [
-            {"run": row.run, "seconds": row.train_seconds, "value": row.estimate.value, "question": row.question}
-            for row in rows
-            if row.train_seconds
-        ],
+        "points": costs(rows),
     }
+
+
+def costs(rows: list[Row]) -> list[dict[str, Any]]:
+    """Return what each run's training took and came to; `named` are those that no cheaper run of its question beats."""
+    points: list[dict[str, Any]] = []
+    best: dict[str, float] = {}
+    for seconds, row in sorted(
+        ((row.train_seconds, row) for row in rows if row.train_seconds), key=lambda each: each[0]
+    ):
+        value = row.estimate.value
+        named = value > best.get(row.question, -1.0)
+        best[row.question] = max(value, best.get(row.question, value))
+        points.append({"run": row.run, "seconds": seconds, "value": value, "named": named})
+    return points
 
 
 def graph(layout: Layout, tree: dict[str, Any]) -> list[dict[str, Any]]:

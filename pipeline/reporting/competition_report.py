@@ -108,7 +108,8 @@ def publish(
     of_clip = dict(zip(test.clips, predicted, strict=True))
     written = submission.text(folder / "submission.csv", of_clip, sample, labels)
     counts = metrics.confusion(wanted, decided["estimate"], len(labels))
-    title = f"{table.run}  ·  estimated accuracy {estimate['prior_accuracy']:.3f}"
+    what = "mean recall" if rule.prior == "uniform" else "accuracy under its prior"
+    title = f"{table.run}  ·  estimated {what} {estimate['prior_accuracy']:.3f}"
     confusion.publish(folder, counts, labels, title, caption_of_estimate(corpus, estimate))
     judged_by(own, decided["estimate"], labels).write(folder / JUDGED)
     provenance.publish(folder, written, figures, commit, params)

@@ -19,7 +19,6 @@ CORNER = "truth \\ predicted"
 RIGHT = ["#ffffff", "#d6e6f2", "#7fb2d6", "#2f77ad", "#0f3d66"]
 WRONG = ["#ffffff", "#fde3cf", "#f7b27f", "#e0702f", "#a83e0c"]
 WRONG_FULL = 0.4  # share of a row at which the colour of a mistake is full: most are a few per cent
-DARK_FROM = 0.55  # share of the full colour from which white figures read better than dark ones
 INK, FAINT, GRID = "#1b2733", "#7b8794", "#d5dce4"
 GAP = 12  # pixels between the matrix and what stands beside it
 
@@ -77,9 +76,8 @@ def draw(path: Path, counts: np.ndarray, labels: Sequence[str], title: str, capt
         fill = _colour(RIGHT if row == column else WRONG, depth[row, column])
         pen.rectangle((x, y, x + cell, y + cell), fill, GRID)
         if counts[row, column]:
-            ink = "white" if depth[row, column] > DARK_FROM else INK
             font = bold if row == column else regular
-            pen.text((x + cell / 2, y + cell / 2), f"{counts[row, column]:,}", ink, font, anchor="mm")
+            pen.text((x + cell / 2, y + cell / 2), f"{counts[row, column]:,}", _ink(fill), font, anchor="mm")
     for number, (label, recall) in enumerate(zip(labels, recalls, strict=True)):
         across, down = left + cell * number + cell // 2, top + cell * number + cell / 2
         pen.text((left - GAP, down), label, INK, regular, anchor="rm")
@@ -131,6 +129,21 @@ def _slanted(label: str, font: "ImageFont.FreeTypeFont") -> "Image.Image":
     from PIL.Image import Resampling
 
     return _text(label, font, INK).rotate(40, Resampling.BICUBIC, expand=True)
+
+
+def _ink(fill: tuple[int, int, int]) -> str:
+    """Return the ink that reads better on a colour: dark, or white."""
+    own, dark = _luminance(fill), _luminance(_colour([INK], 0))
+    return INK if (own + 0.05) / (dark + 0.05) >= 1.05 / (own + 0.05) else "white"
+
+
+def _luminance(colour: tuple[int, int, int]) -> float:
+    """Return the relative luminance, 0 to 1, of sRGB in bytes (WCAG 2.2)."""
+    linear = [
+        share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
+        for share in (value / 255 for value in colour)
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _colour(stops: Sequence[str], depth: float) -> tuple[int, int, int]:

@@ -26,6 +26,15 @@ def test_the_picture_shows_right_in_blue_and_wrong_in_orange(tmp_path):
     assert (pixels == (0xA8, 0x3E, 0x0C)).all(axis=-1).sum() > 10_000
 
 
+def test_figures_can_be_read_on_every_colour():
+    for stops in (confusion.RIGHT, confusion.WRONG):
+        for depth in np.linspace(0, 1, 101):
+            fill = confusion._colour(stops, depth)
+            ink = (255, 255, 255) if confusion._ink(fill) == "white" else confusion._colour([confusion.INK], 0)
+            darker, brighter = sorted(confusion._luminance(each) for each in (fill, ink))
+            assert (brighter + 0.05) / (darker + 0.05) > 3.8
+
+
 def test_nothing_is_cut_off_however_long_the_words_are(tmp_path):
     counts = np.array([[10, 0], [10, 0]])
     confusion.draw(tmp_path / "long.png", counts, ["a" * 60, "no"], "ast", "as many words as this takes " * 12)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from pyarrow import parquet
 
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
+from pipeline.jobs.provenance_page import costs
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import decide, ensemble, report, score
 from tests.browser import Browser
@@ -158,8 +160,26 @@ def test_how_many_changes_are_not_listed_is_told(project, tmp_path):
     report.main(many.layout)
     before, after = (each.layout.report.read_text(encoding="utf-8") for each in (project, many))
     assert "whose scores are older" not in before
-    assert after.count("<td>its first score</td>") == 12
+    assert after.count(">its first score</td>") == 12
     assert "5 more, whose scores are older, are not listed." in after  # of 14 and of the project's own three
+
+
+def test_of_many_lines_of_a_leaderboard_the_two_highest_are_named_in_the_chart(project, tmp_path):
+    many = project.copy(tmp_path)
+    lines = {"a": 0.85, "b": 0.91, "c": 0.9, "d": 0.8}
+    many.configure(report={"leaderboard": lines})
+    report.main(many.layout)
+    drawn = {line["name"]: line["side"] for line in content(many, "told")["standing"]["lines"]}
+    assert drawn == {"a": "", "b": "right", "c": "left", "d": ""}
+
+
+def test_of_the_costs_those_are_named_that_no_cheaper_run_beats():
+    def row(run, seconds, value, question="word"):
+        return SimpleNamespace(run=run, train_seconds=seconds, question=question, estimate=SimpleNamespace(value=value))
+
+    rows = [row("slow", 90, 0.9), row("good", 20, 0.9), row("quick", 5, 0.7), row("bad", 30, 0.6), row("vote", None, 1)]
+    points = costs([*rows, row("other", 50, 0.1, "speaker")])
+    assert {point["run"] for point in points if point["named"]} == {"quick", "good", "other"}
 
 
 def test_before_anything_is_made_it_says_so(judged_template, tmp_path, capsys):
@@ -180,6 +200,18 @@ def test_it_opens_from_the_disk_without_a_network_and_draws_all_charts(browser):
     assert [name for name, marks in drawn if marks < 3] == []
     asked = browser.ask("return performance.getEntriesByType('resource').map((each) => each.name.slice(0, 5))")
     assert set(asked) <= {"data:", "blob:"}
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_what_runs_say_of_a_clip_is_broken_in_no_figure(width, browser, project):
+    browser.open(project.layout.report, width)
+    browser.ask("for (const each of document.querySelectorAll('.clip details')) each.open = true")
+    said = browser.ask(
+        "return [...document.querySelectorAll('.clip dd span')].filter((each) => each.textContent.length < 20)"
+        " .map((each) => each.getClientRects()[0].height)"
+    )
+    assert len(said) > 50
+    assert max(said) < 24  # a line each
 
 
 def test_hostile_names_stay_text(browser):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,5 +49,15 @@ def test_the_page_shows_the_curves_as_they_grow(address, judged_project):
         assert "epoch 2 of 8" in browser.ask("return document.querySelector('.training').textContent")
         assert "0 of 1 fold trained" in browser.ask("return document.getElementById('load').textContent")
         assert browser.console() == []
+        # A reader who has touched the page keeps it; the new figures wait for them.
+        browser.click("#standing")
+        (judged_project.layout.params).touch()
+        browser.wait("return document.querySelector('#load button')")
+        browser.click("#load button")
+        browser.wait("return !document.querySelector('#load button') && document.querySelector('.training')")
+        shutil.rmtree(judged_project.layout.run("ast").work(0))
+        browser.wait("return document.getElementById('trainings').textContent.startsWith('Nothing is being trained')")
+        browser.open(address)
+        browser.wait("return document.getElementById('trainings').textContent.startsWith('Nothing is being trained')")
     finally:
         browser.driver.quit()

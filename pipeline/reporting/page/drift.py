@@ -14,6 +14,7 @@ FRAME_SAMPLES = 400  # 25 ms
 SILENT_DB = -90.0  # digital silence
 CLIPPED = 32_700  # of 32,767: what is louder has reached the end of the scale
 BINS = 36
+ALIKE = 0.9  # share of both parts in one bin, from which a chart of it would be one bar
 
 MEASURES = {
     "loudness": ("Loudness", "dB below full scale, of the clip"),
@@ -69,9 +70,10 @@ def _difference(name: str, train: NDArray[np.float64], test: NDArray[np.float64]
     both = np.concatenate([train, test])
     low, high = np.quantile(both, [0.002, 0.998])
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
-    points = []
+    points, common = [], []
     for part, values in (("training", train), ("test", test)):
         counted = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
+        common.append(counted)
         points += [
             {"part": part, "from": float(start), "to": float(end), "share": float(share)}
             for start, end, share in zip(edges[:-1], edges[1:], counted, strict=True)
@@ -81,6 +83,7 @@ def _difference(name: str, train: NDArray[np.float64], test: NDArray[np.float64]
         "title": title,
         "unit": unit,
         "points": points,
+        "alike": bool(np.minimum(*common).max() > ALIKE),
         "distance": float(stats.ks_2samp(train, test, method="asymp").statistic),
         "training": float(np.median(train)),
         "test": float(np.median(test)),

@@ -2,6 +2,11 @@
 // While training goes on: what it has come to, every two seconds; the whole page anew when something is decided.
 const spell = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`);
 const shown = new Map();
+let known = null; // the trainings that are drawn; at first not even that there are none
+// A reader who has opened, sorted or searched something is asked before the page begins anew.
+let touched = false;
+for (const event of ["click", "input"]) document.querySelector("main").addEventListener(event, () => { touched = true; });
+const renew = make("button", { type: "button", onclick: () => location.reload() }, "New figures: show them");
 async function look() {
   let state;
   try {
@@ -12,13 +17,16 @@ async function look() {
     document.getElementById("load").textContent = `No answer from this machine: ${error.message}`;
     return;
   }
-  if (state.version !== told.version && !playing) return location.reload();
+  const old = state.version !== told.version;
+  if (old && !playing && !touched) return location.reload();
   const gpus = state.load.gpus.map((value, place) => `, GPU ${place} ${percent(value)}`).join("");
   document.getElementById("load").textContent =
     `${state.done} of ${many(state.all, "fold")} trained · processors ${percent(state.load.cpu)} busy, memory ${percent(state.load.memory)} full${gpus}`;
+  if (old) document.getElementById("load").append(renew);
   const place = document.getElementById("trainings");
   const names = state.trainings.map((each) => `${each.run}, fold ${each.fold}`);
-  if (names.join("|") !== [...shown.keys()].join("|")) {
+  if (names.join("|") !== known) {
+    known = names.join("|");
     shown.clear();
     place.replaceChildren(...(names.length ? [] : [make("p", { class: "quiet" }, "Nothing is being trained at this moment.")]));
     for (const name of names) {

@@ -80,14 +80,11 @@ function player(number) {
 function voices(number) {
   const by = Object.entries(clips[number].by);
   if (!by.length) return null;
-  const several = by[0][1].length && Array.isArray(by[0][1][0]);
-  const rows = by.map(([run, said]) => several
-    ? make("tr", {}, make("th", { scope: "row" }, run), make("td", {}, said.map(([label, value]) => `${label} ${three(value)}`).join(", ")))
-    : make("tr", {}, make("th", { scope: "row" }, run), make("td", {}, said[0]), make("td", { class: "n" }, three(said[1])),
-        make("td", { class: "n" }, three(said[3]))));
-  const heads = several ? ["run", "likeliest"] : ["run", "decided", "p", `p(${by[0][1][2]})`];
+  // Of tags the likeliest; of one label what was decided, and the truth where that is another.
+  const pairs = (said) => Array.isArray(said[0]) ? said : [said.slice(0, 2), ...(said[2] === said[0] ? [] : [said.slice(2)])];
+  const saying = ([label, value]) => make("span", {}, `${label} ${three(value)}`);
   return make("details", {}, make("summary", {}, by.length === 1 ? "What the run says" : `What all ${by.length} say`),
-    make("table", {}, make("thead", {}, make("tr", {}, heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, rows)));
+    make("dl", {}, by.flatMap(([run, said]) => [make("dt", {}, run), make("dd", {}, pairs(said).map(saying))])));
 }
 
 const spoken = (clip) => clip.name + (clip.speaker && !clip.name.includes(clip.speaker) ? ` · ${clip.speaker}` : "");

@@ -29,7 +29,13 @@ def story(told: Mapping[str, Any]) -> dict[str, Any] | None:
         "errors_head": errors_head(told["errors"]),
         "data_head": data_head(told["data"]),
         "cost_head": cost_head(told["provenance"]["graph"]),
+        "counted": counted(told["prior"]),
     }
+
+
+def counted(prior: Any) -> str:
+    """Return how an accuracy counts labels."""
+    return "each label alike" if prior == "uniform" else "labels as the prior of decide.prior has them"
 
 
 def headline(row: Mapping[str, Any], new_voices: bool, heard: bool) -> str:
@@ -68,7 +74,9 @@ def runs_head(row: Mapping[str, Any], rows: list[dict[str, Any]], count: int) ->
 def lede(row: Mapping[str, Any], rows: list[dict[str, Any]], told: Mapping[str, Any]) -> list[str]:
     """Return the first paragraphs; names in them are escaped."""
     estimate, figure = row["estimate"], "a mean average precision" if row["judge"] == "map" else "an accuracy"
-    interval = "" if row["judge"] == "map" else f" (95 % interval {estimate['low']:.3f} to {estimate['high']:.3f})"
+    interval = ""
+    if row["judge"] != "map":
+        interval = f" (95 % interval {estimate['low']:.3f} to {estimate['high']:.3f}), {counted(told['prior'])}"
     start = f"Of {len(rows)} runs, " if len(rows) > 1 else "The run "
     verb = "comes first, with" if len(rows) > 1 else "has"
     first = Markup("{}<b>{}</b> {} {} of {:.3f}{}. ").format(
@@ -113,12 +121,13 @@ def brief(told: Mapping[str, Any], lead: str) -> list[dict[str, str]]:
     if known:
         weak = min(known, key=lambda each: each["value"])
         what = "recall" if run.get("recalls") else "average precision"
-        items.append({"text": f"Weakest label: {weak['label']}, {what} {weak['value']:.2f}."})
+        if weak["value"] < 1:
+            items.append({"text": f"Weakest label: {weak['label']}, {what} {weak['value']:.2f}."})
     if "calibration_error" in run:
         items.append({"text": f"Its probabilities are off by {run['calibration_error']:.3f} on average."})
     if errors and errors["suspects"]:
         found = len(errors["suspects"])
-        text = "1 training label looks wrong." if found == 1 else f"{found} training labels look wrong."
+        text = "1 label looks wrong." if found == 1 else f"{found} labels look wrong."
         items.append({"text": text, "href": "#errors"})
     shifted = [each for each in (data or {}).get("drift", []) if each["distance"] > DRIFT]
     if shifted:

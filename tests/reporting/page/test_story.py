@@ -5,11 +5,16 @@ from pipeline.reporting.page.story import brief, headline
 
 @pytest.mark.parametrize(
     ("suspects", "says"),
-    [([], []), (["one"], ["1 training label looks wrong."]), (["one", "two"], ["2 training labels look wrong."])],
+    [([], []), (["one"], ["1 label looks wrong."]), (["one", "two"], ["2 labels look wrong."])],
 )
 def test_labels_that_look_wrong_are_counted_in_words_that_agree(suspects: list[str], says: list[str]) -> None:
     told = {"runs": {"net": {}}, "errors": {"suspects": suspects}, "data": None, "media": None}
     assert [item["text"] for item in brief(told, "net")] == says
+
+
+def test_a_label_that_is_always_recognised_is_no_weak_one() -> None:
+    told = {"runs": {"net": {"recalls": [{"label": "yes", "value": 1.0}]}}, "errors": None, "data": None}
+    assert brief(told, "net") == []
 
 
 @pytest.mark.parametrize(
