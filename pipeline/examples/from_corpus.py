@@ -76,6 +76,10 @@ def training_data_of(
         return np.arange(len(train.rows))
 
     spoken = _synthetic_rows(corpus, fold, target, rebalancing)
+    kinds = [(np.arange(len(spoken)), 1.0)]
+    if task.is_submitted and rebalancing.unknown != "all":
+        kinds = _kinds(np.array(target.labels)[target.values[spoken]], rebalancing.unknown)
+    most = min(int(len(positions) / share) for positions, share in kinds)
 
     def of_all(epoch: int) -> NDArray[np.int64]:
         """Clips of the source first, some of them twice where synthetic ones leave room, then those of the test set."""
@@ -83,10 +87,10 @@ def training_data_of(
         real, start = len(drawn[0]), len(train.rows)
         if len(spoken):
             shares = [rebalancing.synthetic_at(each, epochs) for each in (0, epochs, *range(epoch + 1))]
-            first, last, *held = (min(len(spoken), round(share * real)) for share in shares)
+            first, last, *held = (min(most, round(share * real)) for share in shares)
             free = [max(first, last) - each for each in held]
             drawn.append(drawn[0][stretch(real, sum(free[:-1]), free[-1], [seed, 33])])
-            drawn.append(start + stretch(len(spoken), sum(held[:-1]), held[-1], [seed, 32]))
+            drawn.append(start + _in_turn(kinds, held, seed))
             start += len(spoken)
         if soft is not None:
             drawn.append(start + pseudo_labels.epoch_indices(len(soft.rows), real, soft.settings, epoch, seed))
@@ -123,6 +127,29 @@ def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Reba
             "Set prepare.synthetic in params.yaml, or delete the run's rebalancing.synthetic."
         )
     return rows
+
+
+def _kinds(labels: NDArray[np.str_], ratio: float) -> list[tuple[NDArray[np.int64], float]]:
+    """Return the positions of the synthetic clips in parts, each with its share of those that an epoch holds.
+
+    Those of `unknown` have the same ratio to those of a command as the recorded ones: most synthetic clips are of
+    unknown words, and would undo the balance.
+    """
+    unknown, known = np.flatnonzero(labels == UNKNOWN), np.flatnonzero(labels != UNKNOWN)
+    if not len(unknown) or not len(known):
+        return [(np.arange(len(labels)), 1.0)]
+    share = ratio / (ratio + len(np.unique(labels[known])))
+    return [(known, 1 - share), (unknown, share)] if share else [(known, 1.0)]
+
+
+def _in_turn(kinds: list[tuple[NDArray[np.int64], float]], held: list[int], seed: int) -> NDArray[np.int64]:
+    """Return which synthetic clips the last of the epochs has that hold `held` of them, of each kind the next ones."""
+    drawn, others = [], [0] * len(held)
+    for number, (positions, share) in reversed([*enumerate(kinds)]):
+        own = [round(share * each) for each in held] if number else np.subtract(held, others).tolist()
+        others = np.add(others, own).tolist()
+        drawn.append(positions[stretch(len(positions), sum(own[:-1]), own[-1], [seed, 32, number])])
+    return np.concatenate(drawn)
 
 
 def judged_labels(corpus: Corpus, labels: list[str]) -> NDArray[np.int64]:

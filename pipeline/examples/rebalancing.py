@@ -11,7 +11,8 @@ from pipeline.settings import Settings
 
 
 class Rebalancing(Settings):
-    """`unknown` is relative to the mean size of a command class; "all" keeps the archive's own balance.
+    """`unknown` is relative to the mean size of a command class; "all" keeps the archive's own balance. Of a run that
+    learns `words`, each of which is a label, all clips are in whatever it says.
 
     `redraw` takes other clips each epoch, so that all are seen in the end; otherwise one draw serves every epoch.
     `even` is for runs with a `presence`: as many clips of the more frequent answer as there are of the other.

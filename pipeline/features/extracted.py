@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from transformers import WhisperFeatureExtractor
 
+from pipeline.clips.waveform import CLIP_SAMPLES
+
 
 class Extracted(nn.Module):
     """What a feature extractor of transformers makes of clips: the numbers that the checkpoint was trained on.
@@ -19,6 +21,8 @@ class Extracted(nn.Module):
         self.extractor = extractor
         # The dimension of time: Whisper's frames are columns, all others' are rows.
         self.time = 2 if isinstance(extractor, WhisperFeatureExtractor) else 1
+        # How many of Whisper's frames hold a clip's sound; it pads to 30 seconds. All others pad nothing.
+        self.sounding = CLIP_SAMPLES // extractor.hop_length if self.time == 2 else None
 
     def forward(self, waveforms: Tensor) -> Tensor:
         clips = list(waveforms.float().cpu().numpy())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank, window_function
 
-from pipeline.clips.waveform import FULL_SCALE
+from pipeline.clips.waveform import CLIP_SAMPLES, FULL_SCALE
 from pipeline.features.filtered_power import FilteredPower
 from pipeline.features.framing import framed
 
@@ -51,6 +51,7 @@ class LogMel(nn.Module):
         if std <= 0:
             raise ValueError(f"std must be above 0, got {std}")
         self.max_length = max_length
+        self.sounding = min(max_length, frames_of(CLIP_SAMPLES))  # frames of a clip; those after them are padding
         self.mean = mean
         self.std = std
         with warnings.catch_warnings():

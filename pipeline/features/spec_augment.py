@@ -19,12 +19,14 @@ class SpecAugmentParams(Settings):
 class SpecAugment(nn.Module):
     """Masks spectrograms [clips, frames, bins] with 0, the mean of normalised features; does nothing in eval mode.
 
-    Draws from torch's generator, which the trainer seeds at each step.
+    `sounding` is how many of the first frames hold sound (None: all), where masks of time lie. Draws from torch's
+    generator, which the trainer seeds at each step.
     """
 
-    def __init__(self, params: SpecAugmentParams) -> None:
+    def __init__(self, params: SpecAugmentParams, sounding: int | None = None) -> None:
         super().__init__()
         self.params = params
+        self.sounding = sounding
 
     def forward(self, features: Tensor, targets: Tensor | None = None) -> Tensor:
         if not self.training:
@@ -33,14 +35,17 @@ class SpecAugment(nn.Module):
         for _ in range(self.params.frequency_masks):
             features = features.masked_fill(self._mask(clips, bins, self.params.frequency_width, features)[:, None], 0)
         for _ in range(self.params.time_masks):
-            features = features.masked_fill(self._mask(clips, frames, self.params.time_width, features)[..., None], 0)
+            features = features.masked_fill(
+                self._mask(clips, frames, self.params.time_width, features, self.sounding)[..., None], 0
+            )
         return features
 
     @staticmethod
-    def _mask(clips: int, length: int, width: int, like: Tensor) -> Tensor:
-        """Return a boolean [clips, length] with one stretch of True a clip."""
+    def _mask(clips: int, length: int, width: int, like: Tensor, within: int | None = None) -> Tensor:
+        """Return a boolean [clips, length] with one stretch of True a clip, among the first `within`."""
         # Drawn on the CPU, so that the masks are the same whatever the device.
-        widths = torch.randint(0, min(width, length) + 1, (clips, 1))
-        starts = (torch.rand(clips, 1) * (length - widths + 1)).long()
+        room = length if within is None else min(within, length)
+        widths = torch.randint(0, min(width, room) + 1, (clips, 1))
+        starts = (torch.rand(clips, 1) * (room - widths + 1)).long()
         position = torch.arange(length)
         return ((position >= starts) & (position < starts + widths)).to(like.device)

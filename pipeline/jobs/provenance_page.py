@@ -9,6 +9,8 @@ from pipeline.layout import Layout
 from pipeline.reporting.comparison import Row
 from pipeline.reporting.page import machine
 
+FEW = 8  # runs whose names do not lie upon each other
+
 
 def provenance(layout: Layout, tree: dict[str, Any], rows: list[Row], corpus: Corpus | None) -> dict[str, Any]:
     """Return the last part of the page."""
@@ -34,14 +36,16 @@ def provenance(layout: Layout, tree: dict[str, Any], rows: list[Row], corpus: Co
 
 
 def costs(rows: list[Row]) -> list[dict[str, Any]]:
-    """Return what each run's training took and came to; `named` are those that no cheaper run of its question beats."""
+    """Return what each run's training took and came to.
+
+    `named` are those whose names a chart has room for: of many, those that no cheaper run of their question beats.
+    """
+    timed = sorted(((row.train_seconds, row) for row in rows if row.train_seconds), key=lambda each: each[0])
     points: list[dict[str, Any]] = []
     best: dict[str, float] = {}
-    for seconds, row in sorted(
-        ((row.train_seconds, row) for row in rows if row.train_seconds), key=lambda each: each[0]
-    ):
+    for seconds, row in timed:
         value = row.estimate.value
-        named = value > best.get(row.question, -1.0)
+        named = len(timed) <= FEW or value > best.get(row.question, -1.0)
         best[row.question] = max(value, best.get(row.question, value))
         points.append({"run": row.run, "seconds": seconds, "value": value, "named": named})
     return points

@@ -54,10 +54,18 @@ class WeightAverage(TrainerCallback):
 
 
 class MovingAverage(WeightAverage):
-    """After each step, average = decay * average + (1 - decay) * weights (Polyak and Juditsky 1992)."""
+    """After each step, average = d * average + (1 - d) * weights (Polyak and Juditsky 1992).
+
+    d rises to `decay` with the steps n so far, min(decay, (1 + n) / (10 + n)), as in TensorFlow's
+    ExponentialMovingAverage and timm's warm-up: else a short training would keep much of its first weights.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        super().__init__(model, AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True))
+        def moved(averages: Any, weights: Any, before: Any) -> None:
+            now = min(decay, (1 + int(before)) / (10 + int(before)))
+            get_ema_multi_avg_fn(now)(averages, weights, before)
+
+        super().__init__(model, AveragedModel(model, multi_avg_fn=moved, use_buffers=True))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._average.update_parameters(self._model)

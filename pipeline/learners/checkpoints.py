@@ -19,7 +19,8 @@ CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
 WEIGHTS = "*.safetensors"
 # What a new set of labels may replace; all else that is learnt must come from the checkpoint.
-HEADS = ("classifier.", "projector.", "layer_weights")
+LAYER_WEIGHTS = "layer_weights"  # of `use_weighted_layer_sum`
+HEADS = ("classifier.", "projector.", LAYER_WEIGHTS)
 UNUSED = ("masked_spec_embed",)  # fills masked frames while training; some publishers leave it out
 
 
@@ -155,6 +156,10 @@ def load(model: Any, folder: Path, config: Any) -> tuple[Any, Any]:
             f"The checkpoint in {folder} does not fit {model.__name__}: {len(lacking)} weights are missing or not "
             f"of its size, such as {lacking[0]}.\nChange `checkpoint` or `config` of the run in params.yaml."
         )
+    if LAYER_WEIGHTS in absent:
+        # Of several architectures (WavLM, wav2vec2, ...) transformers 5.23 leaves them as it found the memory.
+        weights = loaded.get_parameter(LAYER_WEIGHTS)
+        torch.nn.init.constant_(weights, 1 / len(weights))
     return loaded, AutoFeatureExtractor.from_pretrained(folder)
 
 

@@ -20,13 +20,16 @@ def mixup(inputs: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor
     return share * inputs + (1 - share) * inputs[partner], share * targets + (1 - share) * targets[partner]
 
 
-def cutmix(inputs: Tensor, targets: Tensor, alpha: float, time: int = 1) -> tuple[Tensor, Tensor]:
+def cutmix(
+    inputs: Tensor, targets: Tensor, alpha: float, time: int = 1, sounding: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Return inputs [clips, ...] and targets [clips, labels], each clip with a stretch of another of the batch.
 
-    `time` is the dimension of time.
+    `time` is the dimension of time, `sounding` how much of its beginning holds sound (None: all): what follows is
+    padding, of which a stretch would change the targets and not the sound.
     """
     share, partner = _drawn(targets, alpha)
-    length = inputs.shape[time]
+    length = inputs.shape[time] if sounding is None else min(sounding, inputs.shape[time])
     taken = round((1 - share) * length)
     start = int(np.random.randint(length - taken + 1))
     stretch = inputs.narrow(time, start, taken)[partner]

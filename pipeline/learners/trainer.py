@@ -173,8 +173,8 @@ class ClassifierTrainer(Trainer):
             if is_added and settings.mix == "features":
                 features, targets = mixup(features, targets, settings.mixup_alpha)
             if is_cut:
-                time = getattr(self.front_end, "time", 1)
-                features, targets = cutmix(features, targets, settings.cutmix_alpha, time)
+                time, sounding = getattr(self.front_end, "time", 1), getattr(self.front_end, "sounding", None)
+                features, targets = cutmix(features, targets, settings.cutmix_alpha, time, sounding)
             if self.feature_augment is not None and is_training:
                 features = self.feature_augment(features, targets)
         return {"input_values": features, "labels": inputs["labels"], "targets": targets}

@@ -48,9 +48,9 @@ def build(
             mean=float(np.round(mean, 6)),
             std=float(np.round(std, 6)),
         )
-    return TransformerClassifier(
-        model, _front_end(extractor), extractor, training, SpecAugment(params.spec_augment), examples.multi_label
-    )
+    front_end = _front_end(extractor)
+    feature_augment = SpecAugment(params.spec_augment, front_end.sounding)
+    return TransformerClassifier(model, front_end, extractor, training, feature_augment, examples.multi_label)
 
 
 def restore(folder: Path, training: Training) -> TransformerClassifier:

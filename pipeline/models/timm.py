@@ -109,8 +109,12 @@ def check(params: Params, store: Path) -> None:
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    about = about_of(params, labels, examples)
-    return _classifier(about, training, _network(params, len(labels), _weights(params, store)))
+    weights = _weights(params, store)
+    if weights is not None:  # what its publisher built it with belongs to what `restore` builds it from
+        told = read_json(weights / checkpoints.CONFIG).get("model_args") or {}
+        told = {name: value for name, value in told.items() if name not in ("in_chans", "num_classes")}
+        params = params.model_copy(update={"options": {**told, **params.options}})
+    return _classifier(about_of(params, labels, examples), training, _network(params, len(labels), weights))
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
@@ -126,7 +130,8 @@ def _classifier(about: About, training: Training, net: nn.Module) -> NetClassifi
         mean=about.options["mean"],
         std=about.options["std"] / 2,  # LogMel divides by twice of it, and images have a deviation of 1
     )
-    return NetClassifier(net, about, front_end, training, SpecAugment(params.spec_augment))
+    feature_augment = SpecAugment(params.spec_augment, front_end.sounding)
+    return NetClassifier(net, about, front_end, training, feature_augment)
 
 
 def _network(params: Params, labels: int, weights: Path | None = None) -> Spectrograms:

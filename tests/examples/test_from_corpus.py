@@ -166,6 +166,19 @@ def test_an_epoch_holds_its_share_of_synthetic_clips_each_in_its_turn(corpus):
     assert data.validation.rows.tolist() == archive.validation.rows.tolist()
 
 
+def test_unknown_is_balanced_among_synthetic_clips_too(corpus):
+    labels = np.array(target_of(corpus, Task()).labels)
+    for ratio, wanted in ((1.0, {"yes": 2, "unknown": 2}), (0.5, {"yes": 3, "unknown": 1}), (0, {"yes": 3})):
+        data = data_of(corpus, rebalancing=Rebalancing(unknown=ratio, synthetic=9))
+        held = []
+        for epoch in range(4):
+            synthetic = [index for index in data.epoch_indices(epoch) if index >= 24]
+            of_label = labels[data.train.targets[synthetic]].tolist()
+            assert {label: of_label.count(label) for label in set(of_label)} == wanted
+            held += synthetic
+        assert len(set(held)) == (5 if ratio else 3)  # all had their turn
+
+
 def test_the_share_of_synthetic_clips_may_fall_and_the_epochs_stay_as_long(corpus):
     settings = Rebalancing(unknown="all", synthetic=0.17, synthetic_end=0)  # of 24 clips: 4, 2 and none
     data = data_of(corpus, rebalancing=settings, epochs=3)

@@ -22,6 +22,14 @@ def test_masks_are_single_stretches_within_their_widths() -> None:
     assert starts.max() == 1
 
 
+def test_masks_of_time_lie_where_there_is_sound() -> None:
+    torch.manual_seed(0)
+    params = SpecAugmentParams(frequency_masks=0, time_width=20)
+    zeros = SpecAugment(params, sounding=98)(torch.ones(50, 1024, 8)) == 0
+    assert not zeros[:, 98:].any()
+    assert zeros.any(dim=(1, 2)).sum() > 40
+
+
 def test_every_clip_has_its_own_mask_and_the_seed_gives_it_back() -> None:
     params = SpecAugmentParams(frequency_masks=0, time_masks=2, time_width=30)
     assert torch.equal(masked(params), masked(params))

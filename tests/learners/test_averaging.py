@@ -40,10 +40,27 @@ def test_each_step_moves_the_average_by_a_share_of_the_way():
         net.weight.fill_(2.0)
         average.on_step_end(None, None, None)
         with average.in_place():
-            assert net.weight.item() == pytest.approx(1.1)
+            assert net.weight.item() == pytest.approx(2 - 2 / 11)  # the share rises from 2 / 11 on
         assert net.weight.item() == 2.0
+        expected = 2 - 2 / 11
+        for step in range(2, 100):
+            net.weight.fill_(float(step))
+            average.on_step_end(None, None, None)
+            share = min(0.9, (1 + step) / (10 + step))
+            expected = share * expected + (1 - share) * step
         average.publish()
-        assert net.weight.item() == pytest.approx(1.1)
+        assert net.weight.item() == pytest.approx(expected)
+
+
+def test_a_short_training_keeps_nothing_of_its_first_weights():
+    net = nn.Linear(1, 1)
+    average = MovingAverage(net, 0.999)
+    with torch.no_grad():
+        for step in range(150):
+            net.weight.fill_(100.0 if step == 0 else 1.0)
+            average.on_step_end(None, None, None)
+        average.publish()
+        assert net.weight.item() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_soup_is_the_plain_mean_of_the_last_epochs():
@@ -131,8 +148,11 @@ def test_the_average_of_the_best_epoch_is_kept(tmp_path):
     assert classifier.predict_proba(VALIDATION.read(VALIDATION.rows)) == pytest.approx(judged[best], abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", [lambda net: MovingAverage(net, 0.5), lambda net: EpochSoup(net, last=2, epochs=2)])
-def test_statistics_are_averaged_as_the_weights_are(kind):
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [(lambda net: MovingAverage(net, 0.1), 0.1 * 2 + 0.9 * 4), (lambda net: EpochSoup(net, last=2, epochs=2), 3.0)],
+)
+def test_statistics_are_averaged_as_the_weights_are(kind, expected):
     net = nn.BatchNorm1d(1)
     average = kind(net)
     for epoch, mean in enumerate((2.0, 4.0), start=1):
@@ -140,4 +160,4 @@ def test_statistics_are_averaged_as_the_weights_are(kind):
         average.on_step_end(None, None, None)
         average.on_epoch_end(None, SimpleNamespace(epoch=float(epoch)), None)
     average.publish()
-    assert net.running_mean.item() == 3.0
+    assert net.running_mean.item() == pytest.approx(expected)

@@ -48,6 +48,17 @@ def test_time_may_be_the_last_dimension():
     assert torch.equal(inputs, wanted.mT)
 
 
+def test_padding_is_neither_cut_nor_counted():
+    clips, targets = torch.zeros(2, 50, 3), torch.eye(2)
+    clips[1, :10] = 1.0
+    for seed in range(20):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        cut, mixed = cutmix(clips, targets, 1.0, sounding=10)
+        assert not cut[:, 10:].any()
+        torch.testing.assert_close(mixed[0, 1], cut[0, :10, 0].mean())
+
+
 def test_with_both_a_batch_is_mixed_one_way_or_the_other():
     seeded(0)
     assert {cuts(0.5, 1.0) for _ in range(20)} == {True, False}

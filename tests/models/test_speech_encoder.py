@@ -15,6 +15,8 @@ from transformers import (
     Wav2Vec2BertConfig,
     Wav2Vec2BertModel,
     Wav2Vec2FeatureExtractor,
+    WavLMConfig,
+    WavLMModel,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
@@ -109,6 +111,16 @@ def test_a_published_encoder_gives_all_but_the_head(tmp_path):
     assert {name for name in built if not name.startswith("hubert.")} == {
         *("layer_weights", "projector.weight", "projector.bias", "classifier.weight", "classifier.bias")
     }
+
+
+def test_a_mixture_of_a_published_encoder_s_layers_starts_even(tmp_path):
+    """Of WavLM, transformers leaves the weights as it found the memory."""
+    published = tmp_path / "published"
+    WavLMModel(WavLMConfig(**SMALL)).save_pretrained(published)
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(published)
+    for _ in range(3):
+        weights = build(tmp_path, checkpoint=str(published), layer_weighting=True).model.layer_weights
+        assert weights.softmax(0).tolist() == pytest.approx([1 / len(weights)] * len(weights))
 
 
 def test_whisper_s_encoder_is_taken_and_may_be_cut_to_a_second(tmp_path):

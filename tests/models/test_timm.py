@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples
 from pipeline.features.deltas import deltas
+from pipeline.files import read_json, write_json
 from pipeline.learners.training import Training
 from pipeline.models import timm
 
@@ -96,6 +97,20 @@ def test_a_local_checkpoint_gives_all_but_the_head(channels, published, examples
     if channels == 1:
         # Thrice the same image would give the same.
         assert torch.allclose(built["conv1.0.weight"], given["conv1.0.weight"].sum(dim=1, keepdim=True), atol=1e-6)
+
+
+@needs_timm
+def test_a_checkpoint_s_own_arguments_are_kept(published, examples, tmp_path):
+    config = read_json(published / "config.json")
+    write_json(published / "config.json", {**config, "model_args": {"act_layer": "silu", "in_chans": 3}})
+    params = {"backbone": "test_resnet", "pretrained": True, "checkpoint": str(published)}
+    classifier = build(examples, tmp_path, **params)
+    (tmp_path / "model").mkdir()
+    classifier.save(tmp_path / "model")
+    inputs = examples.read(examples.rows)
+    restored = timm.restore(tmp_path / "model", Training())
+    np.testing.assert_array_equal(restored.predict_proba(inputs), classifier.predict_proba(inputs))
+    assert "SiLU" in str(restored.model)
 
 
 @needs_timm

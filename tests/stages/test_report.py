@@ -178,7 +178,9 @@ def test_of_the_costs_those_are_named_that_no_cheaper_run_beats():
         return SimpleNamespace(run=run, train_seconds=seconds, question=question, estimate=SimpleNamespace(value=value))
 
     rows = [row("slow", 90, 0.9), row("good", 20, 0.9), row("quick", 5, 0.7), row("bad", 30, 0.6), row("vote", None, 1)]
-    points = costs([*rows, row("other", 50, 0.1, "speaker")])
+    assert all(point["named"] for point in costs(rows))  # few
+    worse = [row(f"worse-{number}", 95, 0.2) for number in range(6)]
+    points = costs([*rows, *worse, row("other", 50, 0.1, "speaker")])
     assert {point["run"] for point in points if point["named"]} == {"quick", "good", "other"}
 
 

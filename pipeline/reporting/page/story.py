@@ -76,7 +76,9 @@ def lede(row: Mapping[str, Any], rows: list[dict[str, Any]], told: Mapping[str, 
     estimate, figure = row["estimate"], "a mean average precision" if row["judge"] == "map" else "an accuracy"
     interval = ""
     if row["judge"] != "map":
-        interval = f" (95 % interval {estimate['low']:.3f} to {estimate['high']:.3f}), {counted(told['prior'])}"
+        interval = (
+            f" (95 % interval {estimate['low']:.3f} to {estimate['high']:.3f}), counting {counted(told['prior'])}"
+        )
     start = f"Of {len(rows)} runs, " if len(rows) > 1 else "The run "
     verb = "comes first, with" if len(rows) > 1 else "has"
     first = Markup("{}<b>{}</b> {} {} of {:.3f}{}. ").format(
