@@ -120,7 +120,8 @@ def test_the_runs_are_voted_on(layout):
 
 
 def test_words_in_noise_are_not_counted_of_clips_with_several_labels(layout):
-    listener = Listener("bag-of-codes-256", lambda: None, SOUNDS, "torch", 0)
+    corpus = Corpus.open(layout.prepare).fingerprint
+    listener = Listener("bag-of-codes-256", lambda: None, SOUNDS, "torch", 0, corpus)
     with pytest.raises(PipelineError, match="clips of 'bag-of-codes-256' may have several"):
         measured(layout, listener, Spotting(), 0.1)
 

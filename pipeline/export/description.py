@@ -7,7 +7,9 @@ from typing import Any, Self
 from pipeline.clips.labels import ABSENT, SILENCE, UNKNOWN
 from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
 
-PROVENANCE = ("model", "fold", "target", "vocabulary", "presence", "corpus", "seed", "versions")
+PROVENANCE = (
+    *("model", "parameters", "training", "fold", "target", "vocabulary", "presence", "corpus", "seed", "versions"),
+)
 INPUT, OUTPUT = "samples", "probabilities"
 
 

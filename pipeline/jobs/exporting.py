@@ -46,7 +46,7 @@ def export(layout: Layout, run: str, fold: int | None, int8: bool, streaming: bo
         about,
         weights_of(folder),
         commands=list(corpus.vocabulary.commands) if task.is_submitted else [],
-        provenance={"commit": commit_of(layout.root)},
+        provenance={"exported_at_commit": commit_of(layout.root)},
         **_decided(layout.submission(run) / "metrics.json"),
     )
     judge = Judge(corpus, task, target_of(corpus, task), fold, seed)

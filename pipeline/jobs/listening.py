@@ -27,13 +27,17 @@ from pipeline.scoring.truth import speakers_of
 
 @dataclass(frozen=True)
 class Listener:
-    """What listens: `new_ear` begins to hear anew; `fold` is that of its nets, `engine` what computes them."""
+    """What listens: `new_ear` begins to hear anew; `fold` is that of its nets, `engine` what computes them.
+
+    `corpus` is the fingerprint of the corpus that they learnt from.
+    """
 
     run: str
     new_ear: Callable[[], Ear]
     keywords: list[str]
     engine: str
     fold: int
+    corpus: str
 
 
 def listener_of(layout: Layout, run: str | None, model: Path | None, hop_ms: int) -> Listener:
@@ -72,7 +76,7 @@ def _of_export(classifier: OnnxClassifier, hop_ms: int) -> Listener:
         return SlidingSecond(classifier, hop_ms)
 
     engine = f"onnxruntime, {told.precision}{', streaming' * bool(told.step_samples)}"
-    return Listener(told.run, new_ear, told.keywords, engine, told.provenance["fold"])
+    return Listener(told.run, new_ear, told.keywords, engine, told.provenance["fold"], told.provenance["corpus"])
 
 
 def _is_of(told: Description, folder: Path) -> bool:
@@ -94,7 +98,9 @@ def _of_run(layout: Layout, tree: dict[str, Any], run: str, hop_ms: int) -> List
         raise PipelineError(f"The run '{run}' was trained on {about['inputs']} and cannot hear audio.")
     commands = read_json(layout.prepare / "corpus.json")["commands"] if runs.task_of(tree, run).is_submitted else []
     told = Description.of_run(about, "", commands=commands)
-    return Listener(run, lambda: SlidingSecond(classifier, hop_ms), told.keywords, "torch", about["fold"])
+    return Listener(
+        run, lambda: SlidingSecond(classifier, hop_ms), told.keywords, "torch", about["fold"], about["corpus"]
+    )
 
 
 def measured(layout: Layout, listener: Listener, spotting: Spotting, hours: float) -> list[Measured]:
@@ -107,6 +113,11 @@ def measured(layout: Layout, listener: Listener, spotting: Spotting, hours: floa
     run, fold = listener.run, listener.fold
     if run not in runs.names(tree):
         raise PipelineError(f"params.yaml lists no run '{run}', so it is not known which clips it never learnt from.")
+    if listener.corpus != corpus.fingerprint:
+        raise PipelineError(
+            f"What hears for '{run}' was trained on another corpus than the one in {layout.prepare}, so it may have "
+            f"learnt from the clips that would judge it.\nRun: dvc repro, then: python -m pipeline export {run}"
+        )
     target = target_of(corpus, runs.task_of(tree, run))
     if not target.exclusive:
         raise PipelineError(f"--measure counts clips of one label each, and the clips of '{run}' may have several.")
@@ -125,7 +136,8 @@ def measured(layout: Layout, listener: Listener, spotting: Spotting, hours: floa
         hours,
         params.seed(tree),
     )
-    about = {"run": run, "engine": listener.engine, "hours": hours, "level_db": LEVEL_DB, **spotting.model_dump()}
+    about = {"run": run, "engine": listener.engine, "hours": hours, "level_db": LEVEL_DB}
+    about |= spotting.model_dump(exclude={"threshold"})  # each figure has its own
     with replacing_folder(layout.listening(run)) as folder:
         write_json(folder / "measure.json", {**about, "measured": [asdict(each) for each in found]})
         measuring.drawn(found, run, hours).savefig(folder / "curve.png", dpi=150)

@@ -26,7 +26,7 @@ Clips = Callable[[], Iterator[tuple[NDArray[np.int16], str]]]
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found at one signal-to-noise ratio."""
+    """What was found at one signal-to-noise ratio; `figures` are of as few false alarms as the noise can show."""
 
     snr_db: float
     words: int
@@ -67,7 +67,7 @@ def measure(
             words.hear(block)
             placed.append(word)
         points = curve(alarms.heard, words.heard, placed, speakers)
-        figures = [at_alarms(points, limit) for limit in ALARMS_PER_HOUR]
+        figures = [at_alarms(points, limit) for limit in ALARMS_PER_HOUR if hours * limit >= 1]
         found.append(Measured(snr_db, len(placed), figures, points))
     return found
 

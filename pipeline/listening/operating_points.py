@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline import metrics
 from pipeline.listening.scenes import Placed
-from pipeline.listening.spotting import Smoothing, Spotting, steps_of_detections
+from pipeline.listening.spotting import Detector, Smoothing, Spotting
 
 THRESHOLDS = np.concatenate([np.linspace(0.05, 0.95, 91), 1 - np.geomspace(0.04, 1e-5, 40)])
 EARLY_S, LATE_S = 0.25, 0.25  # a detection so long before the clip or after it still counts as of it
@@ -47,7 +47,7 @@ class Heard:
         delay = (self._smoothing.steps - 1) / 2
         return [
             (max(0.0, (step - delay) * self.hop_s), self.keywords[int(best[step, 1])])
-            for step in steps_of_detections(best[:, 0], threshold, rest)
+            for step in Detector(threshold, rest).push(best[:, 0], best[:, 1].astype(np.int64))
         ]
 
 

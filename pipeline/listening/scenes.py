@@ -25,13 +25,18 @@ class Placed:
     end_s: float
 
 
+def usable_of(noises: Sequence[Noise]) -> list[NDArray[np.int16]]:
+    """Return the recordings that last a second and are not silent."""
+    return [noise.samples for noise in noises if len(noise.samples) >= CLIP_SAMPLES and noise.samples.any()]
+
+
 def background(noises: Sequence[Noise], rng: np.random.Generator) -> Iterator[NDArray[np.float32]]:
     """Yield noise without end, float32 [samples] a time: stretches of `noises`, drawn, faded into each other.
 
     Each stretch has the level LEVEL_DB and lasts 1.5 to 6 s, or as long as its recording. Raises PipelineError if
     none lasts a second.
     """
-    usable = [noise.samples for noise in noises if len(noise.samples) >= CLIP_SAMPLES and noise.samples.any()]
+    usable = usable_of(noises)
     if not usable:
         raise PipelineError("The corpus has no background noise that is held out from training, a second long or more.")
     rise = np.sin(np.linspace(0, np.pi / 2, FADE_SAMPLES, dtype=np.float32))  # equal power, as the stretches differ

@@ -9,12 +9,15 @@ from pydantic import Field
 
 from pipeline.settings import Settings
 
+NOTHING = -1
+
 
 class Spotting(Settings):
     """A keyword is said where its probability, averaged over `smoothing_ms`, reaches `threshold`.
 
     After that, nothing is for `refractory_ms`: neighbouring seconds hold the same word. As in the streaming accuracy of
-    the organisers' example (TensorFlow, examples/speech_commands).
+    the organisers' example (TensorFlow, examples/speech_commands). The same keyword is said again only after all have
+    been below the threshold in between: a word that is heard for longer is one word.
     """
 
     threshold: float = Field(0.7, gt=0, le=1)
@@ -56,35 +59,42 @@ class Spotter:
         self._columns = [labels.index(keyword) for keyword in keywords]
         self._keywords = list(keywords)
         self._hop_s = hop_s
-        self._threshold = settings.threshold
-        self._rest_steps = round(settings.refractory_ms / 1000 / hop_s)
+        self._detector = Detector(settings.threshold, round(settings.refractory_ms / 1000 / hop_s))
         self._smoothing = Smoothing(len(keywords), round(settings.smoothing_ms / 1000 / hop_s))
         self._step = 0
-        self._free = 0  # the first step that may be a detection
         self.smoothed = np.empty((0, len(keywords)), np.float32)  # of the last call
 
     def push(self, values: NDArray[np.float32]) -> list[Detection]:
         """Return what the steps `values` [steps, labels] tell."""
         self.smoothed = self._smoothing.push(values[:, self._columns])
         found = []
-        best_of_step = self.smoothed.max(axis=1, initial=0)
-        for at in steps_of_detections(best_of_step, self._threshold, self._rest_steps, self._free - self._step):
-            best = int(self.smoothed[at].argmax())
+        best = self.smoothed.argmax(axis=1)
+        for at in self._detector.push(self.smoothed.max(axis=1, initial=0), best):
             time_s = (self._step + at - (self._smoothing.steps - 1) / 2) * self._hop_s
-            found.append(Detection(max(0.0, round(time_s, 3)), self._keywords[best], float(self.smoothed[at, best])))
-            self._free = self._step + at + self._rest_steps
+            probability = float(self.smoothed[at, best[at]])
+            found.append(Detection(max(0.0, round(time_s, 3)), self._keywords[best[at]], probability))
         self._step += len(values)
         return found
 
 
-def steps_of_detections(best: NDArray[np.float32], threshold: float, rest_steps: int, free: int = 0) -> list[int]:
-    """Return the steps, int [detections], at which the best keyword's probability [steps] makes a detection.
+class Detector:
+    """Says at which steps a keyword is said, as `Spotting` tells; the same whatever the steps are cut into."""
 
-    Each is the first at or above the threshold that lies `rest_steps` after the one before, and not before `free`.
-    """
-    found = []
-    for at in np.flatnonzero(best >= threshold).tolist():
-        if at >= free:
-            found.append(at)
-            free = at + max(1, rest_steps)
-    return found
+    def __init__(self, threshold: float, rest_steps: int) -> None:
+        self._threshold, self._rest_steps = threshold, max(1, rest_steps)
+        self._rest = 0  # steps that are left of the time of rest
+        self._said = NOTHING  # the keyword that was said since the best was last below the threshold
+
+    def push(self, best: NDArray[np.float32], keyword: NDArray[np.int64]) -> list[int]:
+        """Return the steps of detections, int [detections], of the best probability [steps] and its keyword [steps]."""
+        found = []
+        for at in np.flatnonzero(best >= self._threshold).tolist():
+            if at and best[at - 1] < self._threshold:
+                self._said = NOTHING
+            if at >= self._rest and keyword[at] != self._said:
+                found.append(at)
+                self._rest, self._said = at + self._rest_steps, int(keyword[at])
+        self._rest -= len(best)
+        if len(best) and best[-1] < self._threshold:
+            self._said = NOTHING
+        return found

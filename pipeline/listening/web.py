@@ -4,6 +4,8 @@ import html
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +15,7 @@ from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
 from pipeline.listening.ear import Ear
 from pipeline.listening.spotting import Detection, Spotter, Spotting
-from pipeline.listening.windows import AFTER, BEFORE, RATES_HZ, Resampler
+from pipeline.listening.windows import BEFORE, RATES_HZ, Resampler, blocks, open_audio
 
 ADDRESS = "127.0.0.1"
 EVERY_S = 0.3  # from one block of the browser's microphone to the next
@@ -54,29 +56,18 @@ class Hearing:
             self.now = (self.ear.labels[best], float(values[-1, best]))
 
 
-class Page:
-    """All listeners over one stream of sound, from its first sample to its last."""
+class Heard:
+    """All listeners over one sound, from its first sample on."""
 
-    def __init__(self, listeners: Sequence[Named], spotting: Spotting, rate_hz: int) -> None:
-        self.rate_hz = rate_hz
-        self._resampler = Resampler(rate_hz)
+    def __init__(self, listeners: Sequence[Named], spotting: Spotting) -> None:
         self.hearings = []
         for each in listeners:
             ear = each.new_ear()
             spotter = Spotter(ear.labels, each.keywords, ear.hop_samples / SAMPLE_RATE_HZ, spotting)
             self.hearings.append(Hearing(f"{each.run} ({each.engine})", ear, spotter))
-        self._push(BEFORE)
 
-    def push(self, samples: NDArray[Any], is_last: bool = False) -> None:
-        """Take a block as gradio gives it, [frames] or [frames, channels], whole numbers or floats in -1..1."""
-        block = np.asarray(samples)
-        scale = np.iinfo(block.dtype).max if np.issubdtype(block.dtype, np.integer) else 1
-        block = np.nan_to_num(block.astype(np.float32) / np.float32(scale))
-        self._push(self._resampler.push(block.reshape(len(block), -1), is_last))
-        if is_last:
-            self._push(AFTER)
-
-    def _push(self, samples: NDArray[np.int16]) -> None:
+    def push(self, samples: NDArray[np.int16]) -> None:
+        """Take a block, int16 [samples] at 16 kHz."""
         for hearing in self.hearings:
             hearing.push(samples)
 
@@ -92,6 +83,34 @@ class Page:
         return f'<table id="heard"><tr>{head}</tr>{body}</table>'
 
 
+class Live(Heard):
+    """All listeners over the browser's microphone."""
+
+    def __init__(self, listeners: Sequence[Named], spotting: Spotting, rate_hz: int) -> None:
+        super().__init__(listeners, spotting)
+        self.rate_hz = rate_hz
+        self._resampler = Resampler(rate_hz)
+        self.push(BEFORE)
+
+    def take(self, samples: NDArray[Any]) -> None:
+        """Take a block as gradio gives it, [frames] or [frames, channels], whole numbers or floats in -1..1."""
+        block = np.asarray(samples)
+        if not len(block):
+            return
+        scale = np.iinfo(block.dtype).max if np.issubdtype(block.dtype, np.integer) else 1
+        block = np.nan_to_num(block.astype(np.float32) / np.float32(scale))
+        self.push(self._resampler.push(block.reshape(len(block), -1)))
+
+
+def heard_file(listeners: Sequence[Named], spotting: Spotting, path: Path) -> Heard:
+    """Return what is heard in a file, read as `listen FILE` reads it. Raises PipelineError as `windows.open_audio`."""
+    heard = Heard(listeners, spotting)
+    with open_audio(path) as audio:
+        for block in blocks(audio):
+            heard.push(block)
+    return heard
+
+
 def page(listeners: Sequence[Named], spotting: Spotting) -> Any:
     """Return the page, a `gradio.Blocks`. Raises PipelineError without gradio."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -103,22 +122,22 @@ def page(listeners: Sequence[Named], spotting: Spotting) -> Any:
             "The terminal needs nothing more: python -m pipeline listen FILE.wav"
         ) from None
 
-    def live(sound: tuple[int, NDArray[Any]] | None, heard: Page | None) -> tuple[str, Page | None]:
+    def live(sound: tuple[int, NDArray[Any]] | None, heard: Live | None) -> tuple[str, Live | None]:
         if sound is None or sound[0] not in RATES_HZ:
             return "", None
         if heard is None or heard.rate_hz != sound[0]:
-            heard = Page(listeners, spotting, sound[0])
-        heard.push(sound[1])
+            heard = Live(listeners, spotting, sound[0])
+        heard.take(sound[1])
         return heard.table(), heard
 
-    def whole(sound: tuple[int, NDArray[Any]] | None) -> str:
-        if sound is None or sound[0] not in RATES_HZ:
-            return ""
-        heard = Page(listeners, spotting, sound[0])
-        heard.push(sound[1], is_last=True)
-        return heard.table()
+    def whole(path: str | None) -> str:
+        try:
+            return heard_file(listeners, spotting, Path(path)).table() if path else ""
+        except PipelineError as error:
+            raise gradio.Error(str(error)) from None
 
-    with gradio.Blocks(title="What is heard", analytics_enabled=False) as blocks:
+    # What gradio keeps of the sound is deleted while the page goes on; `serve` deletes the rest.
+    with gradio.Blocks(title="What is heard", analytics_enabled=False, delete_cache=(60, 60)) as built:
         gradio.Markdown(f"Words that the runs listen for: {', '.join(listeners[0].keywords)}.")
         with gradio.Tab("Microphone"):
             heard = gradio.State(None)
@@ -127,18 +146,27 @@ def page(listeners: Sequence[Named], spotting: Spotting) -> Any:
             microphone.stream(live, [microphone, heard], [shown, heard], stream_every=EVERY_S, concurrency_limit=1)
             microphone.start_recording(lambda: None, None, heard)
         with gradio.Tab("File"):
-            file = gradio.Audio(sources=["upload"], label="Drop a recording")
+            file = gradio.Audio(sources=["upload"], type="filepath", label="Drop a recording")
             said = gradio.HTML()
             file.change(whole, file, said)
-    return blocks
+    return built
 
 
 def serve(listeners: Sequence[Named], spotting: Spotting, port: int) -> None:
-    """Serve the page on 127.0.0.1 until Ctrl-C. Raises PipelineError without gradio, or if the port is taken."""
-    built = page(listeners, spotting)
-    try:
-        built.launch(server_name=ADDRESS, server_port=port or None, share=False, quiet=True, prevent_thread_lock=True)
-    except (OSError, ValueError) as error:  # the port is taken; gradio could not reach its own page
-        raise PipelineError(f"The page cannot be opened on {ADDRESS}:{port}: {error} Take another --port.") from None
-    print(f"Listening page: {built.local_url} (Ctrl-C ends it)", flush=True)
-    built.block_thread()
+    """Serve the page on 127.0.0.1 until Ctrl-C; no sound of it stays on the disk.
+
+    Raises PipelineError without gradio, or if the port is taken.
+    """
+    with TemporaryDirectory(prefix="listening-page-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder  # where gradio keeps each block of the microphone, and what is dropped
+        built = page(listeners, spotting)
+        try:
+            built.launch(
+                server_name=ADDRESS, server_port=port or None, share=False, quiet=True, prevent_thread_lock=True
+            )
+        except (OSError, ValueError) as error:  # the port is taken; gradio could not reach its own page
+            raise PipelineError(
+                f"The page cannot be opened on {ADDRESS}:{port}: {error} Take another --port."
+            ) from None
+        print(f"Listening page: {built.local_url} (Ctrl-C ends it)", flush=True)
+        built.block_thread()

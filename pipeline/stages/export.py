@@ -18,7 +18,10 @@ def main(layout: Layout, run: str, int8: bool = False, streaming: bool = False, 
     `fold` is by default the first that is trained. Raises PipelineError if the run is no trained network over audio, or
     the file's probabilities of the validation clips are not those of torch; nothing is written then.
     """
+    before = {path.name for path in layout.export(run).glob("*.onnx")}
     files = export(layout, run, fold, int8, streaming)
+    if gone := sorted(before - {each.file for each in files}):
+        print(f"Removed, since this export was not asked for them: {', '.join(gone)}")
     table = Table("", title=run)
     for each in files:
         kinds = each.file.removeprefix(f"{run}.").removesuffix("onnx").split(".")[:-1]

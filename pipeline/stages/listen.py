@@ -10,6 +10,7 @@ from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.jobs.listening import Listener, exported_listeners, listener_of, measured
 from pipeline.layout import Layout
 from pipeline.listening import live, microphone, web, windows
+from pipeline.listening.measuring import ALARMS_PER_HOUR
 from pipeline.listening.spotting import Spotter, Spotting
 
 
@@ -39,9 +40,15 @@ def main(
 def measure(layout: Layout, run: str | None, model: Path | None, spotting: Spotting, hop_ms: int, hours: float) -> None:
     """Print and write how often a run finds its keywords in noise, at 1 and at 5 false alarms an hour."""
     listener = listener_of(layout, run, model, hop_ms)
-    table = Table("words in noise", "words", *(f"found at {n} false alarms an hour" for n in (1, 5)))
+    table = Table("words in noise", "words", *(f"found at {n:g} false alarms an hour" for n in ALARMS_PER_HOUR))
     for each in measured(layout, listener, spotting, hours):
-        cells = [f"{one.detection_rate:.3f} ({one.low:.3f}-{one.high:.3f})" for one in each.figures]
+        found = {one.alarms_per_hour: one for one in each.figures}
+        cells = [
+            f"{one.detection_rate:.3f} ({one.low:.3f}-{one.high:.3f}), threshold {one.threshold:.2f}"
+            if (one := found.get(limit))
+            else f"needs --hours {1 / limit:g}"
+            for limit in ALARMS_PER_HOUR
+        ]
         table.add_row(f"{each.snr_db:g} dB", str(each.words), *cells)
     Console().print(table)
     print(f"Run {listener.run} ({listener.engine}); {hours:g} h of noise. See {layout.listening(listener.run)}")

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pipeline.listening.spotting import Smoothing, Spotter, Spotting, steps_of_detections
+from pipeline.listening.spotting import Detector, Smoothing, Spotter, Spotting
 
 LABELS = ["no", "silence", "yes"]
 
@@ -17,9 +17,15 @@ def spotter(**settings: float) -> Spotter:
 
 
 def test_a_word_is_said_once_and_again_after_its_rest() -> None:
-    found = spotter(refractory_ms=300).push(steps(0, 0.7, 0.9, 0.9, 0.9, 0.2, 0.8))
+    found = spotter(refractory_ms=300).push(steps(0, 0.7, 0.9, 0.2, 0.9, 0.9))
     assert [(one.time_s, one.label) for one in found] == [(0.1, "yes"), (0.4, "yes")]
     assert found[1].probability == pytest.approx(0.9)
+
+
+def test_a_word_that_is_heard_for_long_is_one_word_and_another_after_it_another() -> None:
+    values = np.array([[0, 0.1, 0.9]] * 9 + [[0.9, 0.1, 0]] * 3 + [[0, 0.1, 0.9]] * 9, np.float32)
+    found = spotter(refractory_ms=300).push(values)
+    assert [(one.time_s, one.label) for one in found] == [(0.0, "yes"), (0.9, "no"), (1.2, "yes")]
 
 
 def test_smoothing_asks_for_more_than_one_step_and_tells_the_middle_of_them() -> None:
@@ -42,8 +48,8 @@ def test_blocks_make_no_difference() -> None:
 
 
 def test_steps_rest_after_each_detection() -> None:
-    best = np.array([0.9, 0.9, 0.1, 0.9, 0.9, 0.9], np.float32)
-    assert steps_of_detections(best, 0.5, 0) == [0, 1, 3, 4, 5]
-    assert steps_of_detections(best, 0.5, 3) == [0, 3]
-    assert steps_of_detections(best, 0.5, 3, free=1) == [1, 4]
-    assert steps_of_detections(best, 0.95, 3) == []
+    best, keyword = np.array([0.9, 0.9, 0.1, 0.9, 0.1, 0.9], np.float32), np.zeros(6, int)
+    assert Detector(0.5, 0).push(best, keyword) == [0, 3, 5]
+    assert Detector(0.5, 3).push(best, keyword) == [0, 3]
+    assert Detector(0.5, 4).push(best, keyword) == [0, 5]
+    assert Detector(0.95, 3).push(best, keyword) == []

@@ -25,24 +25,35 @@ SPOTTING = Spotting(threshold=0.6)
 @pytest.fixture
 def listeners():
     def listener(name: str, hop_ms: int) -> Listener:
-        return Listener(name, lambda: SlidingSecond(Loud(), hop_ms), ["low", "high"], "a test", 0)
+        return Listener(name, lambda: SlidingSecond(Loud(), hop_ms), ["low", "high"], "a test", 0, "")
 
     return [listener("coarse", 200), listener("fine", 100)]
 
 
 @pytest.mark.parametrize(("rate_hz", "channels", "kind"), [(48_000, 1, np.int16), (44_100, 2, np.float32)])
 def test_blocks_of_any_rate_and_kind_are_heard_by_all_listeners(listeners, rate_hz, channels, kind):
-    page = web.Page(listeners, SPOTTING, rate_hz)
+    page = web.Live(listeners, SPOTTING, rate_hz)
     scale = 32_767 if kind is np.int16 else 1
     sound = (tones(PLACED, 5, rate_hz) * scale).astype(kind)
     sound = sound if channels == 1 else np.stack([sound] * channels, axis=1)
     for start in range(0, len(sound), 10_007):
-        page.push(sound[start : start + 10_007], is_last=start + 10_007 >= len(sound))
+        page.take(sound[start : start + 10_007])
+    page.take(sound[:0])
     for hearing in page.hearings:
         assert [one.label for one in hearing.said] == ["low", "high"]
         assert [one.time_s for one in hearing.said] == pytest.approx([1.25, 3.25], abs=0.3)
     assert "high at 3." in page.table()
     assert page.table().count("<tr>") == 3
+
+
+@pytest.mark.parametrize(("name", "subtype"), [("a.wav", "FLOAT"), ("a.flac", "PCM_16"), ("a.ogg", "VORBIS")])
+def test_a_file_is_read_as_the_terminal_reads_it(name, subtype, listeners, tmp_path):
+    soundfile.write(tmp_path / name, tones(PLACED, 5, 44_100), 44_100, subtype=subtype)
+    for hearing in web.heard_file(listeners, SPOTTING, tmp_path / name).hearings:
+        assert [one.label for one in hearing.said] == ["low", "high"]
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:20])
+    with pytest.raises(PipelineError, match="is no audio"):
+        web.heard_file(listeners, SPOTTING, tmp_path / name)
 
 
 def test_without_gradio_it_says_what_to_install(listeners, monkeypatch):
