@@ -30,10 +30,10 @@ def classifier(net: Any = None, feature_augment: Any = None, **training: Any) ->
     import torch
     from torch import nn
 
-    from pipeline.learners.network import About, NetClassifier
+    from pipeline.learners.network import NetClassifier, NetworkSpec
     from pipeline.learners.training import Training
 
     torch.manual_seed(5)
     settings = Training(**{"epochs": 2, "batch_size": 16, "learning_rate": 0.1, **training})
-    about = About(LABELS, False, {})
-    return NetClassifier(net or nn.Linear(3, 3), about, nn.Identity(), settings, feature_augment)
+    spec = NetworkSpec(LABELS, False, {})
+    return NetClassifier(net or nn.Linear(3, 3), spec, nn.Identity(), settings, feature_augment)

@@ -12,11 +12,11 @@ from pipeline.learners.neural_classifier import NeuralClassifier
 from pipeline.learners.resuming import WEIGHTS
 from pipeline.learners.training import Training
 
-ABOUT = "network.json"
+SPEC = "network.json"
 
 
 @dataclass(frozen=True)
-class About:
+class NetworkSpec:
     """What `save` wrote beside the weights: `options` are the values that the model file built its network from."""
 
     labels: list[str]
@@ -25,25 +25,25 @@ class About:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        return cls(**read_json(folder / ABOUT))
+        return cls(**read_json(folder / SPEC))
 
 
 class NetClassifier(NeuralClassifier):
     """An nn.Module whose `forward` turns the front end's features into logits [clips, labels].
 
-    `about.options` must hold all that the model file's `restore` needs to build the same module and front end again.
+    `spec.options` must hold all that the model file's `restore` needs to build the same module and front end again.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        about: About,
+        spec: NetworkSpec,
         front_end: nn.Module,
         training: Training,
         feature_augment: nn.Module | None = None,
     ) -> None:
-        super().__init__(model, about.labels, front_end, training, feature_augment, about.multi_label)
-        self.about = about
+        super().__init__(model, spec.labels, front_end, training, feature_augment, spec.multi_label)
+        self.spec = spec
 
     def load(self, folder: Path) -> Self:
         """Take over the weights that `save` wrote, and return the classifier."""
@@ -54,4 +54,4 @@ class NetClassifier(NeuralClassifier):
         """Write model.safetensors and network.json."""
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
         save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-        write_json(folder / ABOUT, vars(self.about))
+        write_json(folder / SPEC, vars(self.spec))

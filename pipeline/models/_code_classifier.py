@@ -19,7 +19,7 @@ from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.features.bag_of_codes import BagOfCodes, count_codes
 from pipeline.features.spectrogram_vectors import FAMILIES, VECTORS, vectors_of
 from pipeline.files import replacing, replacing_folder
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.training import Training
 from pipeline.models._codes import CodeLearning, fit_autoencoder, fit_codebook
 
@@ -44,14 +44,14 @@ class CodeClassifier(NetClassifier):
     def __init__(
         self,
         head: nn.Module,
-        about: About,
+        spec: NetworkSpec,
         front_end: BagOfCodes,
         training: Training,
         feature_augment: nn.Module | None,
         learning: CodeLearning,
         takes: int,
     ) -> None:
-        super().__init__(head, about, front_end, training, feature_augment)
+        super().__init__(head, spec, front_end, training, feature_augment)
         self.learning = learning
         self.takes = takes
 
@@ -63,7 +63,7 @@ class CodeClassifier(NetClassifier):
             self._learn_codes(data, work)
             train = self._encode(work / "train.codes", len(data.train.rows), self.takes, _augmented(data))
             validation = self._encode(work / "validation.codes", len(data.validation.rows), 1, _plain(data.validation))
-        head = NetClassifier(self.model, self.about, nn.Identity(), self.training, self.feature_augment)
+        head = NetClassifier(self.model, self.spec, nn.Identity(), self.training, self.feature_augment)
         head.watch = self.watch
         head.fit(
             replace(

@@ -8,7 +8,7 @@ from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.examples.training_data import Examples
 from pipeline.features.log_mel import LogMel, enough_for_statistics, frames_of, statistics
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.training import Training
 
 FRAMES = frames_of(CLIP_SAMPLES)
@@ -26,16 +26,16 @@ class LogMelParams(Protocol):
     def model_dump(self) -> dict[str, object]: ...
 
 
-def about_of(params: LogMelParams, labels: list[str], examples: Examples) -> About:
+def spec_of(params: LogMelParams, labels: list[str], examples: Examples) -> NetworkSpec:
     """Return what rebuilds the net: its parameters, and mean and deviation of the clips' log-mel values."""
     clips = examples.read(enough_for_statistics(examples.rows))
     mean, std = statistics(clips, num_mel_bins=params.num_mel_bins)
     options = {"params": params.model_dump(), "mean": round(mean, 6), "std": round(std, 6)}
-    return About(labels, examples.multi_label, options)
+    return NetworkSpec(labels, examples.multi_label, options)
 
 
-def classifier_of(net: nn.Module, params: LogMelParams, about: About, training: Training) -> NetClassifier:
+def classifier_of(net: nn.Module, params: LogMelParams, spec: NetworkSpec, training: Training) -> NetClassifier:
     """Return the classifier around `net`, which takes log-mel [clips, FRAMES, bins]."""
-    mean, std = about.options["mean"], about.options["std"]
+    mean, std = spec.options["mean"], spec.options["std"]
     front_end = LogMel(num_mel_bins=params.num_mel_bins, max_length=FRAMES, mean=mean, std=std)
-    return NetClassifier(net, about, front_end, training, SpecAugment(params.spec_augment))
+    return NetClassifier(net, spec, front_end, training, SpecAugment(params.spec_augment))

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from pipeline.examples.training_data import Examples
 from pipeline.features.mel_amplitude import MelAmplitude
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.training import Training
-from pipeline.models._log_mel_net import FRAMES, about_of, classifier_of
+from pipeline.models._log_mel_net import FRAMES, classifier_of, spec_of
 from pipeline.models._read_norm import ReadNorm
 from pipeline.settings import Settings
 
@@ -182,18 +182,18 @@ def build(
     cell: Cell, params: RecurrentParams, training: Training, labels: list[str], examples: Examples
 ) -> NetClassifier:
     """Return an unfitted classifier; the log-mel is normalised to the training clips."""
-    about = About(labels, examples.multi_label, {"params": params.model_dump()})
-    return _classifier(cell, about_of(params, labels, examples) if params.spectrogram == "log" else about, training)
+    spec = NetworkSpec(labels, examples.multi_label, {"params": params.model_dump()})
+    return _classifier(cell, spec_of(params, labels, examples) if params.spectrogram == "log" else spec, training)
 
 
 def restore(cell: Cell, folder: Path, training: Training) -> NetClassifier:
-    return _classifier(cell, About.read(folder), training).load(folder)
+    return _classifier(cell, NetworkSpec.read(folder), training).load(folder)
 
 
-def _classifier(cell: Cell, about: About, training: Training) -> NetClassifier:
-    params = RecurrentParams(**about.options["params"])
-    net = RecurrentNet(cell, params, len(about.labels))
+def _classifier(cell: Cell, spec: NetworkSpec, training: Training) -> NetClassifier:
+    params = RecurrentParams(**spec.options["params"])
+    net = RecurrentNet(cell, params, len(spec.labels))
     if params.spectrogram == "log":
-        return classifier_of(net, params, about, training)
+        return classifier_of(net, params, spec, training)
     front_end = MelAmplitude(num_mel_bins=params.num_mel_bins)
-    return NetClassifier(net, about, front_end, training, SpecAugment(params.spec_augment))
+    return NetClassifier(net, spec, front_end, training, SpecAugment(params.spec_augment))

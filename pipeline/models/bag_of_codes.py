@@ -20,7 +20,7 @@ from pipeline.features.mel_spectrogram import statistics
 from pipeline.features.spectrogram_vectors import FAMILIES
 from pipeline.learners import training as fitting
 from pipeline.learners.losses import Loss
-from pipeline.learners.network import About
+from pipeline.learners.network import NetworkSpec
 from pipeline.models._code_classifier import CHUNK_CLIPS, CodeClassifier
 from pipeline.models._codes import CodeLearning
 from pipeline.settings import Settings
@@ -60,22 +60,22 @@ def build(params: Params, training: Training, labels: list[str], examples: Examp
     parts = np.array_split(rows, -(-len(rows) // CHUNK_CLIPS))
     mean, std = statistics(examples.read(part) for part in parts)
     options = {**params.model_dump(), "mean": round(mean, 6), "std": round(std, 6)}
-    return _classifier(About(labels, examples.multi_label, options), training)
+    return _classifier(NetworkSpec(labels, examples.multi_label, options), training)
 
 
 def restore(folder: Path, training: Training) -> CodeClassifier:
-    return _classifier(About.read(folder), training).load(folder)
+    return _classifier(NetworkSpec.read(folder), training).load(folder)
 
 
-def _classifier(about: About, training: Training) -> CodeClassifier:
-    values = dict(about.options)
+def _classifier(spec: NetworkSpec, training: Training) -> CodeClassifier:
+    values = dict(spec.options)
     normalisation = {name: values.pop(name) for name in ("mean", "std")}
     params = Params(**values)
     head = nn.Sequential(
         nn.Linear(params.codes * len(FAMILIES), params.hidden),
         nn.ReLU(),
         nn.Dropout(params.dropout),
-        nn.Linear(params.hidden, len(about.labels)),
+        nn.Linear(params.hidden, len(spec.labels)),
     )
     front_end = BagOfCodes(
         size=params.codes,
@@ -85,4 +85,4 @@ def _classifier(about: About, training: Training) -> CodeClassifier:
         **normalisation,
     )
     feature_augment = CodeMasking(params.masked_share)
-    return CodeClassifier(head, about, front_end, training, feature_augment, params.learning, params.takes)
+    return CodeClassifier(head, spec, front_end, training, feature_augment, params.learning, params.takes)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from pipeline.examples.training_data import Examples
 from pipeline.features.spec_augment import SpecAugmentParams
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.training import Training
-from pipeline.models._log_mel_net import about_of, classifier_of
+from pipeline.models._log_mel_net import classifier_of, spec_of
 from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "restore"]
@@ -115,16 +115,16 @@ class BCResNet(nn.Module):
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    return _classifier(about_of(params, labels, examples), training)
+    return _classifier(spec_of(params, labels, examples), training)
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
-    return _classifier(About.read(folder), training).load(folder)
+    return _classifier(NetworkSpec.read(folder), training).load(folder)
 
 
-def _classifier(about: About, training: Training) -> NetClassifier:
-    params = Params(**about.options["params"])
-    return classifier_of(BCResNet(params, len(about.labels)), params, about, training)
+def _classifier(spec: NetworkSpec, training: Training) -> NetClassifier:
+    params = Params(**spec.options["params"])
+    return classifier_of(BCResNet(params, len(spec.labels)), params, spec, training)
 
 
 def _width(units: int, params: Params) -> int:

@@ -22,7 +22,7 @@ from pipeline.features.selection import Selecting
 from pipeline.learners import training as fitting
 from pipeline.learners.classifier import Classifier
 from pipeline.learners.estimator import EstimatorClassifier
-from pipeline.learners.network import ABOUT, About, NetClassifier
+from pipeline.learners.network import SPEC, NetClassifier, NetworkSpec
 from pipeline.models._layerwise import LayerwiseClassifier
 from pipeline.settings import Settings
 
@@ -109,8 +109,8 @@ def build(
     def make(features: int, seed: int) -> Classifier:
         if params.classifier == "dense_net":
             torch.manual_seed(seed)
-            about = About(labels, False, {"features": features})
-            return NetClassifier(dense_net(features, len(labels)), about, nn.Identity(), _fitting(training))
+            spec = NetworkSpec(labels, False, {"features": features})
+            return NetClassifier(dense_net(features, len(labels)), spec, nn.Identity(), _fitting(training))
         return EstimatorClassifier(_estimator(params, training, seed), labels)
 
     places = [examples.layers.index(layer) for layer in layers]
@@ -131,11 +131,11 @@ def dense_net(features: int, labels: int) -> nn.Sequential:
 
 def _restore(training: Training) -> Callable[[Path], Classifier]:
     def restore(folder: Path) -> Classifier:
-        if not (folder / ABOUT).exists():
+        if not (folder / SPEC).exists():
             return EstimatorClassifier.restore(folder)
-        about = About.read(folder)
-        net = dense_net(about.options["features"], len(about.labels))
-        return NetClassifier(net, about, nn.Identity(), _fitting(training)).load(folder)
+        spec = NetworkSpec.read(folder)
+        net = dense_net(spec.options["features"], len(spec.labels))
+        return NetClassifier(net, spec, nn.Identity(), _fitting(training)).load(folder)
 
     return restore
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from pipeline.examples.training_data import Examples
 from pipeline.features.spec_augment import SpecAugmentParams
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.training import Training
-from pipeline.models._log_mel_net import FRAMES, about_of, classifier_of
+from pipeline.models._log_mel_net import FRAMES, classifier_of, spec_of
 from pipeline.models._read_norm import ReadNorm
 from pipeline.models._streaming import streaming
 from pipeline.settings import Settings
@@ -178,13 +178,13 @@ class ResNet(nn.Module):
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    return _classifier(about_of(params, labels, examples), training)
+    return _classifier(spec_of(params, labels, examples), training)
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
-    return _classifier(About.read(folder), training).load(folder)
+    return _classifier(NetworkSpec.read(folder), training).load(folder)
 
 
-def _classifier(about: About, training: Training) -> NetClassifier:
-    params = Params(**about.options["params"])
-    return classifier_of(ResNet(params, len(about.labels)), params, about, training)
+def _classifier(spec: NetworkSpec, training: Training) -> NetClassifier:
+    params = Params(**spec.options["params"])
+    return classifier_of(ResNet(params, len(spec.labels)), params, spec, training)

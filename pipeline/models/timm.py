@@ -17,9 +17,9 @@ from pipeline.features.log_mel import LogMel, frames_of
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.files import read_json
 from pipeline.learners import checkpoints
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.training import Training
-from pipeline.models._log_mel_net import about_of
+from pipeline.models._log_mel_net import spec_of
 from pipeline.models._timm_library import timm_library
 from pipeline.settings import Settings
 
@@ -114,24 +114,24 @@ def build(params: Params, training: Training, labels: list[str], examples: Examp
         told = read_json(weights / checkpoints.CONFIG).get("model_args") or {}
         told = {name: value for name, value in told.items() if name not in ("in_chans", "num_classes")}
         params = params.model_copy(update={"options": {**told, **params.options}})
-    return _classifier(about_of(params, labels, examples), training, _network(params, len(labels), weights))
+    return _classifier(spec_of(params, labels, examples), training, _network(params, len(labels), weights))
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
-    about = About.read(folder)
-    return _classifier(about, training, _network(Params(**about.options["params"]), len(about.labels))).load(folder)
+    spec = NetworkSpec.read(folder)
+    return _classifier(spec, training, _network(Params(**spec.options["params"]), len(spec.labels))).load(folder)
 
 
-def _classifier(about: About, training: Training, net: nn.Module) -> NetClassifier:
-    params = Params(**about.options["params"])
+def _classifier(spec: NetworkSpec, training: Training, net: nn.Module) -> NetClassifier:
+    params = Params(**spec.options["params"])
     front_end = LogMel(
         num_mel_bins=params.num_mel_bins,
         max_length=params.frames,
-        mean=about.options["mean"],
-        std=about.options["std"] / 2,  # LogMel divides by twice of it, and images have a deviation of 1
+        mean=spec.options["mean"],
+        std=spec.options["std"] / 2,  # LogMel divides by twice of it, and images have a deviation of 1
     )
     feature_augment = SpecAugment(params.spec_augment, front_end.sounding)
-    return NetClassifier(net, about, front_end, training, feature_augment)
+    return NetClassifier(net, spec, front_end, training, feature_augment)
 
 
 def _network(params: Params, labels: int, weights: Path | None = None) -> Spectrograms:

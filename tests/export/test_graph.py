@@ -13,7 +13,7 @@ from pipeline.export.runtime import OnnxClassifier, session_of
 from pipeline.features.extracted import Extracted
 from pipeline.features.framing import framed
 from pipeline.learners.estimator import EstimatorClassifier
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.training import Training
 
 
@@ -32,7 +32,10 @@ def test_what_is_no_network_over_audio_is_refused(inputs, reason):
 
 def test_a_net_that_hears_by_transformers_own_extractor_is_refused():
     net = NetClassifier(
-        nn.Identity(), About(["a", "b"], False, {}), Extracted(WhisperFeatureExtractor(chunk_length=1)), Training()
+        nn.Identity(),
+        NetworkSpec(["a", "b"], False, {}),
+        Extracted(WhisperFeatureExtractor(chunk_length=1)),
+        Training(),
     )
     with pytest.raises(PipelineError, match="feature extractor computes what it hears"):
         network_of(net, "whisper", "samples")

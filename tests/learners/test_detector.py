@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples, TrainingData
 from pipeline.learners import epochs
 from pipeline.learners.detector import WithDetector, combine, groups_of, in_groups
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.training import Training
 from tests import vectors
 
@@ -56,7 +56,7 @@ DATA = vectors.data(validation=VALIDATION)
 def net(labels: list[str], multi_label: bool = False, **training) -> NetClassifier:
     torch.manual_seed(5)
     settings = Training(**{"epochs": 3, "batch_size": 16, "learning_rate": 0.3, **training})
-    return NetClassifier(nn.Linear(3, len(labels)), About(labels, multi_label, {}), nn.Identity(), settings)
+    return NetClassifier(nn.Linear(3, len(labels)), NetworkSpec(labels, multi_label, {}), nn.Identity(), settings)
 
 
 def pair(**training) -> WithDetector:

@@ -11,7 +11,7 @@ from pipeline.examples.training_data import Examples
 from pipeline.files import read_json
 from pipeline.learners import epochs
 from pipeline.learners.judging import balanced_accuracy, mean_average_precision, summed_into
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.training import Training
 from tests import vectors
 
@@ -71,8 +71,8 @@ def test_an_epoch_that_is_better_only_on_words_that_are_no_command_does_not_win(
     data = replace(vectors.data(), train=examples, validation=examples, judged=judged)
     data = replace(data, epoch_indices=lambda epoch: np.arange(WORDS))
     net = Scripted(torch.stack([first, second]))
-    about, settings = About([f"word {word}" for word in range(WORDS)], False, {}), Training(epochs=2)
-    classifier = NetClassifier(net, about, nn.Identity(), settings)
+    spec, settings = NetworkSpec([f"word {word}" for word in range(WORDS)], False, {}), Training(epochs=2)
+    classifier = NetClassifier(net, spec, nn.Identity(), settings)
     classifier.fit(data, tmp_path / "work", tmp_path / "live")
     assert classifier.model.epoch == best
     assert read_json(tmp_path / "live" / "metrics.json")["best_balanced_accuracy"] == pytest.approx(figure)

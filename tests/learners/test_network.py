@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline.examples.training_data import Examples
 from pipeline.files import read_json
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.training import Training
 from tests import vectors
 from tests.vectors import LABELS
@@ -39,7 +39,7 @@ def classifier(multi_label=False, **training):
     torch.manual_seed(5)
     net = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 3))
     settings = Training(**{"epochs": 5, "batch_size": 8, "learning_rate": 0.01, **training})
-    return NetClassifier(net, About(LABELS, multi_label, {"hidden": 16}), nn.Identity(), settings)
+    return NetClassifier(net, NetworkSpec(LABELS, multi_label, {"hidden": 16}), nn.Identity(), settings)
 
 
 def accuracy(fitted, examples):
@@ -95,7 +95,7 @@ def test_what_is_saved_comes_back(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "network.json"}
     with safe_open(tmp_path / "model.safetensors", "pt") as weights:
         assert weights.metadata() == {"format": "pt"}
-    assert About.read(tmp_path) == About(LABELS, False, {"hidden": 16})
+    assert NetworkSpec.read(tmp_path) == NetworkSpec(LABELS, False, {"hidden": 16})
     torch.manual_seed(6)
     other = classifier()
     nn.init.zeros_(other.model[0].weight)

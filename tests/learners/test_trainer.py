@@ -14,7 +14,7 @@ from pipeline.features.log_mel import LogMel
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.learners import epochs
 from pipeline.learners.losses import Loss
-from pipeline.learners.network import About, NetClassifier
+from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.resuming import checkpoints_in
 from pipeline.learners.trainer import ClassifierTrainer, arguments_of
 from pipeline.learners.training import Training
@@ -56,8 +56,8 @@ def test_mixup_mixes_sound_and_label_by_the_same_share(tmp_path, seen):
 def test_spec_augment_masks_while_training_only(tmp_path, seen):
     front_end = LogMel(num_mel_bins=16, max_length=98, mean=-8, std=4)
     net = nn.Sequential(nn.Flatten(), nn.Linear(98 * 16, 3))
-    about, settings = About(tones.LABELS, False, {}), Training(epochs=2, batch_size=16)
-    classifier = NetClassifier(net, about, front_end, settings, SpecAugment(SpecAugmentParams()))
+    spec, settings = NetworkSpec(tones.LABELS, False, {}), Training(epochs=2, batch_size=16)
+    classifier = NetClassifier(net, spec, front_end, settings, SpecAugment(SpecAugmentParams()))
     classifier.fit(tones.DATA, tmp_path / "work", tmp_path / "live")
     everything, validation = (
         front_end(torch.from_numpy(as_float(part.read(part.rows)))) for part in (tones.TRAIN, tones.VALIDATION)

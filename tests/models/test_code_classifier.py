@@ -11,7 +11,7 @@ from pipeline.examples.training_data import Examples, TrainingData, as_float
 from pipeline.features.bag_of_codes import BagOfCodes
 from pipeline.features.code_masking import CodeMasking
 from pipeline.features.spectrogram_vectors import FAMILIES
-from pipeline.learners.network import About
+from pipeline.learners.network import NetworkSpec
 from pipeline.learners.training import Training
 from pipeline.models import _code_classifier as code_classifier
 from pipeline.models._code_classifier import CodeClassifier
@@ -73,8 +73,8 @@ def build(takes: int = 2, vectors: int = 200) -> CodeClassifier:
     head = nn.Sequential(nn.Linear(4 * SIZE, 32), nn.ReLU(), nn.Dropout(0.4), nn.Linear(32, 3))
     front_end = BagOfCodes(size=SIZE, shrink=20, width=16, dropout=0.1, mean=-14, std=5)
     training = Training(epochs=3, batch_size=16, learning_rate=0.01, loss="huber", mixup_alpha=0.2)
-    about = About(["low", "high", "noise"], False, {})
-    return CodeClassifier(head, about, front_end, training, CodeMasking(0.35), learning, takes)
+    spec = NetworkSpec(["low", "high", "noise"], False, {})
+    return CodeClassifier(head, spec, front_end, training, CodeMasking(0.35), learning, takes)
 
 
 def weights(classifier: CodeClassifier) -> dict[str, torch.Tensor]:

@@ -68,7 +68,7 @@ def test_backbones_of_all_kinds_learn_and_are_restored(params, examples, tmp_pat
     timm.check(timm.Params(**params), tmp_path)
     classifier = build(examples, tmp_path, **params)
     features = classifier.front_end(torch.from_numpy(examples.read(examples.rows)).float() / 32768)
-    if classifier.about.options["params"]["frames"] == 98:
+    if classifier.spec.options["params"]["frames"] == 98:
         assert (float(features.mean()), float(features.std())) == pytest.approx((0, 1), abs=1e-3)
     net = classifier.model.train()
     net(features).logsumexp(dim=1).sum().backward()
