@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.clips import audio_shards
 from pipeline.clips.audio_shards import AudioShards
-from pipeline.clips.decoding import Clips, Encoded, clips_of
+from pipeline.clips.decoding import Decoded, Encoded, clips_of
 from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.errors import PipelineError
 
@@ -54,7 +54,7 @@ class Decoder:
         """Tell it the rows of the oldest unit's clips, which it then writes. Raises PipelineError if it is dead."""
         self._send(("place", rows))
 
-    def hear(self) -> list[Clips] | None:
+    def hear(self) -> list[Decoded] | None:
         """Return what the next unit came to, without samples; None if one was written.
 
         Raises PipelineError if it is dead, and what the process raised.
@@ -68,7 +68,7 @@ class Decoder:
         if said == _WRITTEN:
             self.units -= 1
             return None
-        found: list[Clips] = said
+        found: list[Decoded] = said
         return found
 
     def end(self, at_once: bool) -> None:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from pipeline.clips.decoder_process import Decoder, Placing
-from pipeline.clips.decoding import Clips, Encoded, clips_of
+from pipeline.clips.decoding import Decoded, Encoded, clips_of
 
 # A process takes up to a second to start, so what is decoded in less is not worth it.
 _ALONE_S = 1.0
@@ -28,7 +28,7 @@ class _Unit(Generic[Entry]):
     encoded: list[Encoded] = field(default_factory=list)
     held_bytes: int = 0
     decoder: Decoder | None = None
-    found: list[Clips] | None = None
+    found: list[Decoded] | None = None
 
 
 class Decoders(Generic[Entry]):
@@ -44,7 +44,7 @@ class Decoders(Generic[Entry]):
 
     def __init__(
         self,
-        settle: Callable[[Entry, Clips | None], Sequence[int | None]],
+        settle: Callable[[Entry, Decoded | None], Sequence[int | None]],
         write: Callable[[int, Any], None],
         folder: Path,
         processes: int = 1,

@@ -21,7 +21,7 @@ class Encoded:
 
 
 @dataclass
-class Clips:
+class Decoded:
     """What a file came to: clips, int16 [16000] each, their digests, and what was changed on the way.
 
     `refusal` says why there is none. Between processes only the digests are sent.
@@ -33,19 +33,19 @@ class Clips:
     refusal: str | None = None
 
 
-def clips_of(encoded: Encoded) -> Clips:
+def clips_of(encoded: Encoded) -> Decoded:
     """Decode a file. Raises PipelineError if it cannot be read from the disk."""
     is_whole = encoded.cut == "segments"
     try:
         decoded = waveform.decode(bytes_of(encoded.data), waveform.LONGEST_S if is_whole else waveform.LONGEST_CLIP_S)
     except waveform.UnreadableAudio as error:
-        return Clips(refusal=str(error))
+        return Decoded(refusal=str(error))
     if is_whole:
         samples, note = _seconds(decoded.samples), decoded.note
     else:
         fitted, cut = waveform.fit(decoded.samples)
         samples, note = [fitted], "; ".join(each for each in (decoded.note, cut) if each) or None
-    return Clips(samples, [digest_of(each) for each in samples], note)
+    return Decoded(samples, [digest_of(each) for each in samples], note)
 
 
 def _seconds(samples: np.ndarray) -> list[np.ndarray]:

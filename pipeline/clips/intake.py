@@ -13,7 +13,7 @@ from pipeline.clips import noise, waveform
 from pipeline.clips.audio_shards import digest_of
 from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.clips.decoders import Decoders
-from pipeline.clips.decoding import Clips, Encoded
+from pipeline.clips.decoding import Decoded, Encoded
 from pipeline.clips.labels import composed
 from pipeline.clips.recording import Part, Recording, Rejected, SplitList, bytes_of
 from pipeline.errors import PipelineError
@@ -183,7 +183,7 @@ class Intake:
             return None
         return Encoded(item.data, "segments" if self._segments and item.part == "train" else "fit")
 
-    def _settle(self, entry: Recording | Quarantined, clips: Clips | None) -> list[int | None]:
+    def _settle(self, entry: Recording | Quarantined, clips: Decoded | None) -> list[int | None]:
         """Write what became of an entry; return the rows of its clips, whose samples are written by others."""
         if isinstance(entry, Quarantined):
             self.quarantine.append(entry)
@@ -195,7 +195,7 @@ class Intake:
             self._decode_noise(entry)
         return []
 
-    def _add_decoded(self, item: Recording, clips: Clips) -> list[int | None]:
+    def _add_decoded(self, item: Recording, clips: Decoded) -> list[int | None]:
         if clips.refusal is not None:
             self._refuse(item, clips.refusal)
             return []

@@ -18,7 +18,7 @@ _SILENT_S = 15.0  # of the cluster's head, before it counts as lost; Ray itself 
 
 
 @dataclass(frozen=True)
-class Report:
+class StageOutcome:
     """What came of a stage on a machine. `times` are the files in which it noted how long it took, by path."""
 
     stage: str
@@ -90,7 +90,7 @@ class Cluster:
         task = self._ray.remote(max_retries=self._retries, **kept)(errand.attend)
         self._stage_of[task.remote(stage, files, lock, settings, patience_s, self._folder, self._board)] = stage
 
-    def reports(self, timeout_s: float) -> list[Report]:
+    def reports(self, timeout_s: float) -> list[StageOutcome]:
         """Return what has come back, waiting for it so long. Raises PipelineError if the cluster's head is lost."""
         from ray.exceptions import RayError
 
@@ -101,9 +101,9 @@ class Cluster:
         for reference in back:
             stage = self._stage_of.pop(reference)
             try:
-                found.append(Report(stage, **self._ray.get(reference)))
+                found.append(StageOutcome(stage, **self._ray.get(reference)))
             except RayError as error:
-                found.append(Report(stage, done=False, log=f"error: Ray gave it up: {error}"))
+                found.append(StageOutcome(stage, done=False, log=f"error: Ray gave it up: {error}"))
         return found
 
     def lines(self) -> dict[str, tuple[str, str]]:

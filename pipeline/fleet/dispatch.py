@@ -15,7 +15,7 @@ from rich.text import Text
 from pipeline.delivery.masking import masked
 from pipeline.errors import PipelineError
 from pipeline.files import replacing, write_json
-from pipeline.fleet.cluster import Cluster, Report
+from pipeline.fleet.cluster import Cluster, StageOutcome
 from pipeline.fleet.plan import Plan
 from pipeline.fleet.project import Project
 from pipeline.fleet.settings import Fleet
@@ -95,7 +95,7 @@ class Dispatch:
         self._cluster.hand_out(stage, needs, self._files, lock, settings, self._project.patience_s)
         self.plan.out.add(stage)
 
-    def _settle(self, report: Report) -> None:
+    def _settle(self, report: StageOutcome) -> None:
         """Bring a stage's results here, and say how it ended."""
         stage, took = report.stage, _clock(report.seconds)
         done = report.done
@@ -130,7 +130,7 @@ class Dispatch:
         if status and not changed:
             raise PipelineError("`dvc repro` failed, as said above. Mend it, and run: python -m pipeline fleet")
 
-    def _waited(self) -> list[Report]:
+    def _waited(self) -> list[StageOutcome]:
         """Return the next reports, at least one, showing meanwhile what goes on."""
         if not self._console.is_terminal:
             while not (reports := self._cluster.reports(_GLANCE_S)):

@@ -12,9 +12,9 @@ from pipeline.examples.task import Task
 from pipeline.files import read_json
 from pipeline.layout import Layout
 from pipeline.reporting import comparison
-from pipeline.reporting.comparison import Judged, Row
+from pipeline.reporting.comparison import Estimate, RunSummary
 from pipeline.reporting.page import evidence
-from pipeline.reporting.page.evidence import Evidence
+from pipeline.reporting.page.evidence import JudgedRun
 from pipeline.scoring import paired, scored_files
 from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.paired import Gain
@@ -22,7 +22,7 @@ from pipeline.scoring.settings import ENSEMBLE
 from pipeline.scoring.shares import ESTIMATED, shares_of
 
 
-def rows_of(layout: Layout, tree: dict[str, Any]) -> tuple[list[Row], list[str]]:
+def rows_of(layout: Layout, tree: dict[str, Any]) -> tuple[list[RunSummary], list[str]]:
     """Return the rows of all runs, teachers first, then students and the ensemble, and who is not decided yet."""
     scores = scores_of(layout)
     rows, lacking = [], []
@@ -47,10 +47,10 @@ def submitted(layout: Layout, run: str) -> str:
     return scored_files.checksum(path) if path.exists() else ""
 
 
-def with_gains(rows: list[Row], layout: Layout, tree: dict[str, Any], against: str) -> list[Row]:
+def with_gains(rows: list[RunSummary], layout: Layout, tree: dict[str, Any], against: str) -> list[RunSummary]:
     """Return the rows with `gain`: by how much each run's estimate is above that of the run `against`.
 
-    Judged are the clips that both decided, by the prior of params.yaml (where that is to be estimated, each label
+    Estimate are the clips that both decided, by the prior of params.yaml (where that is to be estimated, each label
     counts alike). Runs of another question have no gain. Raises PipelineError if `against` is no decided run.
     """
     if against not in {row.run for row in rows if _decides(row)}:
@@ -60,7 +60,7 @@ def with_gains(rows: list[Row], layout: Layout, tree: dict[str, Any], against: s
     labels, prior = corpus.vocabulary.submission_labels, sections.decide(tree).for_run(ENSEMBLE).prior
     shares = shares_of("uniform" if prior == ESTIMATED else prior, labels)
 
-    def read(run: str) -> Evidence:
+    def read(run: str) -> JudgedRun:
         return evidence.read(layout.submission(run) / JUDGED, corpus, Task(), run)
 
     def over(run: str) -> Gain:
@@ -77,11 +77,13 @@ def with_gains(rows: list[Row], layout: Layout, tree: dict[str, Any], against: s
     return [replace(row, gain=over(row.run)) if _decides(row) and row.run != against else row for row in rows]
 
 
-def _decides(row: Row) -> bool:
+def _decides(row: RunSummary) -> bool:
     return row.question == "word"
 
 
-def row_of(layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, Any], score: dict[str, Any]) -> Row:
+def row_of(
+    layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, Any], score: dict[str, Any]
+) -> RunSummary:
     """Return what is known of one run: `figures` are its metrics.json, `score` its entry in scores.json."""
     own = runs.entry(tree, run) if run != ENSEMBLE else {}
     folds = params.folds(tree)
@@ -92,7 +94,7 @@ def row_of(layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, An
     predicting = _timing(layout, run, "predict")
     presence = figures["presence"]
     question = f"{presence['name']} or not" if presence else figures["target"]
-    return Row(
+    return RunSummary(
         run=run,
         model=str(own.get("model", "vote")),
         round=("", "student", "second student")[runs.round_of(tree, run) - 1],
@@ -113,28 +115,28 @@ def row_of(layout: Layout, tree: dict[str, Any], run: str, figures: dict[str, An
     )
 
 
-def _judged(figures: dict[str, Any]) -> Judged:
+def _judged(figures: dict[str, Any]) -> Estimate:
     if "map" in figures:  # mean average precision has no interval of its own
-        return Judged(figures["map"], None, None, figures["clips"])
+        return Estimate(figures["map"], None, None, figures["clips"])
     low, high = figures["prior_accuracy_low"], figures["prior_accuracy_high"]
-    return Judged(figures["prior_accuracy"], low, high, figures["clips"])
+    return Estimate(figures["prior_accuracy"], low, high, figures["clips"])
 
 
-def _unheard(figures: dict[str, Any]) -> Judged | None:
+def _unheard(figures: dict[str, Any]) -> Estimate | None:
     if figures.get("unheard_recall") is None:
         return None
     low, high = figures["unheard_recall_low"], figures["unheard_recall_high"]
-    return Judged(figures["unheard_recall"], low, high, figures["unheard_clips"])
+    return Estimate(figures["unheard_recall"], low, high, figures["unheard_clips"])
 
 
-def _scored(score: dict[str, Any]) -> Judged | None:
+def _scored(score: dict[str, Any]) -> Estimate | None:
     """Return the accuracy on the test clips whose answers are known."""
     parts = [(score[part], score[f"n_{part}"]) for part in ("private", "public") if score.get(part) is not None]
     clips = sum(count for _, count in parts)
     if not clips:
         return None
     accuracy = sum(share * count for share, count in parts) / clips
-    return Judged(accuracy, *metrics.wilson(accuracy, clips), clips)
+    return Estimate(accuracy, *metrics.wilson(accuracy, clips), clips)
 
 
 def _timing(layout: Layout, run: str, stage: str) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ class Extra(Settings):
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedSource:
     """A source with its parameters; `label` is what column `source` of the corpus calls it."""
 
     label: str
@@ -28,7 +28,7 @@ class Named:
     extra: Extra
 
 
-def sources_of(tree: dict[str, Any]) -> list[Named]:
+def sources_of(tree: dict[str, Any]) -> list[NamedSource]:
     """Return the sources of the section `download`, the one whose clips are judged first.
 
     Two of the same name are called <name> and <name>-2. Raises PipelineError for what is wrong in the section.
@@ -51,7 +51,7 @@ def sources_of(tree: dict[str, Any]) -> list[Named]:
         name = own["source"]
         seen[name] += 1
         label = name if seen[name] == 1 else f"{name}-{seen[name]}"
-        named.append(Named(label, name, source, params.validate(values, source.Params, where), extra))
+        named.append(NamedSource(label, name, source, params.validate(values, source.Params, where), extra))
     return named
 
 

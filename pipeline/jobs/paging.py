@@ -21,10 +21,10 @@ from pipeline.jobs.comparing import rows_of, scores_of, submitted
 from pipeline.jobs.provenance_page import provenance
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report
-from pipeline.reporting.comparison import FIGURES, Row
+from pipeline.reporting.comparison import FIGURES, RunSummary
 from pipeline.reporting.page import augmented, cells, changes, dataset, drift, errors, suspects
 from pipeline.reporting.page.clipbook import ClipBook
-from pipeline.reporting.page.evidence import Evidence, read
+from pipeline.reporting.page.evidence import JudgedRun, read
 from pipeline.reporting.page.kept import kept
 from pipeline.reporting.page.settings import Report
 from pipeline.scoring.judged import FILE as JUDGED
@@ -74,7 +74,7 @@ def told_or_trouble(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def bare(
-    layout: Layout, tree: dict[str, Any], rows: list[Row], lacking: list[str], corpus: Corpus | None = None
+    layout: Layout, tree: dict[str, Any], rows: list[RunSummary], lacking: list[str], corpus: Corpus | None = None
 ) -> dict[str, Any]:
     """Return the page's content without what the corpus and the judged clips tell."""
     return {
@@ -111,7 +111,7 @@ def are_new_voices(tree: dict[str, Any], corpus: Corpus | None) -> bool:
     return bool(corpus.rows.loc[judging, "speaker"].notna().all())
 
 
-def leader(rows: list[Row]) -> Row | None:
+def leader(rows: list[RunSummary]) -> RunSummary | None:
     """Return the run with the best estimate among those that answer what the ensemble does, None without any."""
     if not rows:
         return None
@@ -119,13 +119,13 @@ def leader(rows: list[Row]) -> Row | None:
     return max((row for row in rows if row.question == asked), key=lambda row: row.estimate.value)
 
 
-def groups(layout: Layout, rows: list[Row]) -> list[dict[str, Any]]:
+def groups(layout: Layout, rows: list[RunSummary]) -> list[dict[str, Any]]:
     """Return the rows of the table, a group for each question, the best estimate first."""
     scores = scores_of(layout)
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: -row.estimate.value):
         score = scores.get(row.run, {})
-        line = {name: getattr(row, name) for name in Row.__dataclass_fields__}
+        line = {name: getattr(row, name) for name in RunSummary.__dataclass_fields__}
         line |= {"estimate": vars(row.estimate)}
         line |= {
             name: vars(of) if of else None for name, of in (("test", row.test), ("unheard_recall", row.unheard_recall))
@@ -138,7 +138,9 @@ def groups(layout: Layout, rows: list[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def standing(layout: Layout, rows: list[Row], lead: Row, lines: dict[str, float], task: Task) -> dict[str, Any]:
+def standing(
+    layout: Layout, rows: list[RunSummary], lead: RunSummary, lines: dict[str, float], task: Task
+) -> dict[str, Any]:
     """Return the points of the first chart, and the `lines` that they are measured by; what the runs' authors reported
     of the competition's private part is among the points."""
     scores = scores_of(layout)
@@ -173,9 +175,9 @@ def failures(
     layout: Layout,
     tree: dict[str, Any],
     corpus: Corpus,
-    evidences: dict[str, Evidence | None],
-    lead: Row,
-    together: list[Evidence],
+    evidences: dict[str, JudgedRun | None],
+    lead: RunSummary,
+    together: list[JudgedRun],
     book: ClipBook,
 ) -> dict[str, Any] | None:
     """Return where the leading run fails, each clip with what all runs of its question say of it."""
@@ -217,7 +219,7 @@ def judging(corpus: Corpus, rows: NDArray[np.int64]) -> tuple[int, bool]:
 
 
 def data(
-    layout: Layout, tree: dict[str, Any], corpus: Corpus, task: Task, lead: Row | None, book: ClipBook
+    layout: Layout, tree: dict[str, Any], corpus: Corpus, task: Task, lead: RunSummary | None, book: ClipBook
 ) -> dict[str, Any]:
     """Return what the data looked like, to a run that answers `task`."""
     target = target_of(corpus, task.model_copy(update={"vocabulary": "commands"}))
@@ -252,10 +254,10 @@ def _first_task(tree: dict[str, Any]) -> Task:
     return runs.task_of(tree, runs.names(tree)[0])
 
 
-def _best_first(rows: list[Row], lead: Row) -> list[Row]:
+def _best_first(rows: list[RunSummary], lead: RunSummary) -> list[RunSummary]:
     return sorted(rows, key=lambda row: (row.question != lead.question, -row.estimate.value))
 
 
-def _evidence(layout: Layout, tree: dict[str, Any], corpus: Corpus, run: str) -> Evidence | None:
+def _evidence(layout: Layout, tree: dict[str, Any], corpus: Corpus, run: str) -> JudgedRun | None:
     path = layout.submission(run) / JUDGED
     return read(path, corpus, run_page.task_of(tree, run), run) if path.exists() else None

@@ -6,13 +6,13 @@ from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.files import read_json
 from pipeline.layout import Layout
-from pipeline.reporting.comparison import Row
+from pipeline.reporting.comparison import RunSummary
 from pipeline.reporting.page import machine
 
 FEW = 8  # runs whose names do not lie upon each other
 
 
-def provenance(layout: Layout, tree: dict[str, Any], rows: list[Row], corpus: Corpus | None) -> dict[str, Any]:
+def provenance(layout: Layout, tree: dict[str, Any], rows: list[RunSummary], corpus: Corpus | None) -> dict[str, Any]:
     """Return the last part of the page."""
     made = {row.run: read_json(layout.submission(row.run) / "metrics.json").get("provenance") or {} for row in rows}
     commits = list(dict.fromkeys(each["commit"] for each in made.values() if each.get("commit")))
@@ -35,7 +35,7 @@ def provenance(layout: Layout, tree: dict[str, Any], rows: list[Row], corpus: Co
     }
 
 
-def costs(rows: list[Row]) -> list[dict[str, Any]]:
+def costs(rows: list[RunSummary]) -> list[dict[str, Any]]:
     """Return what each run's training took and came to.
 
     `named` are those whose names a chart has room for: of many, those that no cheaper run of their question beats.

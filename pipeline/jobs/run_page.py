@@ -11,10 +11,10 @@ from pipeline.examples.task import Task
 from pipeline.files import read_json
 from pipeline.layout import Layout
 from pipeline.reporting import target_report
-from pipeline.reporting.comparison import Row
+from pipeline.reporting.comparison import RunSummary
 from pipeline.reporting.page import calibration, cells, curves, threshold_curves
 from pipeline.reporting.page.clipbook import ClipBook
-from pipeline.reporting.page.evidence import Evidence
+from pipeline.reporting.page.evidence import JudgedRun
 from pipeline.scoring.settings import ENSEMBLE
 from pipeline.scoring.shares import shares_of
 
@@ -23,7 +23,7 @@ _TOLD_ELSEWHERE = ("like", "reported")
 
 
 def detail(
-    layout: Layout, tree: dict[str, Any], corpus: Corpus, row: Row, evidence: Evidence | None, book: ClipBook
+    layout: Layout, tree: dict[str, Any], corpus: Corpus, row: RunSummary, evidence: JudgedRun | None, book: ClipBook
 ) -> dict[str, Any]:
     """Return what opens below a run's row; parts that its task or its files do not have are absent."""
     told: dict[str, Any] = {"run": row.run, "question": row.question, "judge": row.judge}
@@ -59,7 +59,7 @@ def detail(
     return told
 
 
-def confusions(evidence: Evidence) -> list[dict[str, Any]]:
+def confusions(evidence: JudgedRun) -> list[dict[str, Any]]:
     """Return the largest confusions: indices of both labels, clips, and their share of the true label's clips."""
     counts = evidence.counts
     of_label = counts.sum(axis=1)
@@ -114,7 +114,7 @@ def _folds(layout: Layout, tree: dict[str, Any], run: str) -> list[dict[str, Any
     return found
 
 
-def _thresholds(tree: dict[str, Any], corpus: Corpus, evidence: Evidence, figures: dict[str, Any]) -> dict[str, Any]:
+def _thresholds(tree: dict[str, Any], corpus: Corpus, evidence: JudgedRun, figures: dict[str, Any]) -> dict[str, Any]:
     shares = shares_of(figures["prior"], evidence.labels)  # what was estimated, where that was asked for
     chosen = figures["thresholds"] if figures["rule"] == "tuned" else {}
     rng = np.random.default_rng(params.seed(tree))

@@ -22,7 +22,7 @@ from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.settings import ENSEMBLE, Ensemble, Prior
 from pipeline.scoring.shares import ESTIMATED, shares_of
 from pipeline.scoring.truth import judged_rows, truth_of, without_unreadable
-from pipeline.scoring.voting_methods import Evidence, equal
+from pipeline.scoring.voting_methods import VotingData, equal
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Election:
         truth = np.where(counted, -1 if self.target.exclusive else np.nan, self.truth)
         tables = {name: member.table for name, member in self.members.items()}
         shares = self.shares(truth)
-        evidence = Evidence.of(tables, truth, first.speakers, self.commands, shares, self.settings.temperature)
+        evidence = VotingData.of(tables, truth, first.speakers, self.commands, shares, self.settings.temperature)
         return ensemble.choose(self.settings, evidence, first.blocks)
 
     def shares(self, truth: NDArray[Any]) -> NDArray[np.float64] | None:

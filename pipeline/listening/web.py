@@ -22,7 +22,7 @@ EVERY_S = 0.3  # from one block of the browser's microphone to the next
 SHOWN = 6  # the last words
 
 
-class Named(Protocol):
+class Listens(Protocol):
     """What listens: `jobs.listening.Listener`."""
 
     @property
@@ -59,7 +59,7 @@ class Hearing:
 class Heard:
     """All listeners over one sound, from its first sample on."""
 
-    def __init__(self, listeners: Sequence[Named], spotting: Spotting) -> None:
+    def __init__(self, listeners: Sequence[Listens], spotting: Spotting) -> None:
         self.hearings = []
         for each in listeners:
             ear = each.new_ear()
@@ -86,7 +86,7 @@ class Heard:
 class Live(Heard):
     """All listeners over the browser's microphone."""
 
-    def __init__(self, listeners: Sequence[Named], spotting: Spotting, rate_hz: int) -> None:
+    def __init__(self, listeners: Sequence[Listens], spotting: Spotting, rate_hz: int) -> None:
         super().__init__(listeners, spotting)
         self.rate_hz = rate_hz
         self._resampler = Resampler(rate_hz)
@@ -102,7 +102,7 @@ class Live(Heard):
         self.push(self._resampler.push(block.reshape(len(block), -1)))
 
 
-def heard_file(listeners: Sequence[Named], spotting: Spotting, path: Path) -> Heard:
+def heard_file(listeners: Sequence[Listens], spotting: Spotting, path: Path) -> Heard:
     """Return what is heard in a file, read as `listen FILE` reads it. Raises PipelineError as `windows.open_audio`."""
     heard = Heard(listeners, spotting)
     with open_audio(path) as audio:
@@ -111,7 +111,7 @@ def heard_file(listeners: Sequence[Named], spotting: Spotting, path: Path) -> He
     return heard
 
 
-def page(listeners: Sequence[Named], spotting: Spotting) -> Any:
+def page(listeners: Sequence[Listens], spotting: Spotting) -> Any:
     """Return the page, a `gradio.Blocks`. Raises PipelineError without gradio."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
@@ -152,7 +152,7 @@ def page(listeners: Sequence[Named], spotting: Spotting) -> Any:
     return built
 
 
-def serve(listeners: Sequence[Named], spotting: Spotting, port: int) -> None:
+def serve(listeners: Sequence[Listens], spotting: Spotting, port: int) -> None:
     """Serve the page on 127.0.0.1 until Ctrl-C; no sound of it stays on the disk.
 
     Raises PipelineError without gradio, or if the port is taken.

@@ -18,7 +18,7 @@ BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
 
 
 @dataclass(frozen=True)
-class Judged:
+class Estimate:
     """A share of 0 to 1 with its 95 % interval, where there is one, and of how many clips."""
 
     value: float
@@ -33,7 +33,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Row:
+class RunSummary:
     """One run; None is what was not measured, or does not apply.
 
     `round` is "student" or "second student" of a run that learnt from the test clips too, else "". `judge` names the
@@ -54,14 +54,14 @@ class Row:
     train_seconds: float | None
     clips_a_second: float | None
     judge: str
-    estimate: Judged
+    estimate: Estimate
     selected: float | None
-    test: Judged | None
+    test: Estimate | None
     macro_f1: float | None
     unknown_recall: float | None
     silence_recall: float | None
     reported: str
-    unheard_recall: Judged | None = None
+    unheard_recall: Estimate | None = None
     gain: Gain | None = None
 
 
@@ -113,7 +113,7 @@ def parameters_in(folder: Path) -> int | None:
     return total if files else None
 
 
-def markdown(rows: Sequence[Row], columns: Sequence[str] = tuple(HEADINGS)) -> str:
+def markdown(rows: Sequence[RunSummary], columns: Sequence[str] = tuple(HEADINGS)) -> str:
     """Return the runs as Markdown, best estimate first: a table for each question, since figures of different
     questions do not compare. Columns that no run fills are left out; a line says what both figures are.
     """
@@ -126,7 +126,7 @@ def markdown(rows: Sequence[Row], columns: Sequence[str] = tuple(HEADINGS)) -> s
     return "\n".join([*tables, LEGEND])
 
 
-def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:
+def _table(rows: Sequence[RunSummary], columns: Sequence[str]) -> str:
     texts = [_texts(row) for row in sorted(rows, key=lambda row: -row.estimate.value)]
     shown = [name for name in columns if any(text[name] for text in texts)]
     lines = [" | ".join(HEADINGS[name] for name in shown), "|".join("--:" if n in _NUMBERS else "---" for n in shown)]
@@ -134,11 +134,13 @@ def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     return "".join(f"| {line} |\n" if "---" not in line else f"|{line}|\n" for line in lines)
 
 
-def to_csv(rows: Sequence[Row]) -> str:
+def to_csv(rows: Sequence[RunSummary]) -> str:
     """Return the table as CSV with every column; an accuracy is in four: value, low, high, clips."""
     file = io.StringIO()
     flat = [_flat(row) for row in rows]
-    writer = csv.DictWriter(file, list(flat[0]) if flat else [field.name for field in fields(Row)], lineterminator="\n")
+    writer = csv.DictWriter(
+        file, list(flat[0]) if flat else [field.name for field in fields(RunSummary)], lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(flat)
     return file.getvalue()
@@ -161,7 +163,7 @@ def put_into(path: Path, table: str) -> None:
         temporary.write_text(f"{before}{BEGIN}\n{table}{END}{after}", encoding="utf-8")
 
 
-def _texts(row: Row) -> dict[str, str]:
+def _texts(row: RunSummary) -> dict[str, str]:
     texts = {}
     for name in HEADINGS:
         value = getattr(row, name)
@@ -180,7 +182,7 @@ def _texts(row: Row) -> dict[str, str]:
     return texts
 
 
-def _flat(row: Row) -> dict[str, object]:
+def _flat(row: RunSummary) -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in asdict(row).items():
         if name in _PARTS:

@@ -117,7 +117,7 @@ def describe(values: NDArray[Any], probabilities: Probabilities, speakers: Seque
     return figures
 
 
-def _truth_of(corpus: Corpus, judged: truth.Judged, probabilities: Probabilities, target: Target) -> NDArray[Any]:
+def _truth_of(corpus: Corpus, judged: truth.JudgedSplit, probabilities: Probabilities, target: Target) -> NDArray[Any]:
     if probabilities.labels != target.labels:
         raise PipelineError(
             f"The {judged} probabilities of run '{probabilities.run}' have other labels than its target "

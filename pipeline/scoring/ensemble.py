@@ -14,7 +14,7 @@ from pipeline.scoring.combination import Combination
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.paired import Gain
 from pipeline.scoring.settings import MEAN, METHODS, Ensemble, Method
-from pipeline.scoring.voting_methods import Evidence, fit, normalised
+from pipeline.scoring.voting_methods import VotingData, fit, normalised
 
 CHOSEN, GIVEN = "best", "given"  # what the settings chose, by whatever method; what was told them
 
@@ -81,7 +81,7 @@ def fit_vote(
 ) -> Vote:
     """Return the vote over the members' out-of-fold clips, its nested tables by what was chosen without the block.
 
-    `truth`, `commands` and `shares` are as in `Evidence`, the truth in the clip order of the first member.
+    `truth`, `commands` and `shares` are as in `VotingData`, the truth in the clip order of the first member.
     Raises PipelineError if the members hold different clips or labels, or all weights of the settings are 0.
     """
     first = next(iter(members.values()))
@@ -93,7 +93,7 @@ def fit_vote(
     for block in blocks:
         inside = first.blocks == block
         tables = {run: member.without(block) for run, member in members.items()}
-        evidence = Evidence.of(tables, truth, first.speakers, commands, shares, settings.temperature).without(inside)
+        evidence = VotingData.of(tables, truth, first.speakers, commands, shares, settings.temperature).without(inside)
         chosen = choose(settings, evidence, first.blocks)
         nested[block] = chosen.vote(tables, commands)
         if exclusive:
@@ -107,7 +107,7 @@ def fit_vote(
             best_elsewhere = max(runs, key=lambda run: evidence.figure(runs[run].values))
             picked[inside] = alone[best_elsewhere][inside]
     final = {run: member.table for run, member in members.items()}
-    everything = Evidence.of(final, truth, first.speakers, commands, shares, settings.temperature)
+    everything = VotingData.of(final, truth, first.speakers, commands, shares, settings.temperature)
     is_given = isinstance(settings.weights, dict)
     shown = [*tried, CHOSEN] if is_given or len(tried) == len(METHODS) else tried
     compared = _compared(everything, ways, shown) if exclusive else {}
@@ -127,7 +127,7 @@ def fit_vote(
     return Vote(combination, voted, compared, (best, against[0]), against[1] if len(blocks) > 1 else None)
 
 
-def choose(settings: Ensemble, evidence: Evidence, blocks: NDArray[np.int64]) -> Combination:
+def choose(settings: Ensemble, evidence: VotingData, blocks: NDArray[np.int64]) -> Combination:
     """Return what the settings ask for, fitted on the clips that have a say; `best` is tried on their `blocks`."""
     tried = _methods(settings, evidence.exclusive, len(evidence.tables))
     if settings.weights != "best" or len(tried) < 2:
@@ -154,7 +154,7 @@ def _methods(settings: Ensemble, exclusive: bool, runs: int) -> tuple[Method, ..
     return tuple(dict.fromkeys((MEAN, *(method for method in METHODS if method == settings.weights))))
 
 
-def _chosen(settings: Ensemble, evidence: Evidence, compared: Mapping[str, Compared]) -> Combination:
+def _chosen(settings: Ensemble, evidence: VotingData, compared: Mapping[str, Compared]) -> Combination:
     """Return the vote that the settings ask for; `best` by how the methods compared."""
     if isinstance(settings.weights, dict):
         given = {run: settings.weights.get(run, 0.0) for run in evidence.tables}
@@ -171,7 +171,7 @@ def _chosen(settings: Ensemble, evidence: Evidence, compared: Mapping[str, Compa
     return _fit(settings, best, evidence)
 
 
-def _fit(settings: Ensemble, method: Method, evidence: Evidence) -> Combination:
+def _fit(settings: Ensemble, method: Method, evidence: VotingData) -> Combination:
     return fit(method, evidence, settings.sharpness, settings.temperature)
 
 
@@ -180,7 +180,7 @@ def _undecided(names: Iterable[str], truth: NDArray[Any]) -> dict[str, NDArray[n
 
 
 def _compared(
-    evidence: Evidence, decided: Mapping[str, NDArray[np.int64]], methods: Sequence[str]
+    evidence: VotingData, decided: Mapping[str, NDArray[np.int64]], methods: Sequence[str]
 ) -> dict[str, Compared]:
     """Return how the methods compare with the mean, by what each decided."""
     if not len(evidence.known):
@@ -194,15 +194,15 @@ def _compared(
     }
 
 
-def _accuracy(evidence: Evidence, decided: NDArray[np.int64]) -> float:
+def _accuracy(evidence: VotingData, decided: NDArray[np.int64]) -> float:
     return evidence.figure(np.eye(_labels(evidence))[decided])
 
 
-def _gain(evidence: Evidence, first: NDArray[np.int64], second: NDArray[np.int64]) -> Gain:
+def _gain(evidence: VotingData, first: NDArray[np.int64], second: NDArray[np.int64]) -> Gain:
     return paired.gain(evidence.truth, first, second, evidence.speakers, _labels(evidence), evidence.shares)
 
 
-def _labels(evidence: Evidence) -> int:
+def _labels(evidence: VotingData) -> int:
     """Return how many labels the truth is one of."""
     own = next(iter(evidence.tables.values())).labels
     return len(own) if evidence.commands is None else len(evidence.commands) + 2  # unknown and silence

@@ -21,7 +21,7 @@ DECIDED = "decided to be"  # a column of its own, which no label is called
 
 
 @dataclass(frozen=True)
-class Judged:
+class Decisions:
     """`table` float32 [clips, labels], nested (`OutOfFold.nested_table`); `decided` str [clips], "" where a clip may
     have several labels at once."""
 
@@ -38,7 +38,7 @@ class Judged:
             parquet.write_table(pyarrow.table(columns).replace_schema_metadata(about), temporary)
 
     @classmethod
-    def read(cls, path: Path) -> "Judged":
+    def read(cls, path: Path) -> "Decisions":
         """Read what `write` wrote. Raises PipelineError if there is no such file, or it holds something else."""
         try:
             table = parquet.read_table(path)
@@ -55,7 +55,7 @@ class Judged:
             raise PipelineError(f"{path} holds no judged clips: {error}. Delete it and run `dvc repro`.") from None
 
 
-def judged_by(table: Probabilities, decided: NDArray[np.int64] | None, labels: Sequence[str]) -> Judged:
+def judged_by(table: Probabilities, decided: NDArray[np.int64] | None, labels: Sequence[str]) -> Decisions:
     """Return the clips of a nested table with what they were decided to be: int64 [clips], indices of `labels`."""
     named = np.full(len(table.clips), "") if decided is None else np.asarray(labels, dtype=str)[decided]
-    return Judged(table, named)
+    return Decisions(table, named)

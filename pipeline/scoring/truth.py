@@ -11,7 +11,7 @@ from pipeline.examples.target import Target
 from pipeline.scoring.probabilities import Probabilities
 
 # The two kinds of clips that are judged: each by a net that never heard its speaker, or held out from all nets.
-Judged = Literal["out_of_fold", "holdout"]
+JudgedSplit = Literal["out_of_fold", "holdout"]
 PARTS = "parts"  # of a vote (layers of an encoder): a folder each of tables like the run's own
 
 
@@ -20,7 +20,7 @@ def names_of(corpus: Corpus) -> NDArray[Any]:
     return corpus.rows["recording"].fillna(corpus.rows["clip"]).to_numpy()
 
 
-def judged_rows(corpus: Corpus, judged: Judged) -> dict[str, int]:
+def judged_rows(corpus: Corpus, judged: JudgedSplit) -> dict[str, int]:
     """Return the row of each clip that is judged, by its name in the tables, in the corpus's order.
 
     A recording that was cut into segments is judged once, by its own name; the row is that of one of its segments,
@@ -32,7 +32,7 @@ def judged_rows(corpus: Corpus, judged: Judged) -> dict[str, int]:
     return {names[row]: int(row) for row in np.flatnonzero(is_judged.to_numpy())}
 
 
-def rows_of(corpus: Corpus, judged: Judged, probabilities: Probabilities) -> NDArray[np.int64]:
+def rows_of(corpus: Corpus, judged: JudgedSplit, probabilities: Probabilities) -> NDArray[np.int64]:
     """Return the row of each clip of a table, int64 [clips].
 
     Of a fold, the table must have all clips or, where its nets are not trained, none. A clip that could not be decoded
@@ -51,7 +51,7 @@ def rows_of(corpus: Corpus, judged: Judged, probabilities: Probabilities) -> NDA
     return np.array([rows[clip] for clip in probabilities.clips], np.int64)
 
 
-def truth_of(corpus: Corpus, judged: Judged, probabilities: Probabilities, target: Target) -> NDArray[Any]:
+def truth_of(corpus: Corpus, judged: JudgedSplit, probabilities: Probabilities, target: Target) -> NDArray[Any]:
     """Return the target's values of a table's clips: int64 [clips], index of the label, or float32 [clips, labels].
 
     Where the corpus does not tell the target of a clip, the value is -1 or NaN: the clip is not judged. The labels are

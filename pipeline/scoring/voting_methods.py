@@ -20,7 +20,7 @@ POWERS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 @dataclass(frozen=True)
-class Evidence:
+class VotingData:
     """What a vote is fitted on: tables of the same clips in the same order, and what is true of them.
 
     `truth` is int64 [clips], an index into [*commands, unknown, silence] (the tables' own labels without `commands`),
@@ -43,7 +43,7 @@ class Evidence:
         commands: Sequence[str] | None,
         shares: NDArray[np.float64] | None,
         finest: bool,
-    ) -> "Evidence":
+    ) -> "VotingData":
         """Bring the tables to the clips of the first and, unless their `finest` labels are needed, to the submission's.
 
         Raises PipelineError if they hold different clips or labels.
@@ -62,7 +62,7 @@ class Evidence:
             return np.flatnonzero(~np.isnan(self.truth).any(axis=1))
         return np.flatnonzero(self._share > 0)
 
-    def without(self, clips: NDArray[np.bool_]) -> "Evidence":
+    def without(self, clips: NDArray[np.bool_]) -> "VotingData":
         """Return the same, with no say for the clips that are marked."""
         hidden = clips if self.exclusive else clips[:, None]
         return replace(self, truth=np.where(hidden, -1 if self.exclusive else np.nan, self.truth))
@@ -95,7 +95,7 @@ class Evidence:
         return np.where(known, (self.shares / np.maximum(clips, 1))[self.truth], 0.0)
 
 
-def fit(method: Method, evidence: Evidence, sharpness: Sharpness = "auto", temper: bool = False) -> Combination:
+def fit(method: Method, evidence: VotingData, sharpness: Sharpness = "auto", temper: bool = False) -> Combination:
     """Return the vote by one method; with `temper`, each run's temperature is fitted before."""
     temperatures = {}
     known = evidence.known
@@ -138,7 +138,7 @@ def normalised(weights: Mapping[str, float]) -> dict[str, float]:
 
 
 def _by_accuracy(
-    evidence: Evidence, tables: Mapping[str, Probabilities], sharpness: Sharpness
+    evidence: VotingData, tables: Mapping[str, Probabilities], sharpness: Sharpness
 ) -> tuple[dict[str, float], str]:
     """Return each run's accuracy, or its mean average precision, to a power, sum 1; and a note where it is not so."""
     figures = {run: evidence.figure(table.values) for run, table in tables.items()}

@@ -27,7 +27,7 @@ class Pruned(Exception):  # noqa: N818  # no error: the trial has been seen enou
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialRow:
     """What is known of a trial; `figure` is that of its best epoch so far where it has not ended."""
 
     number: int
@@ -103,11 +103,11 @@ class Study:
             if lock is not None:
                 lock.release()
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[TrialRow]:
         """Return all trials in the order of their numbers."""
         return [_row(trial) for trial in self._study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
 
-    def best(self) -> Row | None:
+    def best(self) -> TrialRow | None:
         """Return the best of the trials that have ended well, the first of equals, None if there is none."""
         ended = [row for row in self.rows() if row.state == COMPLETE and row.figure is not None]
         return max(ended, key=lambda row: row.figure or 0.0, default=None)
@@ -176,8 +176,8 @@ def _rounded(values: dict[str, Any]) -> dict[str, Value]:
     return {key: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value for key, value in values.items()}
 
 
-def _row(trial: FrozenTrial) -> Row:
-    return Row(
+def _row(trial: FrozenTrial) -> TrialRow:
+    return TrialRow(
         trial.number,
         trial.user_attrs.get(NOTE) or trial.state.name.lower(),
         trial.value if trial.state == TrialState.COMPLETE else max(trial.intermediate_values.values(), default=None),

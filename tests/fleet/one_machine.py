@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.fleet import errand
-from pipeline.fleet.cluster import Report
+from pipeline.fleet.cluster import StageOutcome
 
 
 class Board:
@@ -41,9 +41,9 @@ class OneMachine:
         self.handed_out.append(stage)
         self._waiting.append((stage, files, lock, settings, patience_s))
 
-    def reports(self, timeout_s: float) -> list[Report]:
+    def reports(self, timeout_s: float) -> list[StageOutcome]:
         stage, *given = self._waiting.pop(0)
-        report = Report(stage, **errand.attend(stage, *given, str(self.folder), self.board))
+        report = StageOutcome(stage, **errand.attend(stage, *given, str(self.folder), self.board))
         if not self.is_heard:
             raise ConnectionError("it is done, and nobody knows")
         return [report]

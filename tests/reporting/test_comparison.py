@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 
 from pipeline.errors import PipelineError
 from pipeline.reporting import comparison
-from pipeline.reporting.comparison import Judged, Row
+from pipeline.reporting.comparison import Estimate, RunSummary
 
 
 def row(run, value, **changed):
@@ -20,7 +20,7 @@ def row(run, value, **changed):
         "train_seconds": 612.4,
         "clips_a_second": None,
         "judge": "prior_accuracy",
-        "estimate": Judged(value, value - 0.1, value + 0.1, 400),
+        "estimate": Estimate(value, value - 0.1, value + 0.1, 400),
         "selected": value + 0.01,
         "test": None,
         "macro_f1": 0.5,
@@ -29,7 +29,7 @@ def row(run, value, **changed):
         "reported": "",
         **changed,
     }
-    return Row(run=run, **values)
+    return RunSummary(run=run, **values)
 
 
 def test_the_best_is_first_and_columns_that_nobody_fills_are_left_out():
@@ -71,7 +71,7 @@ def test_each_question_has_a_table_of_its_own():
 
 
 def test_a_figure_without_an_interval_has_none():
-    figures = {"estimate": Judged(0.8, None, None, 400), "test": Judged(0.7, None, None, 10)}
+    figures = {"estimate": Estimate(0.8, None, None, 400), "test": Estimate(0.7, None, None, 10)}
     tags = row("tags", 0.8, question="tags", judge="map", **figures)
     assert "| 0.800 |" in comparison.markdown([tags])
     (told,) = csv.DictReader(io.StringIO(comparison.to_csv([tags])))
@@ -79,7 +79,7 @@ def test_a_figure_without_an_interval_has_none():
 
 
 def test_the_csv_holds_every_column_and_the_figures_unrounded():
-    text = comparison.to_csv([row("one", 0.45678, test=Judged(0.5, 0.4, 0.6, 10)), row("two", 0.4)])
+    text = comparison.to_csv([row("one", 0.45678, test=Estimate(0.5, 0.4, 0.6, 10)), row("two", 0.4)])
     first, second = csv.DictReader(io.StringIO(text))
     assert first["estimate"] == "0.45678"
     assert first["estimate_clips"] == "400"

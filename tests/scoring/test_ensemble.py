@@ -9,7 +9,7 @@ from pipeline.scoring import ensemble
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.scoring.settings import Ensemble
-from pipeline.scoring.voting_methods import Evidence
+from pipeline.scoring.voting_methods import VotingData
 from tests.judged_clips import guessing_runs as judges
 
 EVEN = np.full(3, 1 / 3)
@@ -29,7 +29,7 @@ def member(table, nested=None):
 
 
 def evidence(tables, truth, settings):
-    return Evidence.of(tables, truth, speakers(len(truth)), ["yes"], EVEN, settings.temperature)
+    return VotingData.of(tables, truth, speakers(len(truth)), ["yes"], EVEN, settings.temperature)
 
 
 def choose(settings, tables, truth):

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.scoring.combination import Combination
 from pipeline.scoring.probabilities import Probabilities
-from pipeline.scoring.voting_methods import Evidence, fit
+from pipeline.scoring.voting_methods import VotingData, fit
 from tests.judged_clips import guessing_runs as judges
 
 LABELS = ["yes", "unknown", "silence"]
@@ -13,7 +13,7 @@ EVEN = np.full(3, 1 / 3)
 
 
 def evidence(tables, truth, shares=EVEN, finest=False):
-    return Evidence.of(tables, truth, [str(clip // 2) for clip in range(len(truth))], ["yes"], shares, finest)
+    return VotingData.of(tables, truth, [str(clip // 2) for clip in range(len(truth))], ["yes"], shares, finest)
 
 
 def accuracy(judged, truth):
@@ -124,7 +124,7 @@ def test_of_several_labels_the_mean_average_precision_weighs():
         for spread in (0.2, 2.0)
     )
     truth[:20] = np.nan
-    tags = Evidence.of({"good": good, "poor": poor}, truth, clips, None, None, finest=False)
+    tags = VotingData.of({"good": good, "poor": poor}, truth, clips, None, None, finest=False)
     found = fit("accuracy", tags, temper=True)
     assert found.weights["good"] > 0.6
     assert (found.note, found.temperatures) == ("", {})

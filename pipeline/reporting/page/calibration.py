@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import metrics
-from pipeline.reporting.page.evidence import Evidence
+from pipeline.reporting.page.evidence import JudgedRun
 
 BINS = 10  # of equal width, as in Guo et al., "On Calibration of Modern Neural Networks", 2017
 
 
-def outcomes(evidence: Evidence) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def outcomes(evidence: JudgedRun) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return probabilities and whether they came true: of the likeliest label of each clip, or, where a clip may have
     several labels, of every label of every clip."""
     if evidence.decided is None:

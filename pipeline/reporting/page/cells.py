@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.reporting.page.clipbook import ClipBook
-from pipeline.reporting.page.evidence import Evidence
+from pipeline.reporting.page.evidence import JudgedRun
 
 OF_EACH = 12  # clips that a cell lists
 LARGEST = 45  # labels of which a matrix can be read
 
 
-def cells(evidence: Evidence, book: ClipBook, of_each: int = OF_EACH) -> dict[str, list[list[Any]]]:
+def cells(evidence: JudgedRun, book: ClipBook, of_each: int = OF_EACH) -> dict[str, list[list[Any]]]:
     """Return by "truth,decided" (indices of labels) the number of each clip and its probability of the decided label.
 
     In cells of errors the surest come first, on the diagonal the least sure. At most `of_each` clips a cell.
@@ -27,7 +27,7 @@ def cells(evidence: Evidence, book: ClipBook, of_each: int = OF_EACH) -> dict[st
     return found
 
 
-def carry_errors(evidence: Evidence, book: ClipBook, runs: list[Evidence]) -> None:
+def carry_errors(evidence: JudgedRun, book: ClipBook, runs: list[JudgedRun]) -> None:
     """Carry the clips of the cells of errors, round by round, the largest cell first, while there is room."""
     assert evidence.decided is not None
     counts = evidence.counts

@@ -10,7 +10,7 @@ from pipeline.clips.corpus import Corpus
 from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.examples.task import TAGS
 from pipeline.reporting.page import sound
-from pipeline.reporting.page.evidence import Evidence
+from pipeline.reporting.page.evidence import JudgedRun
 from pipeline.scoring.truth import names_of
 
 
@@ -23,7 +23,7 @@ class ClipBook:
         self._left = clips if audio and is_audio else 0
         self._names = names_of(corpus)
         self._number: dict[int, int] = {}
-        self._places: dict[int, dict[int, int]] = {}  # of an Evidence, by its id: the place of each row
+        self._places: dict[int, dict[int, int]] = {}  # of an JudgedRun, by its id: the place of each row
         self.entries: list[dict[str, Any]] = []
         self.media: dict[str, dict[str, str]] = {}
 
@@ -39,7 +39,7 @@ class ClipBook:
             self.entries.append(entry)
         return self._number[row]
 
-    def carry(self, row: int, said_by: Iterable[Evidence] = ()) -> int:
+    def carry(self, row: int, said_by: Iterable[JudgedRun] = ()) -> int:
         """Return the number of the clip, with what the runs say of it, to be heard while there is room."""
         number = self.name(row)
         entry = self.entries[number]
@@ -64,7 +64,7 @@ class ClipBook:
     def has_room(self) -> bool:
         return self._left > 0
 
-    def _place(self, evidence: Evidence, row: int) -> int | None:
+    def _place(self, evidence: JudgedRun, row: int) -> int | None:
         places = self._places.get(id(evidence))
         if places is None:
             places = self._places[id(evidence)] = {int(at): place for place, at in enumerate(evidence.rows)}
@@ -75,7 +75,7 @@ def _medium(samples: NDArray[np.int16]) -> dict[str, str]:
     return {"wav": sound.wav(samples), "png": sound.spectrogram(samples)}
 
 
-def _said(evidence: Evidence, place: int) -> list[Any]:
+def _said(evidence: JudgedRun, place: int) -> list[Any]:
     """Return the decided label, its probability, the true label and its probability; of several labels, the three
     likeliest with their probabilities."""
     values = evidence.values[place]

@@ -8,13 +8,13 @@ from pipeline import metrics
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.reporting.page.clipbook import ClipBook
-from pipeline.reporting.page.evidence import Evidence
+from pipeline.reporting.page.evidence import JudgedRun
 
 WORST, TORN, WORDS, SPEAKERS, CLIPS_OF_EACH = 12, 8, 8, 6, 3
 LEAST_CLIPS = 5  # of a speaker of whom a share is told
 
 
-def worst(evidence: Evidence, book: ClipBook, runs: list[Evidence]) -> list[dict[str, Any]]:
+def worst(evidence: JudgedRun, book: ClipBook, runs: list[JudgedRun]) -> list[dict[str, Any]]:
     """Return the clips of which the run was surest, and wrong."""
     if evidence.decided is None:
         return _worst_tags(evidence, book, runs)
@@ -33,7 +33,7 @@ def worst(evidence: Evidence, book: ClipBook, runs: list[Evidence]) -> list[dict
     ]
 
 
-def torn(evidence: Evidence, book: ClipBook, runs: list[Evidence]) -> list[dict[str, Any]]:
+def torn(evidence: JudgedRun, book: ClipBook, runs: list[JudgedRun]) -> list[dict[str, Any]]:
     """Return the clips whose two likeliest labels are nearest to each other."""
     if evidence.decided is None or len(evidence.labels) < 2:
         return []
@@ -53,7 +53,7 @@ def torn(evidence: Evidence, book: ClipBook, runs: list[Evidence]) -> list[dict[
     ]
 
 
-def passing(evidence: Evidence, corpus: Corpus, book: ClipBook, runs: list[Evidence]) -> list[dict[str, Any]]:
+def passing(evidence: JudgedRun, corpus: Corpus, book: ClipBook, runs: list[JudgedRun]) -> list[dict[str, Any]]:
     """Return the words of `unknown` that pass for commands most often, with what they pass for and clips of each."""
     if evidence.decided is None or UNKNOWN not in evidence.labels:
         return []
@@ -83,7 +83,7 @@ def passing(evidence: Evidence, corpus: Corpus, book: ClipBook, runs: list[Evide
     ]
 
 
-def speakers(evidence: Evidence, book: ClipBook, runs: list[Evidence]) -> list[dict[str, Any]]:
+def speakers(evidence: JudgedRun, book: ClipBook, runs: list[JudgedRun]) -> list[dict[str, Any]]:
     """Return the speakers that are understood worst, by what is sure of it: the upper end of the interval."""
     names, index, clips = np.unique(np.asarray(evidence.speakers, dtype=str), return_inverse=True, return_counts=True)
     wrong, found = evidence.wrong, []
@@ -104,7 +104,7 @@ def speakers(evidence: Evidence, book: ClipBook, runs: list[Evidence]) -> list[d
     return result
 
 
-def _worst_tags(evidence: Evidence, book: ClipBook, runs: list[Evidence]) -> list[dict[str, Any]]:
+def _worst_tags(evidence: JudgedRun, book: ClipBook, runs: list[JudgedRun]) -> list[dict[str, Any]]:
     """Return the pairs of clip and label that are furthest from the truth, one a clip."""
     gap = np.abs(evidence.values - np.asarray(evidence.truth, np.float32))
     label = gap.argmax(axis=1)

@@ -12,12 +12,12 @@ from pipeline.errors import PipelineError
 from pipeline.examples.target import target_of
 from pipeline.examples.task import Task
 from pipeline.scoring import truth
-from pipeline.scoring.judged import Judged
+from pipeline.scoring.judged import Decisions
 from pipeline.scoring.probabilities import Probabilities
 
 
 @dataclass(frozen=True)
-class Evidence:
+class JudgedRun:
     """Clips out of fold, each judged by choices that were made without it; those alone whose truth is known.
 
     `truth` is int64 [clips], an index of `labels`, or bool [clips, labels] where a clip may have several; `decided` is
@@ -53,12 +53,12 @@ class Evidence:
         return metrics.confusion(self.truth, self.decided, len(self.labels))
 
 
-def read(path: Path, corpus: Corpus, task: Task, run: str) -> Evidence:
+def read(path: Path, corpus: Corpus, task: Task, run: str) -> JudgedRun:
     """Return the evidence of a run from its judged.parquet.
 
     Raises PipelineError if it is missing, or of other clips or labels.
     """
-    judged = Judged.read(path)
+    judged = Decisions.read(path)
     target = target_of(corpus, task.model_copy(update={"vocabulary": "commands"}))
     table = judged.table
     rows = truth.rows_of(corpus, "out_of_fold", table)
@@ -74,7 +74,7 @@ def read(path: Path, corpus: Corpus, task: Task, run: str) -> Evidence:
                 f"{path} was decided for another question: its labels are {', '.join(strange)}. Run: dvc repro"
             )
         decided = np.array([index[label] for label in judged.decided[known]], np.int64)
-    return Evidence(
+    return JudgedRun(
         run,
         target.labels,
         wanted[known] if target.exclusive else wanted[known] > 0.5,

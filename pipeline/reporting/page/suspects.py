@@ -9,10 +9,10 @@ from pipeline.clips.corpus import Corpus
 from pipeline.clips.labels import SILENCE
 from pipeline.examples.target import target_of
 from pipeline.examples.task import Task
-from pipeline.reporting.page.evidence import Evidence
+from pipeline.reporting.page.evidence import JudgedRun
 
 
-def find(evidence: Evidence, corpus: Corpus, task: Task, most: int) -> list[dict[str, Any]]:
+def find(evidence: JudgedRun, corpus: Corpus, task: Task, most: int) -> list[dict[str, Any]]:
     """Return the clips whose given label is probably not theirs, the surest first: place in `evidence`, given label,
     the label that the nets heard, and the probability that they give to the one that stands there.
 

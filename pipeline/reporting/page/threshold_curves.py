@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import metrics
-from pipeline.reporting.page.evidence import Evidence
+from pipeline.reporting.page.evidence import JudgedRun
 from pipeline.scoring.nested import blocks_of
 from pipeline.scoring.thresholds import BUNDLES, GRID, TINY, LogOdds, ThresholdGrid
 
@@ -16,7 +16,7 @@ _ARGMAX = int(np.argmin(np.abs(GRID)))
 
 
 def curves(
-    evidence: Evidence,
+    evidence: JudgedRun,
     commands: tuple[str, ...],
     shares: NDArray[np.float64],
     chosen: dict[str, float | None],

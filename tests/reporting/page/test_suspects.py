@@ -2,7 +2,7 @@ import numpy as np
 
 from pipeline.examples.task import Task
 from pipeline.reporting.page import suspects
-from pipeline.reporting.page.evidence import Evidence
+from pipeline.reporting.page.evidence import JudgedRun
 from pipeline.scoring.probabilities import Probabilities
 from tests.judged_clips import corpus_of
 
@@ -27,7 +27,7 @@ def test_clips_whose_labels_were_exchanged_are_found_the_surest_first(tmp_path):
     values = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     fine = Probabilities([clip["clip"] for clip in clips], labels, values, "words", corpus.fingerprint)
     truth = np.zeros(240, np.int64)
-    evidence = Evidence("words", ["yes"], truth, truth, values[:, :1], fine, np.arange(240), ["s"] * 240)
+    evidence = JudgedRun("words", ["yes"], truth, truth, values[:, :1], fine, np.arange(240), ["s"] * 240)
     found = suspects.find(evidence, corpus, Task(vocabulary="words"), 5)
     assert {each["place"] for each in found} == {2, 7}
     assert {(each["given"], each["heard"]) for each in found} == {("cat", "no"), ("dog", "no")}
