@@ -1,9 +1,12 @@
 """The base of every parameter class: frozen, typed, unknown keys refused."""
 
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Processes = Literal["auto"] | Annotated[int, Field(ge=1, le=64)]  # "auto": by the machine
 
 
 class Settings(BaseModel):

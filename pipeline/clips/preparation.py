@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas
@@ -32,7 +32,7 @@ from pipeline.clips.splits import Method, TestingList, assign
 from pipeline.clips.synthetic import Speak, Synthetic
 from pipeline.clips.waveform import fit
 from pipeline.errors import PipelineError
-from pipeline.settings import Settings
+from pipeline.settings import Processes, Settings
 
 
 class Prepare(Settings):
@@ -61,7 +61,7 @@ class Prepare(Settings):
     unheard_words: float = Field(0.0, ge=0, le=0.5)
     without: tuple[Literal["unknown", "silence"], ...] = ()
     max_lost_share: float = Field(0.02, ge=0, le=1)
-    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    processes: Processes = "auto"
 
     @field_validator("commands")
     @classmethod

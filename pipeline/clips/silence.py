@@ -8,9 +8,8 @@ from pydantic import Field, model_validator
 
 from pipeline.clips.noise import MIXED, Noise
 from pipeline.clips.waveform import CLIP_SAMPLES, FULL_SCALE, as_int16
-from pipeline.settings import Settings
+from pipeline.settings import Settings, Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, le=100)]
 
 

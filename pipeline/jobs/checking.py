@@ -93,7 +93,7 @@ def _unread_by_dvc(tree: dict[str, Any]) -> list[str]:
     """Return a message for each thing that our stages would read, but not DVC, which fills dvc.yaml from the file."""
     problems = [
         f"params.yaml: '{section}' is empty, which DVC cannot read. Delete the line, or write {section}: {{}}."
-        for section in ("students", "second_students")
+        for section in runs.ROUNDS[1:]
         if section in tree and tree[section] is None
     ]
     if "folds" not in tree:
@@ -170,9 +170,8 @@ def _check_layers(wanted: Layers, stored: Layers) -> None:
 
 def _check_votes(tree: dict[str, Any], read: dict[str, Run], problems: list[str]) -> None:
     with _noted(problems):
-        sections.voters(tree, "ensemble")
-    _, students, second_students = runs.rounds(tree)
-    for section, names in (("vote", students), ("second_vote", second_students)):
+        sections.voters(tree, ENSEMBLE)
+    for section, names in zip(sections.VOTES, runs.rounds(tree)[1:], strict=True):
         with _noted(problems):
             _, teachers, task = sections.voters(tree, section)
             for name in names:

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.features import hidden_states
 from pipeline.files import read_json, replacing_folder, write_json
 from pipeline.layout import Layout
-from pipeline.settings import Settings
+from pipeline.settings import Processes, Settings
 
 NAME = "encode.fit"
 
@@ -31,7 +31,7 @@ class Encode(Settings):
     layers: tuple[int, ...] | None = Field(None, min_length=1)
     pooling: Literal["mean", "mean_std"] = "mean"
     batch_size: int = Field(32, ge=1)
-    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    processes: Processes = "auto"
 
     @model_validator(mode="after")
     def _one_encoder(self) -> Self:

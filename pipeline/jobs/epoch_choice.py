@@ -79,6 +79,4 @@ def _best(
     """
     if not counted.any():
         return len(values) - 1
-    if truth.ndim == 2:
-        return int(np.argmax([judging.mean_average_precision(epoch[counted], truth[counted]) for epoch in values]))
-    return int(np.argmax([judging.balanced_accuracy(epoch[counted], truth[counted], judged) for epoch in values]))
+    return int(np.argmax([judging.figure_of(epoch[counted], truth[counted], judged) for epoch in values]))

@@ -3,13 +3,11 @@
 import os
 import sys
 import tempfile
-from typing import Literal
 
 import torch
 
 from pipeline.errors import PipelineError
-
-Processes = Literal["auto"] | int
+from pipeline.settings import Processes
 
 
 def processes_of(wanted: Processes) -> int:

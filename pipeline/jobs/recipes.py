@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from pipeline.files import read_json
 from pipeline.learners.classifier import Classifier
 from pipeline.learners.detector import FOLDER, WithDetector, groups_of, in_groups
 from pipeline.learners.training import Training
-from pipeline.settings import Settings
+from pipeline.settings import Processes, Settings
 
 Reader = Callable[[NDArray[np.int64]], NDArray[Any]]
 
@@ -58,7 +58,7 @@ class Run(Task):
     detector: Detector | None = None
     pseudo_labels: PseudoLabels | None = None
     seed: int = Field(0, ge=0)
-    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    processes: Processes = "auto"
     at_once: int = Field(1, ge=1, le=64)
     looks: tuple[Look, ...] = Field((Look(),), min_length=1)
     engine: Literal["torch", "onnx"] = "torch"

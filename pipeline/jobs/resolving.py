@@ -22,7 +22,7 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     for section in ("prepare", "encode"):  # how many processes do it changes nothing
         result[section] = {key: value for key, value in result[section].items() if key != "processes"}
     result["prior"] = sections.decide(tree).for_run(ENSEMBLE).prior  # all that stage vote reads of decide
-    for vote in ("vote", "second_vote", "ensemble"):
+    for vote in (*sections.VOTES, ENSEMBLE):
         sections.voters(tree, vote)
     models = {name: runs.models_of(tree, name) for name in runs.names(tree)}
     result["models"] = models
@@ -30,9 +30,9 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     for key in ("looks", "engine"):
         result[key] = {name: runs.entry(tree, name).get(key) for name in models}
     result["heard_judges"] = sections.heard_judges(tree, models)
-    teachers, students, second_students = runs.rounds(tree)
+    teachers, *later = runs.rounds(tree)
     result["runs"] = {name: _run(tree, name) for name in teachers}
-    for section, names in (("students", students), ("second_students", second_students)):
+    for section, names in zip(runs.ROUNDS[1:], later, strict=True):
         result[section] = {
             name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}
             for name in names

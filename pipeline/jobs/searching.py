@@ -119,10 +119,8 @@ class Search:
         classifier, _ = trained(model, tree, self.name)
         rows = target.among(self.corpus.judged_rows(fold))
         values = predicted(classifier, read, rows)
-        if not target.exclusive:
-            return judging.mean_average_precision(values, target.values[rows])
         judged = judged_labels(self.corpus, target.labels) if run.is_submitted else None
-        return judging.balanced_accuracy(values, target.values[rows], judged)
+        return judging.figure_of(values, target.values[rows], judged)
 
 
 def ranges_of(tree: dict[str, Any], name: str) -> Ranges:

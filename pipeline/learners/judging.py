@@ -10,6 +10,19 @@ from pipeline import metrics
 BALANCED_ACCURACY, MEAN_AVERAGE_PRECISION = "balanced_accuracy", "map"
 
 
+def figure_of(
+    values: NDArray[np.floating[Any]], targets: NDArray[Any], judged: NDArray[np.int64] | None = None
+) -> float:
+    """Return what judges probabilities `values` [clips, labels].
+
+    Of labels that exclude each other, int targets [clips], it is balanced accuracy; of tags, targets [clips, labels],
+    mean average precision.
+    """
+    if targets.ndim == 2:
+        return mean_average_precision(values, targets)
+    return balanced_accuracy(values, targets, judged)
+
+
 def balanced_accuracy(
     values: NDArray[np.floating[Any]], targets: NDArray[np.int64], judged: NDArray[np.int64] | None = None
 ) -> float:

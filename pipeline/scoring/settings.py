@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from pipeline.clips.labels import Label
 from pipeline.errors import PipelineError
-from pipeline.settings import Settings
+from pipeline.settings import Settings, Share
 
 ENSEMBLE = "ensemble"  # the vote's name among the runs
 
@@ -15,7 +15,6 @@ Method = Literal["equal", "accuracy", "greedy", "stacking"]
 METHODS: tuple[Method, ...] = get_args(Method)
 MEAN: Method = "equal"  # the yardstick
 
-Share = Annotated[float, Field(ge=0, le=1)]
 RuleName = Literal["none", "published", "tuned"]
 
 SHARE_TOLERANCE = 1e-3
