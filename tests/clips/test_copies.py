@@ -1,22 +1,14 @@
 """Copies among a source's own clips."""
 
-import io
-
 import numpy as np
 import pandas
-import soundfile
 
 from pipeline.clips import copies
 from pipeline.clips.audio_shards import digest_of
 from pipeline.clips.preparation import Prepare, build
 from pipeline.clips.recording import Recording
 from pipeline.clips.silence import Silence
-
-
-def wav(samples):
-    file = io.BytesIO()
-    soundfile.write(file, samples, 16_000, format="WAV", subtype="PCM_16")
-    return file.getvalue()
+from tests.wavs import coded
 
 
 def told(*clips):
@@ -69,7 +61,7 @@ def test_copies_under_two_words_are_told():
 def test_preparing_a_source_tells_of_its_copies(tmp_path, capsys):
     """With what `build` knows: rows in their order, quarantined clips and other sources between them."""
     rng = np.random.default_rng(0)
-    sounds = {speaker: wav(rng.integers(-1000, 1000, 16_000).astype(np.int16)) for speaker in "abcdef"}
+    sounds = {speaker: coded(rng.integers(-1000, 1000, 16_000).astype(np.int16)) for speaker in "abcdef"}
     items = [
         Recording("train", f"{word}/{speaker}_nohash_{word}.wav", sound + bytes(len(word)), word, speaker)
         for word in ("yes", "no", "cat")

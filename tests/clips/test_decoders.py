@@ -1,6 +1,5 @@
 """Several processes that decode: the same bytes as by one, and none of them is left behind."""
 
-import io
 import os
 import signal
 import subprocess
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from pipeline.clips import audio_shards, decoders
 from pipeline.clips.corpus import Corpus
@@ -21,14 +19,9 @@ from pipeline.clips.preparation import Prepare, build
 from pipeline.clips.recording import Recording, Rejected, Span
 from pipeline.errors import PipelineError
 from tests.conftest import heed_ctrl_c
+from tests.wavs import coded
 
 CLIPS = 30
-
-
-def coded(samples, rate_hz=16_000, container="WAV", subtype="PCM_16"):
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate_hz, format=container, subtype=subtype)
-    return file.getvalue()
 
 
 def noisy(number, samples=16_000, rate_hz=16_000, **how):

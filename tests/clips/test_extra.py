@@ -1,13 +1,11 @@
 """What extra sources bring trains all folds, judges none, and never holds what judges."""
 
-import io
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pandas
 import pytest
-import soundfile
 
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.extra import Extra
@@ -15,24 +13,19 @@ from pipeline.clips.preparation import Prepare, build
 from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.errors import PipelineError
 from pipeline.scoring import unheard
-
-
-def wav(samples):
-    file = io.BytesIO()
-    soundfile.write(file, samples, 16_000, format="WAV", subtype="PCM_16")
-    return file.getvalue()
+from tests.wavs import coded
 
 
 def clip(word, speaker, level, part="train", **more):
     name = f"{word}/{speaker}_{level}.wav"
-    return Recording(part, name, wav(np.full(16_000, level, np.int16)), word, speaker, **more)
+    return Recording(part, name, coded(np.full(16_000, level, np.int16)), word, speaker, **more)
 
 
 WORDS = ("yes", "no", "cat")
 OWN = [clip(word, f"s{s}", 100 * s + w) for s in range(8) for w, word in enumerate(WORDS)]
-TEST = [Recording("test", f"t{number}.wav", wav(np.full(16_000, 5_000 + number, np.int16))) for number in range(3)]
-HUM = Recording("train", "hum.wav", wav(np.full(160_000, 3_000, np.int16)), is_noise=True)
-RAIN = Recording("train", "rain.wav", wav(np.full(160_000, 4_000, np.int16)), is_noise=True)
+TEST = [Recording("test", f"t{number}.wav", coded(np.full(16_000, 5_000 + number, np.int16))) for number in range(3)]
+HUM = Recording("train", "hum.wav", coded(np.full(160_000, 3_000, np.int16)), is_noise=True)
+RAIN = Recording("train", "rain.wav", coded(np.full(160_000, 4_000, np.int16)), is_noise=True)
 SPLITS = SplitList("validation", frozenset(item.name for item in OWN if item.speaker == "s0"))
 
 
@@ -118,7 +111,7 @@ def test_audio_and_embeddings_do_not_mix(corpus):
 
 def hiss(name, seed, seconds, **more):
     samples = np.random.default_rng(seed).integers(-3_000, 3_000, int(16_000 * seconds)).astype(np.int16)
-    return Recording("train", name, wav(samples), is_noise=True, **more)
+    return Recording("train", name, coded(samples), is_noise=True, **more)
 
 
 OWN_NOISES = [hiss(f"own_{number}.wav", number, 10) for number in range(4)] + [hiss("short.wav", 4, 1)]

@@ -1,23 +1,14 @@
-import io
-
 import numpy as np
 import pytest
-import soundfile
 
 from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.clips.intake import Intake
 from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import Recording, SplitList
 from pipeline.errors import PipelineError
+from tests.wavs import coded
 
-
-def wav(samples, rate_hz=16_000):
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate_hz, format="WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
-GOOD = wav(np.full(16_000, 100, np.int16))
+GOOD = coded(np.full(16_000, 100, np.int16))
 
 
 def trained(name, data=GOOD, **given):
@@ -47,7 +38,7 @@ def test_a_good_clip_becomes_a_row_and_leaves_no_line(writer):
     assert rows.loc[2, ["word", "speaker"]].isna().all()  # what a test clip says is nobody's business
 
 
-@pytest.mark.parametrize("data", [b"", b"no sound at all", GOOD[:20], wav(np.zeros(0, np.int16))])
+@pytest.mark.parametrize("data", [b"", b"no sound at all", GOOD[:20], coded(np.zeros(0, np.int16))])
 def test_an_unreadable_file_is_excluded_from_training_and_silenced_in_the_test(writer, data):
     intake = Intake(writer, None)
     intake.take(trained("yes/bad.wav", data))
@@ -60,8 +51,8 @@ def test_an_unreadable_file_is_excluded_from_training_and_silenced_in_the_test(w
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (wav(np.full((44_100, 2), 100, np.int16), 44_100), "44100 Hz"),
-        (wav(np.full(48_000, 100, np.int16)), "3.00 s"),
+        (coded(np.full((44_100, 2), 100, np.int16), 44_100), "44100 Hz"),
+        (coded(np.full(48_000, 100, np.int16)), "3.00 s"),
     ],
 )
 def test_a_clip_of_another_shape_is_converted_and_named(writer, data, reason):
@@ -105,7 +96,7 @@ def test_a_training_clip_without_a_word_is_excluded(writer):
 
 def test_noise_is_cut_and_is_no_row(writer):
     intake = Intake(writer, None)
-    intake.take(trained("noise/long.wav", wav(np.arange(30_000, dtype=np.int16).repeat(4)), word=None, is_noise=True))
+    intake.take(trained("noise/long.wav", coded(np.arange(30_000, dtype=np.int16).repeat(4)), word=None, is_noise=True))
     for name in ("noise/beep.wav", "noise/click.wav"):
         intake.take(trained(name, GOOD, word=None, is_noise=True))
     intake.take(trained("noise/own.wav", GOOD, word=None, is_noise=True, split="validation"))
@@ -119,7 +110,7 @@ def test_noise_is_cut_and_is_no_row(writer):
 
 def test_noise_is_dealt_into_the_folds(writer):
     intake = Intake(writer, None, folds=3)
-    long = wav(np.arange(30_000, dtype=np.int16).repeat(4))
+    long = coded(np.arange(30_000, dtype=np.int16).repeat(4))
     intake.take(trained("noise/long.wav", long, word=None, is_noise=True))
     for name in ("noise/a.wav", "noise/b.wav", "noise/c.wav", "noise/d.wav"):
         intake.take(trained(name, GOOD, word=None, is_noise=True, split="train"))
@@ -134,9 +125,9 @@ def test_segments_inherit_all_that_is_known_of_their_recording(writer):
     intake = Intake(writer, ["t.wav"], segments=True)
     samples = np.arange(40_000) // 16_000 * 100
     known = {"tags": ("Dog",), "metadata": {"room": "hall"}, "split": "validation"}
-    intake.take(trained("a.wav", wav(samples.astype(np.int16)), word="cat", **known))
-    intake.take(trained("b.wav", wav(np.ones(3_000, np.int16)), word="cat"))
-    intake.take(Recording("test", "t.wav", wav(np.ones(40_000, np.int16))))
+    intake.take(trained("a.wav", coded(samples.astype(np.int16)), word="cat", **known))
+    intake.take(trained("b.wav", coded(np.ones(3_000, np.int16)), word="cat"))
+    intake.take(Recording("test", "t.wav", coded(np.ones(40_000, np.int16))))
     rows = writer.rows
     assert rows["clip"].tolist() == ["a.wav#000", "a.wav#001", "b.wav#000", "t.wav"]
     assert rows["recording"].fillna("").tolist() == ["a.wav", "a.wav", "b.wav", ""]

@@ -15,18 +15,13 @@ from pipeline.clips.preparation import Prepare, build
 from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.clips.silence import Silence
 from pipeline.errors import PipelineError
+from tests.wavs import coded
 
 RATE_HZ = 16_000
 COMMANDS = ("yes", "no")
 
 
-def wav(samples):
-    file = io.BytesIO()
-    soundfile.write(file, samples, RATE_HZ, format="WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
-SHORT = wav(np.full(400, 100, np.int16))
+SHORT = coded(np.full(400, 100, np.int16))
 
 
 def clips(speakers=12, words=("yes", "no", "cat")):
@@ -51,7 +46,7 @@ def pitched(name, seconds, folds, position=0):
     for fold, stretch in cut(Noise(name, np.arange(len(samples))), position, folds):
         places = stretch.samples
         samples[places] = tone(pitch_of(fold), len(places))
-    return Recording("train", name, wav(samples), is_noise=True)
+    return Recording("train", name, coded(samples), is_noise=True)
 
 
 def pitches(samples):

@@ -1,4 +1,3 @@
-import io
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas
 import pytest
-import soundfile
 
 from pipeline import sources
 from pipeline.clips.corpus import Corpus
@@ -17,20 +15,15 @@ from pipeline.files import write_json
 from pipeline.layout import Layout
 from pipeline.sources import SourceFile
 from pipeline.stages import download, prepare
+from tests.wavs import coded
 
 MINI = Path(__file__).parents[2] / ".." / "shared" / "data" / "mini-competition"
-
-
-def wav(samples, rate_hz=16_000):
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate_hz, format="WAV", subtype="PCM_16")
-    return file.getvalue()
 
 
 def training_clips():
     for speaker in range(8):
         for word in ("yes", "no", "cat"):
-            data = wav(np.full(16_000, speaker, np.int16))
+            data = coded(np.full(16_000, speaker, np.int16))
             yield Recording("train", f"{word}/s{speaker}_nohash_0.wav", data, word, f"s{speaker}")
 
 
@@ -38,13 +31,13 @@ def list_of(split, speaker):
     return SplitList(split, frozenset(f"{word}/s{speaker}_nohash_0.wav" for word in ("yes", "no", "cat", "go")))
 
 
-NOISE = Recording("train", "noise/hum.wav", wav(np.full(160_000, 9000, np.int16)), is_noise=True)
-TEST = [Recording("test", f"clip_{number}.wav", wav(np.full(16_000, 50 + number, np.int16))) for number in range(3)]
+NOISE = Recording("train", "noise/hum.wav", coded(np.full(160_000, 9000, np.int16)), is_noise=True)
+TEST = [Recording("test", f"clip_{number}.wav", coded(np.full(16_000, 50 + number, np.int16))) for number in range(3)]
 ODD = [
     Recording("test", "corrupt.wav", b"RIFF" + bytes(90)),
     Recording("test", "empty.wav", b""),
-    Recording("test", "stereo.wav", wav(np.full((44_100, 2), 1000, np.int16), 44_100)),
-    Recording("test", "long.wav", wav(np.full(48_000, 1000, np.int16))),
+    Recording("test", "stereo.wav", coded(np.full((44_100, 2), 1000, np.int16), 44_100)),
+    Recording("test", "long.wav", coded(np.full(48_000, 1000, np.int16))),
 ]
 # The lists come last, as they do in some archives.
 EVERYTHING = [*training_clips(), NOISE, *TEST, *ODD, list_of("validation", 0), list_of("testing", 1)]
@@ -114,7 +107,7 @@ def test_every_test_clip_has_a_row_and_the_odd_ones_a_line(project):
 def test_validation_silence_is_made_of_noise_that_never_trains(project):
     hum = np.full(160_000, 100, np.int16)
     hum[-28_000:] = -100  # inside the last fifth, which validates
-    noise = Recording("train", "hum", wav(hum), is_noise=True)
+    noise = Recording("train", "hum", coded(hum), is_noise=True)
     section = {"train": 5, "validation": 20, "digital_share": 0}
     layout = project([*EVERYTHING[:24], noise, *EVERYTHING[-2:]], silence=section)
     corpus = Corpus.open(layout.prepare)
