@@ -15,6 +15,7 @@ from pipeline.reporting.comparison import RunSummary
 from pipeline.reporting.page import calibration, cells, curves, threshold_curves
 from pipeline.reporting.page.clipbook import ClipBook
 from pipeline.reporting.page.evidence import JudgedRun
+from pipeline.scoring import scoreboard, submission
 from pipeline.scoring.settings import ENSEMBLE
 from pipeline.scoring.shares import shares_of
 
@@ -53,6 +54,8 @@ def detail(
     ]
     if len(evidence.labels) <= cells.LARGEST:
         told |= {"counts": counts.tolist(), "cells": cells.cells(evidence, book)}
+        if task_of(tree, row.run).is_submitted:
+            told["test_counts"] = _on_test(layout, corpus, row.run)
     told["confusions"] = confusions(evidence)
     if "rule" in figures:
         told |= {"rule": figures["rule"], "thresholds": _thresholds(tree, corpus, evidence, figures)}
@@ -119,6 +122,19 @@ def _thresholds(tree: dict[str, Any], corpus: Corpus, evidence: JudgedRun, figur
     chosen = figures["thresholds"] if figures["rule"] == "tuned" else {}
     rng = np.random.default_rng(params.seed(tree))
     return threshold_curves.curves(evidence, corpus.vocabulary.commands, shares, chosen, rng)
+
+
+def _on_test(layout: Layout, corpus: Corpus, run: str) -> list[list[int]] | None:
+    """Return the confusion matrix of the run's submission, None where the answers are not known."""
+    labels = corpus.vocabulary.submission_labels
+    answers = scoreboard.read_answers(layout.prepare / "answers.csv", labels)
+    if answers is None:
+        return None
+    sample = submission.read_sample(layout.prepare / "sample.csv")
+    predicted = submission.check(layout.submission(run) / "submission.csv", sample, labels)
+    given = [predicted[name] for name in answers["fname"].tolist()]
+    counts: list[list[int]] = metrics.count(answers["label"].tolist(), given, labels).tolist()
+    return counts
 
 
 def task_of(tree: dict[str, Any], run: str) -> Task:

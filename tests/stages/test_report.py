@@ -267,8 +267,23 @@ def test_a_cell_of_the_matrix_lists_its_clips_and_shares_can_be_shown(browser, p
     assert f"{run['labels'][truth]} taken for {run['labels'][decided]}" in heard
     text = f"return document.querySelector(\"button[data-cell='{truth},{truth}']\").textContent"
     assert browser.ask(text) == str(run["counts"][truth][truth])
-    browser.click(".choice button:last-child")
+    browser.click(".choice[aria-label^=Unit] button:last-child")
     assert browser.ask(text) == str(round(100 * run["counts"][truth][truth] / sum(run["counts"][truth])))
+
+
+def test_where_answers_are_known_the_matrix_of_the_test_clips_is_a_click_away(browser, project):
+    told = content(project, "told")
+    run = told["runs"][told["lead"]]
+    scores = json.loads(project.layout.scores.read_text())[told["lead"]]
+    counts = np.array(run["test_counts"])
+    right = sum((scores[part] or 0) * scores[f"n_{part}"] for part in ("private", "public"))
+    assert counts.sum() == scores["n_private"] + scores["n_public"]
+    assert np.trace(counts) == pytest.approx(right)
+    browser.click("a[data-cell][data-run]")
+    seen = "return [...document.querySelectorAll('.matrix')].map((each) => each.checkVisibility())"
+    assert browser.ask(seen) == [True, False]
+    browser.click(".choice[aria-label^=Clips] button:last-child")
+    assert browser.ask(seen) == [False, True]
 
 
 def test_a_cell_is_shown_though_its_run_was_not_searched_for(browser, project):

@@ -92,6 +92,18 @@ function matrix(run) {
     make("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": `Confusion matrix of ${run.run}` }, table), list), show };
 }
 
+// Parts in one place, of which one is seen, and the buttons that choose it.
+function beside(...named) {
+  const buttons = named.map(([name, part], number) => {
+    part.hidden = number > 0;
+    return make("button", { type: "button", "aria-pressed": String(!number), onclick: (event) => {
+      for (const [other, [, each]] of named.entries()) each.hidden = other !== number;
+      for (const each of event.target.parentNode.children) each.setAttribute("aria-pressed", String(each === event.target));
+    } }, name);
+  });
+  return [make("div", { class: "choice", role: "group", "aria-label": "Clips of the matrix" }, buttons), ...named.map(([, part]) => part)];
+}
+
 function panel(size, title, legend, ...parts) {
   return make("div", { class: size }, make("h4", {}, title), legend ? make("p", { class: "legend" }, ...[legend].flat()) : null, parts);
 }
@@ -118,7 +130,8 @@ function opened(run, row) {
   if (curves.rate) panels.push(panel("third", "Learning rate", "by epoch", chart("rate", { points: curves.rate })));
   if (run.counts) {
     cells = matrix(run);
-    panels.push(panel(run.labels.length < 6 ? "third" : "most", "Confusion", "Rows are the truth, columns what was decided. Choose a cell to hear the clips in it.", cells.part));
+    panels.push(panel(run.labels.length < 6 ? "third" : "most", "Confusion", "Rows are the truth, columns what was decided. Choose a cell to hear the clips in it.",
+      ...(run.test_counts ? beside(["out of fold", cells.part], ["test clips", matrix({ ...run, counts: run.test_counts, cells: {} }).part]) : [cells.part])));
   } else if (run.confusions) {
     panels.push(panel("half", "Largest confusions", `Of ${run.labels.length} labels; the whole matrix is in submissions/${run.run}/confusion.csv.`,
       make("table", {}, make("tbody", {}, run.confusions.map((each) => make("tr", {}, make("th", { scope: "row" }, run.labels[each.truth]), make("td", {}, "taken for ", taken(run.labels[each.decided])), make("td", { class: "n" }, `${each.clips} of ${each.of}`)))))));
