@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -14,11 +15,13 @@ import torch
 from pipeline import models
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
+from pipeline.examples.target import target_of
+from pipeline.examples.task import Task
 from pipeline.examples.training_data import Examples
 from pipeline.export.graph import traced
 from pipeline.files import read_json, write_json
 from pipeline.jobs import exporting, judging_exports
-from pipeline.jobs.judging_exports import Exported
+from pipeline.jobs.judging_exports import Exported, Judge
 from pipeline.jobs.listening import exported_listeners, listener_of
 from pipeline.layout import Layout
 from pipeline.listening.spotting import Spotting
@@ -180,18 +183,30 @@ def test_a_streaming_net_is_exported_and_listens(run, least, layout, tmp_path, c
         assert len(lines) > 4
 
 
-def test_without_background_noise_a_net_may_stream_too(layout, capsys, monkeypatch):
+def test_without_background_noise_there_is_white_noise(layout, monkeypatch):
+    """Files are held against each other in it, which any sound does."""
     monkeypatch.setattr(Corpus, "judging_noises", lambda corpus, fold: [])
-    monkeypatch.setattr(judging_exports, "SCENE_WORDS", 5)
-    export.main(layout, "resnet", streaming=True)
-    files = {path.name for path in layout.export("resnet").glob("*.onnx")}
-    assert files == {"resnet.onnx", "resnet.streaming.onnx"}
-    capsys.readouterr()
-    export.main(layout, "resnet")
-    assert "Removed, since this export was not asked for them: resnet.streaming.onnx" in capsys.readouterr().out
+    corpus = Corpus.open(layout.prepare)
+    scene = Judge(corpus, Task(), target_of(corpus, Task()), 0, 1)._scene(5)
+    assert len(scene) > 5 * 3 * 16_000
+    assert np.abs(scene[8_000:24_000]).min(initial=9) < np.abs(scene[8_000:]).max()
+    assert scene[8_000:].astype(float).std() > 100
 
 
-def test_a_gru_keeps_its_weights_in_8_bits(layout):
+def test_files_of_an_export_before_that_go_are_told(layout, capsys, monkeypatch):
+    folder = layout.export("gone")
+    folder.mkdir()
+    for name in ("gone.onnx", "gone.int8.onnx"):
+        (folder / name).touch()
+    whole = Exported(**read_json(layout.export("ast") / "report.json")["files"][0])
+    monkeypatch.setattr(export, "export", lambda *asked: [replace(whole, file="gone.onnx")])
+    export.main(layout, "gone")
+    shutil.rmtree(folder)
+    assert "Removed, since this export was not asked for them: gone.int8.onnx\n" in capsys.readouterr().out
+
+
+def test_a_gru_keeps_its_weights_in_8_bits(layout, monkeypatch):
+    monkeypatch.setattr(exporting, "CALIBRATION_CLIPS", 64)
     export.main(layout, "gru", int8=True)
     small = Exported(**read_json(layout.export("gru") / "report.json")["files"][1])
     assert 0 < small.farthest < 0.01
