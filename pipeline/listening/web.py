@@ -134,7 +134,7 @@ def page(listeners: Sequence[Listens], spotting: Spotting) -> Any:
         try:
             return heard_file(listeners, spotting, Path(path)).table() if path else ""
         except PipelineError as error:
-            raise gradio.Error(str(error)) from None
+            raise gradio.Error(str(error).replace(str(path), Path(str(path)).name)) from None
 
     # What gradio keeps of the sound is deleted while the page goes on; `serve` deletes the rest.
     with gradio.Blocks(title="What is heard", analytics_enabled=False, delete_cache=(60, 60)) as built:
