@@ -1,7 +1,7 @@
 """The vote of several runs, from the tables that `predict` left of each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,10 @@ class Election:
     def combination_without(self, clips: NDArray[np.bool_]) -> Combination:
         """Return how the members vote if the out-of-fold clips that `clips` marks have no say."""
         first = next(iter(self.members.values()))
-        counted = clips if self.target.exclusive else clips[:, None]
-        truth = np.where(counted, -1 if self.target.exclusive else np.nan, self.truth)
         tables = {name: member.table for name, member in self.members.items()}
-        shares = self.shares(truth)
-        evidence = VotingData.of(tables, truth, first.speakers, self.commands, shares, self.settings.temperature)
-        return ensemble.choose(self.settings, evidence, first.blocks)
+        finest = self.settings.temperature
+        data = VotingData.of(tables, self.truth, first.speakers, self.commands, None, finest).without(clips)
+        return ensemble.choose(self.settings, replace(data, shares=self.shares(data.truth)), first.blocks)
 
     def shares(self, truth: NDArray[Any]) -> NDArray[np.float64] | None:
         """Return the prior over the submission's labels; of another question's, all alike, as its runs are judged.

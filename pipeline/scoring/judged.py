@@ -12,6 +12,7 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from pipeline.clips.labels import CLIP
 from pipeline.errors import PipelineError
 from pipeline.files import replacing
 from pipeline.scoring.probabilities import Probabilities
@@ -32,7 +33,7 @@ class Decisions:
         """Write one row a clip as Parquet, atomically."""
         table = self.table
         about = {"run": table.run, "corpus": table.corpus, "exclusive": str(table.exclusive)}
-        columns = {"clip": pyarrow.array(table.clips), DECIDED: pyarrow.array(self.decided.tolist(), pyarrow.string())}
+        columns = {CLIP: pyarrow.array(table.clips), DECIDED: pyarrow.array(self.decided.tolist(), pyarrow.string())}
         columns |= {label: pyarrow.array(values) for label, values in zip(table.labels, table.values.T, strict=True)}
         with replacing(path) as temporary:
             parquet.write_table(pyarrow.table(columns).replace_schema_metadata(about), temporary)
@@ -42,13 +43,8 @@ class Decisions:
         """Read what `write` wrote. Raises PipelineError if there is no such file, or it holds something else."""
         try:
             table = parquet.read_table(path)
-            about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-            labels = [name for name in table.column_names if name not in ("clip", DECIDED)]
-            values = np.column_stack([table[label].to_numpy() for label in labels])
-            probabilities = Probabilities(
-                table["clip"].to_pylist(), labels, values, about["run"], about["corpus"], about["exclusive"] == "True"
-            )
-            return cls(probabilities, np.array(table[DECIDED].to_pylist(), dtype=str))
+            decided = np.array(table[DECIDED].to_pylist(), dtype=str)
+            return cls(Probabilities.of_table(table.drop_columns(DECIDED)), decided)
         except FileNotFoundError:
             raise PipelineError(f"There is no {path}. Run `dvc repro`: stage decide makes it.") from None
         except (ValueError, KeyError, pyarrow.ArrowException) as error:

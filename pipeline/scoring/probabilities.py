@@ -52,13 +52,7 @@ class Probabilities:
         Raises PipelineError if the file is missing or holds no valid probabilities.
         """
         try:
-            table = parquet.read_table(path)
-            labels = [name for name in table.column_names if name != CLIP]
-            values = np.column_stack([table[label].to_numpy() for label in labels])
-            about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-            exclusive = about.get("exclusive", "True") == "True"
-            clips = table[CLIP].to_pylist()
-            return cls(clips, labels, values, about.get("run", ""), about.get("corpus", ""), exclusive)
+            return cls.of_table(parquet.read_table(path))
         except FileNotFoundError:
             raise PipelineError(
                 f"There are no probabilities in {path}. Run `dvc repro`: stage predict makes them."
@@ -67,6 +61,15 @@ class Probabilities:
             raise PipelineError(
                 f"{path} holds no valid probabilities: {error}. Delete it and run `dvc repro`."
             ) from None
+
+    @classmethod
+    def of_table(cls, table: pyarrow.Table) -> "Probabilities":
+        """Return a table's column of clips and all others, a label each. Raises ValueError or KeyError for another."""
+        labels = [name for name in table.column_names if name != CLIP]
+        values = np.column_stack([table[label].to_numpy() for label in labels])
+        about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        exclusive = about.get("exclusive", "True") == "True"
+        return cls(table[CLIP].to_pylist(), labels, values, about.get("run", ""), about.get("corpus", ""), exclusive)
 
     @classmethod
     def read_of_nets(cls, folder: Path, split: str) -> "list[Probabilities]":
