@@ -95,7 +95,7 @@ def bare(
         "lead": None,
         "heard": False,
         "prior": "uniform",
-        "answered": (layout.prepare / "answers.csv").exists(),
+        "answered": corpus is not None and run_page.answers_of(layout, corpus) is not None,
         "clips": [],
         "media": {},
         "errors": None,

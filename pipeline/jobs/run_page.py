@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas
 
 from pipeline import metrics, params, runs, sections
 from pipeline.clips.corpus import Corpus
@@ -124,10 +125,14 @@ def _thresholds(tree: dict[str, Any], corpus: Corpus, evidence: JudgedRun, figur
     return threshold_curves.curves(evidence, corpus.vocabulary.commands, shares, chosen, rng)
 
 
+def answers_of(layout: Layout, corpus: Corpus) -> pandas.DataFrame | None:
+    """Return the test set's answers, None where they are not known."""
+    return scoreboard.read_answers(layout.prepare / "answers.csv", corpus.vocabulary.submission_labels)
+
+
 def _on_test(layout: Layout, corpus: Corpus, run: str) -> list[list[int]] | None:
     """Return the confusion matrix of the run's submission, None where the answers are not known."""
-    labels = corpus.vocabulary.submission_labels
-    answers = scoreboard.read_answers(layout.prepare / "answers.csv", labels)
+    answers, labels = answers_of(layout, corpus), corpus.vocabulary.submission_labels
     if answers is None:
         return None
     sample = submission.read_sample(layout.prepare / "sample.csv")

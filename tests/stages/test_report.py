@@ -184,6 +184,17 @@ def test_of_the_costs_those_are_named_that_no_cheaper_run_beats():
     assert {point["run"] for point in points if point["named"]} == {"quick", "good", "other"}
 
 
+def test_without_a_score_it_says_whether_there_will_be_one(project, tmp_path):
+    unscored = project.copy(tmp_path)
+    unscored.layout.ledger.unlink()
+    report.main(unscored.layout)
+    assert "No file has a score yet: <code>dvc repro</code> ends with it." in unscored.layout.report.read_text("utf-8")
+    (unscored.layout.prepare / "answers.csv").write_text("fname,label,usage\n")  # as of the competition's own clips
+    report.main(unscored.layout)
+    page = unscored.layout.report.read_text("utf-8")
+    assert "No file has a score yet: the answers of this test set are not known here." in page
+
+
 def test_before_anything_is_made_it_says_so(judged_template, tmp_path, capsys):
     (tmp_path / "params.yaml").write_bytes(judged_template.layout.params.read_bytes())
     report.main(type(judged_template.layout)(tmp_path))
