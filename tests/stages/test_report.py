@@ -295,6 +295,13 @@ def test_where_answers_are_known_the_matrix_of_the_test_clips_is_a_click_away(br
     assert browser.ask(seen) == [True, False]
     browser.click(".choice[aria-label^=Clips] button:last-child")
     assert browser.ask(seen) == [False, True]
+    shown = [
+        each for each in ((row, cell) for row in range(len(counts)) for cell in range(len(counts))) if counts[each]
+    ]
+    browser.ask("document.querySelectorAll('.matrix')[1].querySelector('button').click()")
+    heard = browser.ask("return document.querySelectorAll('.heard')[1].textContent")
+    assert f"{counts[shown[0]]} clip" in heard
+    assert heard.endswith("The page carries no test clips.")
 
 
 def test_a_cell_is_shown_though_its_run_was_not_searched_for(browser, project):

@@ -83,10 +83,11 @@ function matrix(run) {
     const heard = inside.filter(([number]) => media[number]), others = inside.filter(([number]) => !media[number]);
     list.replaceChildren(make("div", { class: "heard" },
       make("p", {}, said(labels[truth]), truth === decided ? " recognised: " : " taken for ", truth === decided ? "" : taken(labels[decided]), truth === decided ? "" : ": ",
-        many(all, "clip"), all > inside.length ? `, of which ${inside.length} ${truth === decided ? "least sure" : "surest"}` : ""),
+        many(all, "clip"), inside.length && all > inside.length ? `, of which ${inside.length} ${truth === decided ? "least sure" : "surest"}` : ""),
       make("div", { class: "clips small" }, heard.map(([number, value]) => card(number, [`p ${three(value)}`]))),
       others.length ? make("ul", {}, others.map(([number, value]) => make("li", {}, spoken(clips[number]), ` · p ${three(value)}`))) : null,
-      others.length && told.audio ? make("p", { class: "quiet" }, "Those without a picture are not carried; report.clips says how many are.") : null));
+      others.length && told.audio ? make("p", { class: "quiet" }, "Those without a picture are not carried; report.clips says how many are.") : null,
+      run.silent ? make("p", { class: "quiet" }, "The page carries no test clips.") : null));
   }
   return { part: make("div", {}, make("div", { class: "choice", role: "group", "aria-label": "Unit of the matrix" }, units),
     make("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": `Confusion matrix of ${run.run}` }, table), list), show };
@@ -131,7 +132,7 @@ function opened(run, row) {
   if (run.counts) {
     cells = matrix(run);
     panels.push(panel(run.labels.length < 6 ? "third" : "most", "Confusion", "Rows are the truth, columns what was decided. Choose a cell to hear the clips in it.",
-      ...(run.test_counts ? beside(["out of fold", cells.part], ["test clips", matrix({ ...run, counts: run.test_counts, cells: {} }).part]) : [cells.part])));
+      ...(run.test_counts ? beside(["out of fold", cells.part], ["test clips", matrix({ ...run, counts: run.test_counts, cells: {}, silent: true }).part]) : [cells.part])));
   } else if (run.confusions) {
     panels.push(panel("half", "Largest confusions", `Of ${run.labels.length} labels; the whole matrix is in submissions/${run.run}/confusion.csv.`,
       make("table", {}, make("tbody", {}, run.confusions.map((each) => make("tr", {}, make("th", { scope: "row" }, run.labels[each.truth]), make("td", {}, "taken for ", taken(run.labels[each.decided])), make("td", { class: "n" }, `${each.clips} of ${each.of}`)))))));
