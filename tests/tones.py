@@ -1,8 +1,11 @@
 """Clips that a small net learns in seconds: low tones, high tones and noise."""
 
+from pathlib import Path
+
 import numpy as np
 
 from pipeline.examples.training_data import Examples, TrainingData, unaugmented
+from pipeline.learners.training import Training
 
 LABELS = ["low", "high", "noise"]
 
@@ -38,3 +41,14 @@ def training_data_of(train: Examples, validation: Examples) -> TrainingData:
 
 TRAIN, VALIDATION = sounds(48, seed=1), sounds(30, seed=2)
 DATA = training_data_of(TRAIN, VALIDATION)
+
+
+def assert_learns_and_comes_back(classifier, restore, folder: Path) -> None:
+    """Train a classifier on these clips; a model file's `restore` must give back what was saved."""
+    classifier.fit(DATA, folder / "work", folder / "live")
+    samples = VALIDATION.read(VALIDATION.rows)
+    values = classifier.predict_proba(samples)
+    assert np.mean(values.argmax(axis=1) == VALIDATION.targets) > 0.9
+    (folder / "model").mkdir()
+    classifier.save(folder / "model")
+    np.testing.assert_array_equal(restore(folder / "model", Training()).predict_proba(samples), values)

@@ -144,10 +144,10 @@ def _kinds(labels: NDArray[np.str_], ratio: float) -> list[tuple[NDArray[np.int6
 
 def _in_turn(kinds: list[tuple[NDArray[np.int64], float]], held: list[int], seed: int) -> NDArray[np.int64]:
     """Return which synthetic clips the last of the epochs has that hold `held` of them, of each kind the next ones."""
-    drawn, others = [], [0] * len(held)
-    for number, (positions, share) in reversed([*enumerate(kinds)]):
-        own = [round(share * each) for each in held] if number else np.subtract(held, others).tolist()
-        others = np.add(others, own).tolist()
+    drawn, before = [], 0.0
+    for number, (positions, share) in enumerate(kinds):
+        own = [round((before + share) * each) - round(before * each) for each in held]
+        before += share
         drawn.append(positions[stretch(len(positions), sum(own[:-1]), own[-1], [seed, 32, number])])
     return np.concatenate(drawn)
 

@@ -50,7 +50,7 @@ def submitted(layout: Layout, run: str) -> str:
 def with_gains(rows: list[RunSummary], layout: Layout, tree: dict[str, Any], against: str) -> list[RunSummary]:
     """Return the rows with `gain`: by how much each run's estimate is above that of the run `against`.
 
-    Estimate are the clips that both decided, by the prior of params.yaml (where that is to be estimated, each label
+    Judged are the clips that both decided, by the prior of params.yaml (where that is to be estimated, each label
     counts alike). Runs of another question have no gain. Raises PipelineError if `against` is no decided run.
     """
     if against not in {row.run for row in rows if _decides(row)}:

@@ -27,6 +27,7 @@ from pipeline.reporting.page.clipbook import ClipBook
 from pipeline.reporting.page.evidence import JudgedRun, read
 from pipeline.reporting.page.kept import kept
 from pipeline.reporting.page.settings import Report
+from pipeline.scoring import scoreboard
 from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.settings import ENSEMBLE
 from pipeline.scoring.truth import names_of
@@ -45,6 +46,8 @@ def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
     if corpus is None:
         return bare(layout, tree, [], runs.names(tree))
     told = bare(layout, tree, rows, lacking, corpus)
+    answers = scoreboard.read_answers(layout.prepare / "answers.csv", corpus.vocabulary.submission_labels)
+    told["answered"] = answers is not None
     book = ClipBook(corpus, settings.clips, settings.audio)
     evidences = {row.run: _evidence(layout, tree, corpus, row.run) for row in rows}
     lead = leader(rows)
@@ -61,7 +64,9 @@ def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
         evidence = evidences[row.run]
         if evidence is not None and evidence.decided is not None and len(evidence.labels) <= cells.LARGEST:
             cells.carry_errors(evidence, book, together)
-    told["runs"] = {row.run: run_page.detail(layout, tree, corpus, row, evidences[row.run], book) for row in rows}
+    told["runs"] = {
+        row.run: run_page.detail(layout, tree, corpus, row, evidences[row.run], book, answers) for row in rows
+    }
     return {**told, "clips": book.entries, "media": book.media}
 
 
@@ -95,7 +100,7 @@ def bare(
         "lead": None,
         "heard": False,
         "prior": "uniform",
-        "answered": corpus is not None and run_page.answers_of(layout, corpus) is not None,
+        "answered": False,
         "clips": [],
         "media": {},
         "errors": None,

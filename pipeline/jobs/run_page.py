@@ -25,9 +25,18 @@ _TOLD_ELSEWHERE = ("like", "reported")
 
 
 def detail(
-    layout: Layout, tree: dict[str, Any], corpus: Corpus, row: RunSummary, evidence: JudgedRun | None, book: ClipBook
+    layout: Layout,
+    tree: dict[str, Any],
+    corpus: Corpus,
+    row: RunSummary,
+    evidence: JudgedRun | None,
+    book: ClipBook,
+    answers: pandas.DataFrame | None,
 ) -> dict[str, Any]:
-    """Return what opens below a run's row; parts that its task or its files do not have are absent."""
+    """Return what opens below a run's row; parts that its task or its files do not have are absent.
+
+    `answers` are those of the test set, None where they are not known.
+    """
     told: dict[str, Any] = {"run": row.run, "question": row.question, "judge": row.judge}
     figures = read_json(layout.submission(row.run) / "metrics.json")
     told["note"] = figures.get("estimate_note", "")
@@ -55,8 +64,8 @@ def detail(
     ]
     if len(evidence.labels) <= cells.LARGEST:
         told |= {"counts": counts.tolist(), "cells": cells.cells(evidence, book)}
-        if task_of(tree, row.run).is_submitted:
-            told["test_counts"] = _on_test(layout, corpus, row.run)
+        if answers is not None and task_of(tree, row.run).is_submitted:
+            told["test_counts"] = _on_test(layout, corpus, row.run, answers)
     told["confusions"] = confusions(evidence)
     if "rule" in figures:
         told |= {"rule": figures["rule"], "thresholds": _thresholds(tree, corpus, evidence, figures)}
@@ -125,20 +134,12 @@ def _thresholds(tree: dict[str, Any], corpus: Corpus, evidence: JudgedRun, figur
     return threshold_curves.curves(evidence, corpus.vocabulary.commands, shares, chosen, rng)
 
 
-def answers_of(layout: Layout, corpus: Corpus) -> pandas.DataFrame | None:
-    """Return the test set's answers, None where they are not known."""
-    return scoreboard.read_answers(layout.prepare / "answers.csv", corpus.vocabulary.submission_labels)
-
-
-def _on_test(layout: Layout, corpus: Corpus, run: str) -> list[list[int]] | None:
-    """Return the confusion matrix of the run's submission, None where the answers are not known."""
-    answers, labels = answers_of(layout, corpus), corpus.vocabulary.submission_labels
-    if answers is None:
-        return None
+def _on_test(layout: Layout, corpus: Corpus, run: str, answers: pandas.DataFrame) -> list[list[int]]:
+    """Return the confusion matrix of the run's submission."""
+    labels = corpus.vocabulary.submission_labels
     sample = submission.read_sample(layout.prepare / "sample.csv")
     predicted = submission.check(layout.submission(run) / "submission.csv", sample, labels)
-    given = [predicted[name] for name in answers["fname"].tolist()]
-    counts: list[list[int]] = metrics.count(answers["label"].tolist(), given, labels).tolist()
+    counts: list[list[int]] = scoreboard.confusions(predicted, answers, labels).tolist()
     return counts
 
 

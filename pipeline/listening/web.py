@@ -131,10 +131,12 @@ def page(listeners: Sequence[Listens], spotting: Spotting) -> Any:
         return heard.table(), heard
 
     def whole(path: str | None) -> str:
+        if path is None:
+            return ""
         try:
-            return heard_file(listeners, spotting, Path(path)).table() if path else ""
+            return heard_file(listeners, spotting, Path(path)).table()
         except PipelineError as error:
-            raise gradio.Error(str(error).replace(str(path), Path(str(path)).name)) from None
+            raise gradio.Error(str(error).replace(path, Path(path).name)) from None
 
     # What gradio keeps of the sound is deleted while the page goes on; `serve` deletes the rest.
     with gradio.Blocks(title="What is heard", analytics_enabled=False, delete_cache=(60, 60)) as built:

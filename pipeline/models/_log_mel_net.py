@@ -1,5 +1,7 @@
 """Nets over the log-mel spectrogram: what their model files share around the net itself."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from torch import nn
@@ -12,6 +14,8 @@ from pipeline.learners.network import NetClassifier, NetworkSpec
 from pipeline.learners.training import Training
 
 FRAMES = frames_of(CLIP_SAMPLES)
+# Parameters and how many labels -> the net.
+Make = Callable[..., nn.Module]
 
 
 class LogMelParams(Protocol):
@@ -32,6 +36,18 @@ def spec_of(params: LogMelParams, labels: list[str], examples: Examples) -> Netw
     mean, std = statistics(clips, num_mel_bins=params.num_mel_bins)
     options = {"params": params.model_dump(), "mean": round(mean, 6), "std": round(std, 6)}
     return NetworkSpec(labels, examples.multi_label, options)
+
+
+def build(make: Make, params: LogMelParams, training: Training, labels: list[str], examples: Examples) -> NetClassifier:
+    """Return an unfitted classifier around `make(params, labels)`."""
+    return classifier_of(make(params, len(labels)), params, spec_of(params, labels, examples), training)
+
+
+def restore(make: Make, kind: Callable[..., LogMelParams], folder: Path, training: Training) -> NetClassifier:
+    """Return the classifier that `save` wrote; `kind` is the class of its parameters."""
+    spec = NetworkSpec.read(folder)
+    params = kind(**spec.options["params"])
+    return classifier_of(make(params, len(spec.labels)), params, spec, training).load(folder)
 
 
 def classifier_of(net: nn.Module, params: LogMelParams, spec: NetworkSpec, training: Training) -> NetClassifier:

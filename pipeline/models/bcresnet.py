@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from pipeline.examples.training_data import Examples
 from pipeline.features.spec_augment import SpecAugmentParams
-from pipeline.learners.network import NetClassifier, NetworkSpec
+from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
-from pipeline.models._log_mel_net import classifier_of, spec_of
+from pipeline.models import _log_mel_net as log_mel_net
 from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "restore"]
@@ -115,16 +115,11 @@ class BCResNet(nn.Module):
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    return _classifier(spec_of(params, labels, examples), training)
+    return log_mel_net.build(BCResNet, params, training, labels, examples)
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
-    return _classifier(NetworkSpec.read(folder), training).load(folder)
-
-
-def _classifier(spec: NetworkSpec, training: Training) -> NetClassifier:
-    params = Params(**spec.options["params"])
-    return classifier_of(BCResNet(params, len(spec.labels)), params, spec, training)
+    return log_mel_net.restore(BCResNet, Params, folder, training)
 
 
 def _width(units: int, params: Params) -> int:

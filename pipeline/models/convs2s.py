@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from pipeline.examples.training_data import Examples
 from pipeline.features.spec_augment import SpecAugmentParams
-from pipeline.learners.network import NetClassifier, NetworkSpec
+from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
-from pipeline.models._log_mel_net import FRAMES, classifier_of, spec_of
+from pipeline.models import _log_mel_net as log_mel_net
+from pipeline.models._log_mel_net import FRAMES
 from pipeline.settings import Settings
 
 __all__ = ["Params", "Training", "build", "restore"]
@@ -82,13 +83,12 @@ def attend(queries: Tensor, encoded: Tensor, embedded: Tensor) -> tuple[Tensor, 
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    return _classifier(spec_of(params, labels, examples), training)
+    return log_mel_net.build(_net, params, training, labels, examples)
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
-    return _classifier(NetworkSpec.read(folder), training).load(folder)
+    return log_mel_net.restore(_net, Params, folder, training)
 
 
-def _classifier(spec: NetworkSpec, training: Training) -> NetClassifier:
-    params = Params(**spec.options["params"])
-    return classifier_of(ConvS2S(params, FRAMES, len(spec.labels)), params, spec, training)
+def _net(params: Params, labels: int) -> ConvS2S:
+    return ConvS2S(params, FRAMES, labels)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from pipeline.examples.training_data import Examples
 from pipeline.features.spec_augment import SpecAugmentParams
-from pipeline.learners.network import NetClassifier, NetworkSpec
+from pipeline.learners.network import NetClassifier
 from pipeline.learners.training import Training
-from pipeline.models._log_mel_net import FRAMES, classifier_of, spec_of
+from pipeline.models import _log_mel_net as log_mel_net
+from pipeline.models._log_mel_net import FRAMES
 from pipeline.models._read_norm import ReadNorm
 from pipeline.models._streaming import streaming
 from pipeline.settings import Settings
@@ -178,13 +179,8 @@ class ResNet(nn.Module):
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    return _classifier(spec_of(params, labels, examples), training)
+    return log_mel_net.build(ResNet, params, training, labels, examples)
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
-    return _classifier(NetworkSpec.read(folder), training).load(folder)
-
-
-def _classifier(spec: NetworkSpec, training: Training) -> NetClassifier:
-    params = Params(**spec.options["params"])
-    return classifier_of(ResNet(params, len(spec.labels)), params, spec, training)
+    return log_mel_net.restore(ResNet, Params, folder, training)

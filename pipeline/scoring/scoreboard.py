@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas
+from numpy.typing import NDArray
 from rich.table import Table
 
+from pipeline import metrics
 from pipeline.errors import PipelineError
 
 PARTS = ("Public", "Private")
@@ -55,6 +58,12 @@ def score(predicted: Mapping[str, str], answers: pandas.DataFrame) -> Score:
     sizes = {part: int(right["size"].get(part, 0)) for part in PARTS}
     shares = {part: float(right["mean"][part]) if sizes[part] else None for part in PARTS}
     return Score(shares["Public"], shares["Private"], sizes["Public"], sizes["Private"])
+
+
+def confusions(predicted: Mapping[str, str], answers: pandas.DataFrame, labels: Sequence[str]) -> NDArray[np.int64]:
+    """Return int64 [labels, labels], rows are the answers, of label by clip; each answer has a prediction."""
+    given = [predicted[name] for name in answers["fname"].tolist()]
+    return metrics.count(answers["label"].tolist(), given, labels)
 
 
 def table(scores: Mapping[str, Mapping[str, Any]]) -> Table:

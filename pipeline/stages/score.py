@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import metrics, params, runs, sources
+from pipeline import params, runs, sources
 from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
 from pipeline.errors import PipelineError
@@ -57,8 +57,7 @@ def main(layout: Layout) -> None:
             made.params if made else "",
         )
         kept = scored_files.keep(layout.submissions, run, private or public, sha256, path)
-        given = [predicted[name] for name in answers["fname"].tolist()]
-        counts = metrics.count(answers["label"].tolist(), given, labels)
+        counts = scoreboard.confusions(predicted, answers, labels)
         title = f"{run}  ·  private {private or 'unknown'}, public {public or 'unknown'}"
         assert kept is not None  # the file is there
         confusion.draw(kept.with_suffix(".png"), counts, labels, title, competition_report.caption_of(corpus))

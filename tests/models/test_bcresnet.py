@@ -1,6 +1,5 @@
 """BC-ResNet: the published sizes, what a block passes on, that it learns, and that it comes back as it was saved."""
 
-import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -8,7 +7,7 @@ from pydantic import ValidationError
 from pipeline.learners.training import Training
 from pipeline.models import bcresnet
 from pipeline.models.bcresnet import BCResNet, Block, Params, SubSpectralNorm
-from tests.tones import DATA, LABELS, TRAIN, VALIDATION
+from tests.tones import LABELS, TRAIN, assert_learns_and_comes_back
 
 SMALL = {"scale": 1, "time_stride": 2}
 
@@ -62,11 +61,4 @@ def test_it_learns_and_comes_back_as_it_was_saved(tmp_path):
     torch.manual_seed(5)
     settings = Training(epochs=6, batch_size=4, learning_rate=0.01, keep="last")
     classifier = bcresnet.build(Params(**SMALL), settings, LABELS, TRAIN, store=None)
-    classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
-    samples = VALIDATION.read(VALIDATION.rows)
-    values = classifier.predict_proba(samples)
-    assert np.mean(values.argmax(axis=1) == VALIDATION.targets) > 0.9
-    (tmp_path / "model").mkdir()
-    classifier.save(tmp_path / "model")
-    restored = bcresnet.restore(tmp_path / "model", Training())
-    np.testing.assert_array_equal(restored.predict_proba(samples), values)
+    assert_learns_and_comes_back(classifier, bcresnet.restore, tmp_path)

@@ -1,6 +1,5 @@
 """The residual net: its shapes, that it learns, and that it comes back as it was saved."""
 
-import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -8,7 +7,7 @@ from pydantic import ValidationError
 from pipeline.learners.training import Training
 from pipeline.models import resnet
 from pipeline.models.resnet import Block, Params, ResNet
-from tests.tones import DATA, LABELS, TRAIN, VALIDATION
+from tests.tones import LABELS, TRAIN, assert_learns_and_comes_back
 
 SMALL = {"num_mel_bins": 16, "stem_channels": 8, "channels": (8, 16), "strides": (1, 2), "dropout": 0.1}
 
@@ -56,11 +55,4 @@ def test_it_learns_and_comes_back_as_it_was_saved(tmp_path):
     torch.manual_seed(5)
     settings = Training(epochs=6, batch_size=16, learning_rate=0.01, mixup_alpha=0.2, mix="features", keep="last")
     classifier = resnet.build(Params(**SMALL), settings, LABELS, TRAIN, store=None)
-    classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
-    samples = VALIDATION.read(VALIDATION.rows)
-    values = classifier.predict_proba(samples)
-    assert np.mean(values.argmax(axis=1) == VALIDATION.targets) > 0.9
-    (tmp_path / "model").mkdir()
-    classifier.save(tmp_path / "model")
-    restored = resnet.restore(tmp_path / "model", Training())
-    np.testing.assert_array_equal(restored.predict_proba(samples), values)
+    assert_learns_and_comes_back(classifier, resnet.restore, tmp_path)

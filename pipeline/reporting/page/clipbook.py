@@ -23,7 +23,7 @@ class ClipBook:
         self._left = clips if audio and is_audio else 0
         self._names = names_of(corpus)
         self._number: dict[int, int] = {}
-        self._places: dict[int, dict[int, int]] = {}  # of an JudgedRun, by its id: the place of each row
+        self._places: dict[int, dict[int, int]] = {}  # of a JudgedRun, by its id: the place of each row
         self.entries: list[dict[str, Any]] = []
         self.media: dict[str, dict[str, str]] = {}
 
