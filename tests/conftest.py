@@ -1,6 +1,8 @@
 """A copy of the project that tests may run, change and break."""
 
+import atexit
 import copy
+import functools
 import json
 import os
 import re
@@ -8,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +22,7 @@ from filelock import FileLock
 
 from pipeline import processes
 from pipeline.layout import Layout
+from tests import warm_python
 
 # Tiny tensors: threads only get into each other's way, tenfold on a busy machine. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -127,6 +131,7 @@ class Project:
         self.layout.params.write_text(yaml.safe_dump(params, sort_keys=False))
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a command that may be killed, or whose environment libraries read as they are loaded."""
         return subprocess.Popen(
             [*_NO_NETWORK, *command],
             cwd=self.root,
@@ -138,7 +143,11 @@ class Project:
         )
 
     def outcome(self, *command: str, **environment: str) -> tuple[str, int]:
-        """Run a command and return its output and its exit status."""
+        """Run a command, in a Python that is warm unless `environment` is given; return its output and exit status."""
+        warm = None if environment else _warm_python()
+        if warm:
+            command = tuple(str(warm) if word == sys.executable else word for word in command)
+            environment = {"PATH": f"{warm.parent}{os.pathsep}{_environment()['PATH']}"}  # for what it starts in turn
         process = self.start(*command, **environment)
         output, _ = process.communicate()
         return output, process.returncode
@@ -200,6 +209,26 @@ def _environment() -> dict[str, str]:
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     # What one process has compiled, those after it need not, in copies of the project too.
     return {**environment, "PYTHONDONTWRITEBYTECODE": ""}
+
+
+@functools.cache
+def _warm_python() -> Path | None:
+    """Return what to run in place of Python to run in one that has loaded its libraries (tests.warm_python)."""
+    if sys.platform != "linux":
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="warm-python-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    address, client = folder / "socket", folder / "python"
+    warm_python.write_client(client, address)
+    server = subprocess.Popen(
+        [*_NO_NETWORK, sys.executable, "-P", warm_python.__file__, str(address)],
+        env={**_environment(), "HF_HOME": str(folder / "hub")},
+        stdin=subprocess.PIPE,  # until it ends: with this process
+    )
+    while not address.exists():
+        assert server.poll() is None, "the warm Python ended"
+        time.sleep(0.01)
+    return client
 
 
 def _clone(root: Path, params: dict[str, Any]) -> Project:

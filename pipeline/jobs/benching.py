@@ -159,13 +159,13 @@ def of_networks(layout: Layout, corpus: Corpus, rounds: int, clips: int, spotter
     return [*findings, *([networks.spotter(spotter, rounds)] if spotter else [])]
 
 
-def of_streaming(layout: Layout, corpus: Corpus, rounds: int) -> list[Finding]:
-    """Return what was found of residual nets that hear on and on: one as wide as the model is, one twice as wide."""
+def of_streaming(layout: Layout, corpus: Corpus, rounds: int, widths: tuple[int, ...]) -> list[Finding]:
+    """Return what was found of residual nets that hear on and on, so many times as wide as the model is."""
     plain = resnet.Params()
     findings = []
-    for times in (1, 2):
-        widths = {"stem_channels": times * plain.stem_channels, "channels": [times * each for each in plain.channels]}
-        run = Run(model="resnet", parameters={"streaming": True, **widths})
+    for times in widths:
+        sizes = {"stem_channels": times * plain.stem_channels, "channels": [times * each for each in plain.channels]}
+        run = Run(model="resnet", parameters={"streaming": True, **sizes})
         classifier = _untrained(layout, corpus, run, "resnet", seed=1)[0]()
         findings.append(networks.streaming("resnet", classifier, resnet.streaming(classifier), rounds))
     return findings

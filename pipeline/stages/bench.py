@@ -42,7 +42,7 @@ def main(
         findings += benching.of_clips(corpus, files, rounds, 64 if quick else 512)
         console.print("bench: networks")
         findings += benching.of_networks(layout, corpus, rounds, 64 if quick else 1024, spotter)
-        findings += benching.of_streaming(layout, corpus, rounds)
+        findings += benching.of_streaming(layout, corpus, rounds, (1,) if quick else (1, 2))
         console.print("bench: dvc repro")
         findings += benching.of_repro(layout, room / "project", rounds)
         many = (2, 2) if quick else (repro.MANY_RUNS, repro.MANY_FOLDS)
