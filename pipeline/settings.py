@@ -1,5 +1,6 @@
 """The base of every parameter class: frozen, typed, unknown keys refused."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -32,6 +33,12 @@ class Settings(BaseModel):
         """Take what a nested section leaves out from this field's default, which may differ from its class's."""
         default = cls.model_fields[str(field.field_name)].default
         return {**default.model_dump(), **value} if isinstance(default, Settings) and isinstance(value, dict) else value
+
+    # `~/speech` is a folder of the user's, never one called `~` in the project.
+    @field_validator("*")
+    @classmethod
+    def _at_home(cls, value: Any) -> Any:
+        return value.expanduser() if isinstance(value, Path) else value
 
 
 def _takes_truth_values(annotation: Any) -> bool:

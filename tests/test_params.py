@@ -9,6 +9,7 @@ from pydantic import Field
 from pipeline import params
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
+from pipeline.sources import archives
 
 
 class Section(Settings):
@@ -229,3 +230,9 @@ def test_a_stage_of_dvc_reads_what_resolve_has_read(tmp_path, monkeypatch):
     other = tmp_path / "other.yaml"
     other.write_text("seed: 6\n")
     assert params.read(other) == {"seed": 6}
+
+
+def test_a_folder_may_be_in_the_user_s_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert archives.Params(folder="~/speech").folder == tmp_path / "speech"
+    assert archives.Params(folder="speech", answers="~/answers.csv").answers == tmp_path / "answers.csv"

@@ -50,7 +50,6 @@ def clips_of(encoded: Encoded) -> Decoded:
 
 def _seconds(samples: np.ndarray) -> list[np.ndarray]:
     """Return one clip a second; what is left at the end counts as one if it is half a second or more."""
-    starts = range(
-        0, max(1, round(len(samples) / waveform.CLIP_SAMPLES)) * waveform.CLIP_SAMPLES, waveform.CLIP_SAMPLES
-    )
-    return [waveform.fit(samples[start : start + waveform.CLIP_SAMPLES])[0] for start in starts]
+    second = waveform.CLIP_SAMPLES
+    count = max(1, (len(samples) + second // 2) // second)
+    return [waveform.fit(samples[start : start + second])[0] for start in range(0, count * second, second)]

@@ -78,14 +78,15 @@ class Intake:
             _refuse_unfit(name)
         self._seen: dict[Part, set[str]] = {"train": set(), "test": set()}
         self._short_noises = 0
+        self._longest_noise = 0
         self.came: Counter[Part] = Counter()  # recordings, whatever became of them
         self.lists: list[SplitList] = []
         self.quarantine: list[Quarantined] = []
 
     @property
     def has_noise(self) -> bool:
-        """Whether a recording of noise was taken."""
-        return bool(self._noise_digests)
+        """Whether a recording of noise was taken that is long enough to be laid under a clip."""
+        return self._longest_noise >= waveform.CLIP_SAMPLES
 
     @property
     def own_digests(self) -> NDArray[np.uint64]:
@@ -168,7 +169,7 @@ class Intake:
         lost = [line for line in self.quarantine if line.part == "test" and line.action != "converted"]
         silenced = sum(line.action == "silenced" for line in lost)
         allowed = math.ceil(max_lost_share * clips)
-        if not clips or (silenced < clips and len(lost) <= allowed):
+        if not clips or (silenced < clips and (len(lost) <= allowed or max_lost_share == 1)):
             return
         raise PipelineError(
             f"Of {clips} test clips, {silenced} cannot be used, and {len(lost) - silenced} other files were left out; "
@@ -254,6 +255,7 @@ class Intake:
             self._note(item, "excluded", "the same samples as another recording of noise")
             return
         self._noise_digests.add(digest)
+        self._longest_noise = max(self._longest_noise, len(decoded.samples))
         self._add_noise(item, decoded.samples)
         if decoded.note:
             self._note(item, "converted", decoded.note)

@@ -28,7 +28,7 @@ from pipeline.clips.labels import (
 from pipeline.clips.noise import NEVER_JUDGED
 from pipeline.clips.recording import Recording, Rejected, SplitList
 from pipeline.clips.silence import Silence
-from pipeline.clips.splits import Method, TestingList, assign
+from pipeline.clips.splits import Method, TestingList, assign, speakers_of
 from pipeline.clips.synthetic import Speak, Synthetic
 from pipeline.clips.waveform import fit
 from pipeline.errors import PipelineError
@@ -112,11 +112,11 @@ def build(
             for warning in copies.told(rows, splits, folds, intake.own_digests):
                 print(warning)
             kept = set(rows["word"].dropna()) if settings.unheard_words else set()
-            added = extra.add(intake, extras, set(rows["speaker"].dropna()), settings.commands, kept)
+            added = extra.add(intake, extras, speakers_of(rows), settings.commands, kept)
             own_words = rows["word"].to_numpy()
             del rows  # a GB for some millions of clips
         if not (intake.has_noise or intake.holds_embeddings):
-            print("No background noise was read, so AddNoise changes nothing.")
+            print("No background noise of a second or more was read, so AddNoise changes nothing.")
         splits, folds = _and(splits, folds, added, "train")
         splits, folds = _with_silence(writer, own_words, splits, folds, settings, seed)
         words = writer.columns(["word"])["word"]

@@ -217,6 +217,12 @@ def _check_test_set(clips: np.ndarray, splits: np.ndarray, lists: list[SplitList
         )
 
 
+def speakers_of(rows: pandas.DataFrame) -> set[str]:
+    """Return all speakers that the rows tell of, those in the test clips' names too."""
+    told = map(_speaker_in, rows["clip"][rows["part"] == "test"])
+    return {*rows["speaker"].dropna(), *(speaker for speaker in told if speaker)}
+
+
 def _speaker_in(name: str) -> str | None:
     match = _NAMED_SPEAKER.search(name)
     return match[1] if match else None

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.labels import SILENCE_WORD
+from pipeline.clips.labels import SILENCE, SILENCE_WORD
 
 Recordings = Sequence[NDArray[np.int16]]  # [samples] each
 
@@ -35,5 +35,6 @@ class Clips(Sequence[NDArray[np.int16]]):
 def background_of(corpus: Corpus, fold: int) -> Background:
     """Return what the nets of a fold may hear beside a clip: nothing that judges them. `corpus` holds samples."""
     rows = corpus.training_rows(fold)
-    speech = rows[corpus.rows["word"].to_numpy()[rows] != SILENCE_WORD]
+    is_silence = corpus.rows["word"].isin([SILENCE, SILENCE_WORD]).to_numpy()
+    speech = rows[~is_silence[rows]]
     return Background([noise.samples for noise in corpus.training_noises(fold)], Clips(corpus, speech))

@@ -9,7 +9,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from pipeline.clips.recording import Span, bytes_of
@@ -182,9 +182,18 @@ def _from_zip(path: Path, emit: Emit, wanted: Wanted, located: bool) -> None:
             if info.compress_type in _UNREAD_ZIP_METHODS:
                 raise unread(path, _UNREAD_ZIP_METHODS[info.compress_type])
         for info in infos:
-            name = checked(path, info.filename, info.file_size)
+            name = checked(path, _name_of(info), info.file_size)
             if not info.is_dir() and wanted(name):
                 emit(name, archive.read(info))
+
+
+def _name_of(info: zipfile.ZipInfo) -> str:
+    """Return a member's name, which `zip` writes in UTF-8 without saying so: Python reads it as code page 437."""
+    if info.flag_bits & 0x800:
+        return info.filename
+    with suppress(UnicodeError):
+        return info.filename.encode("cp437").decode()
+    return info.filename
 
 
 def _from_folder(path: Path, emit: Emit, wanted: Wanted, located: bool) -> None:

@@ -23,6 +23,9 @@ TELLS = ("word", "speaker")
 
 NOISE_FOLDER = "_background_noise_"
 
+# No clips, which may be called readme.wav.
+_ABOUT = {f"{stem}{suffix}" for stem in ("README", "LICENSE") for suffix in ("", ".MD", ".TXT", ".RST", ".PDF")}
+
 Role = Literal["train", "test", "sample", "answers"]
 _STEMS: dict[Role, str] = {"train": "train", "test": "test", "sample": "sample_submission"}
 _LISTS: dict[str, Literal["validation", "testing"]] = {
@@ -213,7 +216,7 @@ def _below_audio(name: str) -> list[str]:
 
 
 def _is_about(name: str) -> bool:
-    return name.split(".")[0].upper() in ("README", "LICENSE")
+    return name.upper() in _ABOUT
 
 
 def _listed(path: Path, name: str, data: bytes) -> frozenset[str]:

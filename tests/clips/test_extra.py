@@ -73,6 +73,14 @@ def test_speakers_and_recordings_that_judge_never_train_through_another_source(c
     }
 
 
+def test_speakers_of_the_test_clips_never_train_through_another_source(corpus):
+    told = Recording("test", "ann_nohash_0.wav", clip("yes", "x", 950).data)
+    brought = [clip("yes", "ann", 951), clip("no", "x1", 952)]
+    corpus, quarantine = corpus([Extra("more", brought)], items=(*OWN, HUM, *TEST, told, SPLITS))
+    assert corpus.rows["clip"][corpus.rows["source"] == "more"].tolist() == ["_extra_/more/no/x1_952.wav"]
+    assert quarantine["reason"].tolist() == ["its speaker is one of the source's own, and may judge"]
+
+
 def test_words_of_another_language_are_unknown_unless_they_are_spelled_like_a_command(corpus):
     corpus, quarantine = corpus([Extra("german", [clip("ja", "x1", 901), clip("no", "x1", 902)], unknown=True)])
     assert corpus.rows["word"][corpus.rows["source"] == "german"].tolist() == ["_unknown_"]

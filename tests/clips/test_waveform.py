@@ -138,6 +138,23 @@ def test_block_by_block_it_is_the_same(monkeypatch, rate_hz):
     assert decode(data).samples.tolist() == whole.samples.tolist()
 
 
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100])
+def test_an_mp3_has_no_gaps_between_blocks(monkeypatch, rate_hz):
+    """libsndfile's MP3 decoder is silent for a while after a seek, even to where it is."""
+    data = coded(tone(rate_hz, 3), rate_hz, container="MP3")
+    whole = decode(data)
+    monkeypatch.setattr(waveform, "_BLOCK_VALUES", 10_007)
+    assert decode(data).samples.tolist() == whole.samples.tolist()
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_recording_that_was_killed_before_its_header_was_finished_is_read(channels):
+    data = bytearray(coded(np.stack([RAMP] * channels, axis=1)))
+    for at, size in ((4, 8), (40, 0)):  # of RIFF and of its data, as libsndfile begins them
+        data[at : at + 4] = size.to_bytes(4, "little")
+    assert decode(bytes(data)).samples.tolist() == RAMP.tolist()
+
+
 @pytest.mark.parametrize("container", ["WAV", "FLAC"])
 def test_what_comes_after_the_longest_time_is_not_read(container):
     samples = np.repeat(np.arange(1, 4, dtype=np.int16), SAMPLE_RATE_HZ)

@@ -1,6 +1,7 @@
 """What the nets of a fold learn from: nothing that judges them."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +99,14 @@ def test_a_crowd_is_of_training_clips_with_words_alone(corpus, fold):
     data = data_of(corpus, fold, augmentation=[{"AddBabble": {"p": 1}}])
     clips = np.tile(np.array([200, -200], np.int16), 8_000)[None]
     assert (data.augment(clips, [np.random.default_rng(1)]) != clips / np.float32(32768)).any()
+
+
+def test_clips_in_a_folder_called_silence_are_no_talkers(corpus):
+    rows = corpus.rows.copy()
+    rows.loc[rows["word"] == "yes", "word"] = "silence"
+    named = SimpleNamespace(rows=rows, training_rows=corpus.training_rows, training_noises=corpus.training_noises)
+    spoken = rows["word"].iloc[corpus.training_rows(0)].isin(["_silence_", "silence"])
+    assert len(background_of(named, 0).speech) == (~spoken).sum() < len(background_of(corpus, 0).speech)
 
 
 def test_unknown_is_drawn_anew_each_epoch_for_the_competition_s_question_alone(corpus):

@@ -78,6 +78,24 @@ def test_every_format_gives_every_file(tmp_path, name):
     assert dict(members(path)) == FILES
 
 
+@pytest.mark.parametrize("name", ["größer/a.wav", "gro\u0308\u00dfer/a.wav", "дом/a.wav"])
+def test_a_zip_need_not_say_that_its_names_are_utf8(tmp_path, name):
+    """As `zip` makes them on Linux and macOS."""
+    path, twin = tmp_path / "train.zip", "x" * len(name.encode())
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(twin, b"1")
+    path.write_bytes(path.read_bytes().replace(twin.encode(), name.encode()))
+    assert dict(members(path)) == {name: b"1"}
+
+
+def test_a_name_of_windows_in_a_zip_stays_what_it_is(tmp_path):
+    path = tmp_path / "train.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("cafX.wav", b"1")
+    path.write_bytes(path.read_bytes().replace(b"cafX", b"caf\x82"))
+    assert dict(members(path)) == {"café.wav": b"1"}
+
+
 @pytest.mark.parametrize("name", PACKERS)
 def test_only_what_is_wanted(tmp_path, name):
     path = PACKERS[name](tmp_path / name, FILES)

@@ -255,6 +255,13 @@ def test_noise_in_folders_of_its_own_is_noise_in_both_layouts(tmp_path):
         }
 
 
+def test_clips_may_be_called_as_what_tells_of_an_archive(tmp_path):
+    unpacked(tmp_path / "train", {"audio/readme/readme.0.wav": b"1", "audio/README.md": b"2", "LICENSE": b"3"})
+    unpacked(tmp_path / "test", {"audio/license.wav": b"1", "README.txt": b"2"})
+    assert [item.name for item in archives.training(tmp_path / "train")] == ["readme/readme.0.wav"]
+    assert [item.name for item in archives.test(tmp_path / "test")] == ["license.wav"]
+
+
 def test_a_test_clip_in_a_folder_below_audio_keeps_the_folder_in_its_name(tmp_path):
     unpacked(tmp_path / "test", {"audio/a/clip.wav": b"1", "audio/b/clip.wav": b"2"})
     assert {item.name: bytes_of(item.data) for item in archives.test(tmp_path / "test")} == {
