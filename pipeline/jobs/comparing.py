@@ -19,7 +19,7 @@ from pipeline.scoring import paired, scored_files
 from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.paired import Gain
 from pipeline.scoring.settings import ENSEMBLE
-from pipeline.scoring.shares import ESTIMATED, shares_of
+from pipeline.scoring.shares import expected, shares_of
 
 
 def rows_of(layout: Layout, tree: dict[str, Any]) -> tuple[list[RunSummary], list[str]]:
@@ -50,15 +50,15 @@ def submitted(layout: Layout, run: str) -> str:
 def with_gains(rows: list[RunSummary], layout: Layout, tree: dict[str, Any], against: str) -> list[RunSummary]:
     """Return the rows with `gain`: by how much each run's estimate is above that of the run `against`.
 
-    Judged are the clips that both decided, by the prior of params.yaml (where that is to be estimated, each label
-    counts alike). Runs of another question have no gain. Raises PipelineError if `against` is no decided run.
+    Judged are the clips that both decided, under the prior of `against`. Runs of another question have no gain. Raises
+    PipelineError if `against` is no decided run.
     """
     if against not in {row.run for row in rows if _decides(row)}:
         names = ", ".join(row.run for row in rows if _decides(row)) or "none"
         raise PipelineError(f"There is no decided run '{against}' to compare with. There are: {names}.")
     corpus = Corpus.open(layout.prepare)
-    labels, prior = corpus.vocabulary.submission_labels, sections.decide(tree).for_run(ENSEMBLE).prior
-    shares = shares_of("uniform" if prior == ESTIMATED else prior, labels)
+    labels, asked = corpus.vocabulary.submission_labels, sections.decide(tree).for_run(against).prior
+    shares = shares_of(expected(asked, layout.submission(against)), labels)
 
     def read(run: str) -> JudgedRun:
         return evidence.read(layout.submission(run) / JUDGED, corpus, Task(), run)

@@ -4,7 +4,6 @@ The test clips and the holdout have no part in it.
 """
 
 import shutil
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +21,14 @@ from pipeline.jobs.recipes import Recipe, Run, read_run, reader_of, recipes_of, 
 from pipeline.layout import Layout
 from pipeline.learners import judging
 from pipeline.learners.classifier import predicted
+from pipeline.learners.clock import Clock
 from pipeline.searching.ranges import Choices, Range, Ranges, Value, value_at, with_values
 
 if TYPE_CHECKING:
     from pipeline.searching.study import Study, Trial
 
-FIGURE = "figure.json"
+FIGURE, SECONDS = "figure.json", "trial_seconds.json"
+UNSHAPING = {"reported", "at_once", "looks", "engine", "heard_judges"}  # keys of a run that no trial sees
 
 
 class Search:
@@ -57,7 +58,7 @@ class Search:
         """Return the study of this very run, ranges, corpus and folds; a change in any of them starts another."""
         from pipeline.searching.study import Study, contains
 
-        entry = {key: value for key, value in runs.entry(self.tree, self.name).items() if key != "reported"}
+        entry = {key: value for key, value in runs.entry(self.tree, self.name).items() if key not in UNSHAPING}
         name = params.digest([entry, self.corpus.fingerprint, self.folds, self.seed])[:12]
         run, recipes = _read(self.tree, self.name)
         there: dict[str, Any] = {**run.model_dump(), **recipes[0].about}
@@ -76,10 +77,13 @@ class Search:
         return Study(self.layout.search(self.name), name, self.ranges, self.seed, epochs // 3, first)
 
     def attempt(self, study: "Study", trial: "Trial") -> None:
-        """Train and judge a trial, from where a kill left it, and close it. Raises PipelineError as `fit`."""
+        """Train and judge a trial, from where a kill left it, and close it.
+
+        Raises PipelineError if the first cannot be trained; a later one that cannot is refused.
+        """
         from pipeline.searching.study import Pruned
 
-        folder, start, note = study.place(trial.number), time.monotonic(), ""
+        folder, note = study.place(trial.number), ""
         figure: float | None = None
         try:
             _read(changed(self.tree, self.name, trial.values), self.name)
@@ -87,13 +91,19 @@ class Search:
             print(f"No run can have these values together. {error}")
             trial.end(None, 0.0, "refused")
             return
-        try:
-            figure = float(np.mean([self._figure(trial, fold, folder / str(fold)) for fold in self.folds]))
-        except Pruned:
-            pass
-        except DivergedError:
-            note = "diverged"
-        trial.end(figure, time.monotonic() - start, note)
+        with Clock(folder / SECONDS) as clock:
+            try:
+                figure = float(np.mean([self._figure(trial, fold, folder / str(fold)) for fold in self.folds]))
+            except Pruned:
+                pass
+            except DivergedError:
+                note = "diverged"
+            except PipelineError as error:
+                if trial.number == 0:
+                    raise  # what the first one lacks, such as a checkpoint, all lack
+                print(f"No run can have these values together. {error}")
+                note = "refused"
+        trial.end(figure, clock.seconds, note)
         for fold in self.folds:  # the weights of trials are not kept
             shutil.rmtree(folder / str(fold) / "work", ignore_errors=True)
 

@@ -21,6 +21,7 @@ from pipeline.scoring.probabilities import Probabilities
 
 BLOCKS = 5
 TINY = 1e-6
+FAINT = 1e-30  # a smaller probability counts as this one
 FEWEST = 20  # clips without a label from which the level of a net can be told
 FILE, FOLDER = "out_of_fold.parquet", "nested"
 
@@ -146,8 +147,8 @@ def _aligned(
     values: NDArray[np.float32], truth: NDArray[np.float32], fold_of: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return float32 [clips, labels], 0 to 1, in the order of what `OutOfFold.aligned` tells."""
-    inside = np.clip(values.astype(np.float64), TINY, 1 - TINY)
-    log_odds = np.log(inside / (1 - inside))
+    exact = values.astype(np.float64)
+    log_odds = np.log(np.maximum(exact, FAINT)) - np.log(np.maximum(1 - exact, FAINT))
     folds = [fold_of == fold for fold in np.unique(fold_of)]
     for label in range(values.shape[1]):
         lacks = truth[:, label] == 0
@@ -158,7 +159,9 @@ def _aligned(
             middle = np.median(level)
             deviation = max(np.median(np.abs(level - middle)), TINY)
             log_odds[own, label] = (log_odds[own, label] - middle) / deviation
-    return (0.5 + 0.5 * log_odds / (1 + np.abs(log_odds))).astype(np.float32)
+    # By logarithms, so that float32 tells apart what a label's tiny deviation has made large.
+    size = np.log1p(np.abs(log_odds)) / np.log1p(-4 * np.log(FAINT) / TINY)
+    return (0.5 + 0.5 * np.sign(log_odds) * size).astype(np.float32)
 
 
 def decide_nested(out_of_fold: OutOfFold, fit: Fit) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
+from pipeline.metrics import ALONE, alike, widening
 from pipeline.scoring import stacking
 from pipeline.scoring.combination import combined
 from pipeline.scoring.probabilities import Probabilities
@@ -92,6 +93,14 @@ def estimate(
     rng = np.random.default_rng(0)
     drawn = np.array([data.resample(rng) for _ in range(resamples)] or [found])  # [resamples, estimates, labels]
     low, high = np.percentile(drawn[:, 0], [2.5, 97.5], axis=0)
+    if resamples:
+        share = 1 / np.bincount(data.truth)[data.truth]  # each label weighs the same in the calibration
+        owners = alike(np.bincount(data.speaker, share))
+        if owners < ALONE:
+            low, high = np.zeros_like(low), np.ones_like(high)
+        else:
+            wider = widening(owners) * np.sqrt(owners / (owners - 1))
+            low, high = (np.clip(found[0] + wider * (end - found[0]), 0, 1) for end in (low, high))
     apart = np.abs(found[0] - found[1]) > STANDARD_ERRORS * (drawn[:, 0] - drawn[:, 1]).std(axis=0)
     names = [judged.labels[column] for column in there]
     strange = [name for name, differs in zip(names, apart.tolist(), strict=True) if differs] if resamples else []

@@ -68,6 +68,8 @@ def tune(
     counts = np.bincount(truth, minlength=len(shares))
     weight = (metrics.weights(np.diag(counts), shares) / np.maximum(counts, 1))[truth]  # [clips], sums to 1
     names, index = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
+    if metrics.alike(np.bincount(index, weight)) < metrics.ALONE:
+        return None  # of one speaker's clips, none are left to judge what was chosen on the others
     bundles = blocks_of(names.tolist(), BUNDLES)[index] if len(names) > BUNDLES else index
     odds = LogOdds.of(probabilities, commands)
     surfaces = ThresholdGrid.of(odds, truth).accuracies(weight, bundles, BUNDLES)

@@ -56,7 +56,7 @@ class Trial:
 
     def end(self, figure: float | None, seconds: float, note: str = "") -> None:
         """Close the trial, pruned where there is no figure."""
-        self._trial.set_user_attr(SECONDS, round(self._frozen.user_attrs.get(SECONDS, 0.0) + seconds, 1))
+        self._trial.set_user_attr(SECONDS, seconds)
         if note:
             self._trial.set_user_attr(NOTE, note)
         state = TrialState.PRUNED if figure is None else TrialState.COMPLETE
@@ -169,7 +169,9 @@ def contains(each: Range | Choices, value: Any) -> bool:
     """Return whether a trial may have the value."""
     if isinstance(each, Choices):
         return value in each.choices
-    return isinstance(value, int | float) and not isinstance(value, bool) and each.low <= value <= each.high
+    if not isinstance(value, int | float) or isinstance(value, bool) or (each.whole and value != int(value)):
+        return False
+    return each.low <= value <= each.high
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Value]:

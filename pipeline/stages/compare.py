@@ -39,7 +39,9 @@ def main(layout: Layout, into: Path | None = None, against: str | None = None) -
     else:
         print(table)
     if against is not None:
-        console.print(f"difference: to the estimate of {against}, on the clips of both", soft_wrap=True)
+        console.print(
+            f"difference: to the estimate of {against}, on the clips of both, under its prior", soft_wrap=True
+        )
     if lacking:
         console.print(f"Not decided yet: {', '.join(lacking)}. Run: dvc repro", soft_wrap=True)
     console.print(f"{layout.comparison / 'table.md'} and table.csv", soft_wrap=True)

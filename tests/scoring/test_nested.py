@@ -156,3 +156,6 @@ def test_nets_that_rank_alike_are_ranked_together_as_each_alone(share):
     assert precision(aligned.table) == pytest.approx(alike, abs=0.03)
     one = OutOfFold(table(1.0, 0.0), names, blocks).aligned(truth.astype(np.float32), np.zeros(clips, int))
     assert precision(one.nested_table()) == pytest.approx(alike)
+    # Of sure nets too, to which most clips without the label are alike unlikely.
+    faint = OutOfFold(table(1.0, -12.0), names, blocks).aligned(truth.astype(np.float32), np.zeros(clips, int))
+    assert precision(faint.nested_table()) == pytest.approx(alike)

@@ -52,6 +52,28 @@ def test_the_interval_covers_and_nothing_is_noted_of_clips_that_sound_alike():
     assert found.report().startswith("Estimated shares of the test set (95 %): yes 0.")
 
 
+@pytest.mark.parametrize("owners", [1, 2, 3])
+def test_the_interval_covers_where_few_speakers_judge(owners):
+    """Each has a way of speaking, which the few who judge need not share with those of the test."""
+
+    def spoken(truth, speaker, seed):
+        rng = np.random.default_rng(seed)
+        evidence = rng.normal(0, 1, (len(truth), 4))
+        evidence[np.arange(len(truth)), truth] += 2.5
+        logits = 2.5 * evidence + rng.normal(0, 1.5, (speaker.max() + 1, 4))[speaker]
+        values = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return Probabilities([str(clip) for clip in range(len(truth))], LABELS, values / values.sum(axis=1)[:, None])
+
+    covered, rng = [], np.random.default_rng(owners)
+    for seed in range(8):
+        truth, speakers = np.tile(np.arange(4), 50), rng.permutation(np.arange(200) % owners)
+        test = spoken(rng.choice(4, 400, p=SHARES), rng.integers(0, 80, 400), 100 + seed)
+        judged = spoken(truth, speakers, seed)
+        found = prior.estimate(judged, truth, list(map(str, speakers)), [test], resamples=30)
+        covered += ((found.low <= SHARES) & (found.high >= SHARES)).tolist()
+    assert np.mean(covered) >= 0.9
+
+
 def test_clips_of_unknown_truth_and_labels_without_clips_have_no_part():
     judged, truth, speakers = heard(np.array([0.3, 0.3, 0.4, 0.0]), 1000, 0)
     test = heard(np.array([0.2, 0.2, 0.6, 0.0]), 1000, 1)[0]

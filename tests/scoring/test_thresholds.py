@@ -75,8 +75,9 @@ def test_unknown_becomes_no_harder():
     assert own is None or own.unknown_from <= 0
 
 
-def test_clips_of_one_speaker_prove_nothing():
-    probabilities, truth, _ = simulated(3, 60, bias=(-2.0, 0.0))
+@pytest.mark.parametrize("bias", [-2.0, -3.0, -6.0])
+def test_clips_of_one_speaker_prove_nothing(bias):
+    probabilities, truth, _ = simulated(3, 60, bias=(bias, 0.0))
     assert tune(probabilities, truth, ["ann"] * len(truth), EVEN, COMMANDS, np.random.default_rng(0)) is None
 
 

@@ -97,6 +97,7 @@ def test_the_median_prunes_after_the_first_trials_and_the_warm_up(tmp_path):
     ("each", "inside", "outside"),
     [
         (Range(low=1, high=3), [1, 3, 2], [0, 4, True, None, "2"]),
+        (Range(low=0, high=1), [0, 1, 1.0], [0.5]),  # a trial would have 0 in its place
         (Range(low=0.1, high=0.3), [0.1, 0.25], [0.05, "auto"]),
         (Choices(choices=["a", None]), ["a", None], ["b", 0]),
     ],

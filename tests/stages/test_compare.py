@@ -73,6 +73,23 @@ def test_against_a_run_each_other_has_its_paired_difference(finished, tmp_path, 
         compare.main(layout, against="asd")
 
 
+def test_a_difference_is_under_the_prior_of_the_run_that_others_are_set_beside(finished, tmp_path, capsys):
+    project = finished.copy(tmp_path / "project")
+    prior = {"unknown": 0.9, "silence": 0.1}
+    project.configure(
+        lambda params: params.update(decide={"rule": "none", "overrides": {"ensemble": {"prior": prior}}})
+    )
+    layout = project.layout
+    for run in ("ast", "wav2vec2"):
+        decide.main(Layout(project.root), run)
+    compare.main(layout, against="ast")
+    with (layout.comparison / "table.csv").open() as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    difference = float(rows["wav2vec2"]["estimate"]) - float(rows["ast"]["estimate"])
+    assert float(rows["wav2vec2"]["gain"]) == pytest.approx(difference, abs=1e-4)
+    assert "under its prior" in capsys.readouterr().out
+
+
 def test_what_was_decided_for_another_question_is_refused_in_words(finished):
     layout = finished.layout
     path = layout.submission("ast") / "judged.parquet"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,56 @@ def test_values_that_no_run_can_have_together_are_told_and_the_search_goes_on(pr
     states = pandas.read_csv(project.layout.search("net") / "trials.csv")["state"]
     assert set(states) == {"refused", "diverged"}
     assert len(states) == 12
+
+
+def test_a_value_of_which_no_net_can_be_built_ends_its_trial_alone(project, monkeypatch, capsys):
+    """What only building or learning finds out: a number of heads that does not divide the width, say."""
+
+    def learn(work, *_, **__):
+        if work.about["parameters"]["hidden"] % 2:
+            raise PipelineError("no odd ones")
+        raise searching.DivergedError("no numbers")
+
+    monkeypatch.setattr(fitting.Work, "learn", learn)
+    search.main(project.layout, "net", trials=8, all_folds=False)
+    states = pandas.read_csv(project.layout.search("net") / "trials.csv")["state"]
+    assert set(states) == {"refused", "diverged"}
+    assert len(states) == 8
+    assert "No run can have these values together. no odd ones" in capsys.readouterr().out
+
+    def lacking(*_, **__):
+        raise PipelineError("no checkpoint")
+
+    monkeypatch.setattr(fitting.Work, "learn", lacking)
+    project.configure(lambda tree: tree["runs"]["net"].update(seed=6))
+    with pytest.raises(PipelineError, match="no checkpoint"):
+        search.main(project.layout, "net", trials=8, all_folds=False)
+
+
+def test_keys_that_shape_no_training_start_no_other_search(project):
+    def folder():
+        return searching.Search(project.layout, project.params, "net", all_folds=False).open().folder
+
+    before = folder()
+    changes = {"at_once": 2, "looks": [{"level_db": -30}], "engine": "onnx", "reported": "0.9"}
+    project.configure(lambda tree: tree["runs"]["net"].update(changes))
+    assert folder() == before
+    project.configure(lambda tree: tree["runs"]["net"].update(seed=5))
+    assert folder() != before
+
+
+def test_a_trial_s_seconds_count_from_before_a_kill(project, monkeypatch):
+    def learn(*_, **__):
+        time.sleep(0.3)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting.Work, "learn", learn)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            search.main(project.layout, "net", trials=1, all_folds=False)
+    monkeypatch.setattr(fitting.Work, "learn", lambda *_, **__: (_ for _ in ()).throw(searching.DivergedError("")))
+    search.main(project.layout, "net", trials=1, all_folds=False)
+    assert pandas.read_csv(project.layout.search("net") / "trials.csv")["seconds"].item() >= 0.9
 
 
 def test_the_first_trial_is_the_run_itself_its_own_seed_included(project, monkeypatch):
