@@ -10,3 +10,7 @@ class PipelineError(Exception):
 
 class DivergedError(PipelineError):
     """A training whose network gives values that are no numbers."""
+
+
+class UnreadableJsonError(PipelineError, ValueError):
+    """A file of ours that does not hold what was written."""

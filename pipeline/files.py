@@ -13,6 +13,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pipeline.errors import UnreadableJsonError
+
 PATIENCE_S = 3.0  # of waiting, before a word is said
 
 
@@ -108,9 +110,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the value that `write_json` wrote, also into a folder that a kill left aside (`restored`)."""
+    """Return the value that `write_json` wrote, also into a folder that a kill left aside (`restored`).
+
+    Raises UnreadableJsonError if it holds something else, as an empty file that a power cut has left.
+    """
     restored(path.parent)
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UnreadableJsonError(f"{path} is no JSON ({error}). Delete it, and run: dvc repro") from None
 
 
 def sha256_of(path: Path) -> str:

@@ -118,6 +118,11 @@ class Layout:
         return self.artifacts / "search" / run
 
     @property
+    def unlisted(self) -> Path:
+        """Trainings and probabilities of runs that are listed no more, of which DVC's cache has no copy."""
+        return self.artifacts / "unlisted"
+
+    @property
     def fleet(self) -> Path:
         """What each stage said that another machine ran; no stage of the graph's."""
         return self.artifacts / "fleet"

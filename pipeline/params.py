@@ -134,11 +134,16 @@ def _mapping(values: Any, where: str) -> dict[str, Any]:
 
 def _refuse_dates(value: Any, path: Path, at: str) -> None:
     """Raise PipelineError for a value that JSON cannot hold: what looks like a date in YAML."""
+    strange = [key for key in value if not isinstance(key, str)] if isinstance(value, dict) else []
+    if at and strange and len({type(key) for key in value}) > 1:  # JSON cannot order them
+        raise PipelineError(f"{path}: {at} has {strange[0]!r} where a key is expected. Put it in quotes.")
     if isinstance(value, dict | list):
         for key, inside in value.items() if isinstance(value, dict) else enumerate(value):
             _refuse_dates(inside, path, f"{at}.{key}" if at else str(key))
     elif isinstance(value, date):
         raise PipelineError(f"{path}: {at} is {value}, a date, which no parameter is. Put it in quotes.")
+    elif isinstance(value, set | bytes):
+        raise PipelineError(f"{path}: {at} is a {type(value).__name__}, which no parameter is.")
 
 
 def _explain(error: ValidationError, kind: type[Settings], where: str) -> str:

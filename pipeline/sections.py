@@ -7,8 +7,9 @@ from pipeline import params
 from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
-from pipeline.runs import ROUNDS, entry, names, round_of, task_of
+from pipeline.runs import ROUNDS, entry, names, round_of, task_of, where_of
 from pipeline.scoring.settings import ENSEMBLE, Decide, Ensemble, Rule
+from pipeline.settings import Settings
 
 VOTES = ("vote", "second_vote")  # which label the test clips for the students, and for the second students
 # Why an estimate is too high, in metrics.json and on the page.
@@ -18,6 +19,10 @@ OF_STUDENTS = (
 )
 OF_HEARD = "too high: the checkpoint of {} was trained on clips that judge here"
 _SHARED = ("seed", "folds", "download", "prepare", "encode", "train")  # sections that shape the files of all runs
+
+
+class _Heard(Settings):
+    heard_judges: bool = False
 
 
 def decide(tree: dict[str, Any]) -> Decide:
@@ -109,7 +114,13 @@ def makers(tree: dict[str, Any], run: str) -> dict[str, Any]:
 
 def heard_judges(tree: dict[str, Any], names: Iterable[str]) -> list[str]:
     """Return those of the runs whose checkpoints were trained on clips that judge here, each once."""
-    return [name for name in dict.fromkeys(names) if entry(tree, name).get("heard_judges")]
+    return [name for name in dict.fromkeys(names) if _heard(tree, name)]
+
+
+def _heard(tree: dict[str, Any], name: str) -> bool:
+    """Return what a run says of it, read as `Run` reads it: `no` is a word in YAML 1.2."""
+    said = {key: value for key, value in entry(tree, name).items() if key == "heard_judges"}
+    return params.validate(said, _Heard, where_of(tree, name)).heard_judges
 
 
 def has_heard_judges(tree: dict[str, Any], run: str) -> bool:

@@ -1,14 +1,19 @@
 """The verbs that listen: gate, export, listen. `pipeline.__main__` offers them with all others."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+from pydantic import ValidationError
 
 from pipeline import modules
+from pipeline.errors import PipelineError
 from pipeline.layout import Layout
+from pipeline.settings import Settings
 
 RunName = Annotated[str, typer.Argument(help="A run's name, as listed under 'runs' in params.yaml.", metavar="RUN")]
+
+S = TypeVar("S", bound=Settings)
 
 app = typer.Typer()
 
@@ -30,7 +35,8 @@ def gate(
     """Keep what a trained run hears in a recording, and turn down the rest."""
     from pipeline.listening.gate import Gate
 
-    settings = Gate(
+    settings = _of_options(
+        Gate,
         threshold=threshold,
         attack_ms=attack_ms,
         hold_ms=hold_ms,
@@ -72,7 +78,7 @@ def listen(
     """Say what a run hears in a recording or through the microphone."""
     from pipeline.listening.spotting import Spotting
 
-    spotting = Spotting(threshold=threshold, smoothing_ms=smoothing_ms, refractory_ms=refractory_ms)
+    spotting = _of_options(Spotting, threshold=threshold, smoothing_ms=smoothing_ms, refractory_ms=refractory_ms)
     stage = modules.stage("listen")
     if web:
         stage.serve(Layout(), spotting, hop_ms, port)
@@ -80,3 +86,13 @@ def listen(
         stage.measure(Layout(), run, model, spotting, hop_ms, hours)
     else:
         stage.main(Layout(), file, device, run, model, spotting, hop_ms)
+
+
+def _of_options(kind: type[S], **options: float) -> S:
+    """Return the settings of a verb. Raises PipelineError for a value that typer lets pass, such as inf."""
+    try:
+        return kind(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"--{str(first['loc'][0]).replace('_', '-')}"
+        raise PipelineError(f"{name}: {first['msg']}; found {first['input']}.") from None

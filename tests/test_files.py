@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import params
+from pipeline.errors import PipelineError
 from pipeline.files import read_json, replacing, replacing_folder, restored, sha256_of, write_json, yaml_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +51,13 @@ def test_json_comes_back_and_its_hash_is_of_the_bytes(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8").endswith("}\n")
     path.write_bytes(b"abc")
     assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("text", ["", "{", "\x00\x00"])
+def test_a_file_that_a_power_cut_has_left_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(PipelineError, match=r"a\.json is no JSON .*Delete it, and run: dvc repro"):
+        read_json(tmp_path / "a.json")
 
 
 def test_yaml_comes_back_as_params_are_read(tmp_path: Path) -> None:

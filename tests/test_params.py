@@ -142,6 +142,8 @@ def test_what_dvc_writes_means_the_same(tmp_path: Path) -> None:
         ("prepare: {commands: [2017-11-15]}\n", r"prepare\.commands\.0 is 2017-11-15, a date"),
         ("runs: {a: {reported: 2017-14-99}}\n", "is not valid YAML"),
         ("runs: !!python/object:os.system {}\n", "is not valid YAML"),
+        ("runs: {a: {parameters: {frames: 10, 7: 3}}}\n", "runs.a.parameters has 7 where a key is expected.*quotes"),
+        ("runs: {a: {parameters: {words: !!set {b, c}}}}\n", "runs.a.parameters.words is a set, which no parameter is"),
         ("1: 2\n", "no stage reads the section 1"),
         ("predict: {}\n", "no stage reads the section predict"),
     ],

@@ -138,6 +138,21 @@ def test_what_was_listed_for_a_while_goes_though_the_parameters_are_known_alread
     assert not left.exists()
 
 
+def test_scores_are_noted_where_they_are_gone_though_dvc_knows_them(finished, tmp_path):
+    """The ledger and the files under their scores are in no cache."""
+    project = finished.copy(tmp_path / "project")
+    before = project.params
+    kept = set(project.layout.submissions.glob("0.*"))
+    project.configure(lambda params: params.update(decide={"rule": "none"}))
+    project.run(*REPRO, "score")
+    for path in (*project.layout.submissions.glob("0.*"), project.layout.ledger):
+        path.unlink()
+    project.configure(lambda params: params.update(before))
+    assert "score" in stages_run(project.run(*REPRO, "score"))
+    assert set(project.layout.submissions.glob("0.*")) == kept
+    assert len(ledger(project)) == 3
+
+
 def test_recordings_are_those_of_the_seed_after_another_was_tried(finished, tmp_path):
     """DVC's cache holds the manifest, but not what it tells of."""
     project = finished.copy(tmp_path / "project")

@@ -33,6 +33,15 @@ def test_a_list_says_who_votes_and_on_what():
     assert members("vote", vote={"runs": ["net"], "weights": {"net": 1}}) == ["net"]
 
 
+def test_whether_a_checkpoint_has_heard_its_judges_is_read_as_all_truth_values_are():
+    """`no` is a word in YAML 1.2."""
+    said = {"a": True, "b": "yes", "c": "no", "d": "off", "e": False}
+    tree = {"runs": {name: {"model": "linear", "heard_judges": value} for name, value in said.items()}}
+    assert sections.heard_judges(tree, tree["runs"]) == ["a", "b"]
+    with pytest.raises(PipelineError, match="heard_judges"):
+        sections.heard_judges({"runs": {"f": {"heard_judges": "maybe"}}}, ["f"])
+
+
 def test_where_nobody_answers_it_those_vote_who_answer_the_first_run_s():
     listed = {"a": {"target": "age"}, "b": {"target": "speaker"}, "c": {"target": "age"}}
     assert members("vote", runs=listed, students={}, second_students={}) == ["a", "c"]

@@ -15,6 +15,7 @@ from pipeline.jobs import downloading, encoding, searching
 from pipeline.jobs.encoding import Encode
 from pipeline.jobs.recipes import Run, read_run, recipes_of
 from pipeline.learners.losses import loss_named
+from pipeline.reporting.page.settings import Report
 from pipeline.scoring.settings import ENSEMBLE
 
 Layers = tuple[int, ...] | None  # numbers of the layers whose hidden states will be stored, None where none will
@@ -26,8 +27,9 @@ def problems_of(tree: dict[str, Any], store: Path) -> list[str]:
     prepare, encode, names = Prepare(), Encode(), list[str]()
     tells: tuple[str, ...] | None = None
     layers: Layers = None
+    seed = 0
     with _noted(problems):
-        params.seed(tree)
+        seed = params.seed(tree)
     problems += _unread_by_dvc(tree)
     with _noted(problems):
         tells = _told_by_source(tree)
@@ -44,6 +46,8 @@ def problems_of(tree: dict[str, Any], store: Path) -> list[str]:
         params.section(tree, "submit", Submit)
     with _noted(problems):
         params.section(tree, "fleet", Fleet)
+    with _noted(problems):
+        params.section(tree, "report", Report)
     with _noted(problems):
         names = runs.names(tree)
     if not names:
@@ -64,6 +68,7 @@ def problems_of(tree: dict[str, Any], store: Path) -> list[str]:
             run, where = read_run(tree, name), runs.where_of(tree, name)
             _check_target(run, tells, prepare, where)
             _check_engine(run)
+            _check_seed(run, seed)
             _check_synthetic(run, prepare)
             for recipe in recipes_of(run, where):
                 recipe.model.check(recipe.parameters, store)
@@ -152,6 +157,12 @@ def _check_engine(run: Run) -> None:
         raise PipelineError(
             "engine: onnx is for one network over audio, without a detector. Delete `engine`, or set it to torch."
         )
+
+
+def _check_seed(run: Run, seed: int) -> None:
+    """Raise PipelineError if the run's seed and the project's `seed` together are larger than a generator takes."""
+    if seed + run.seed > params.LARGEST_SEED:
+        raise PipelineError(f"its seed and the project's are {params.LARGEST_SEED} together at most. Lower `seed`.")
 
 
 def _check_layers(wanted: Layers, stored: Layers) -> None:

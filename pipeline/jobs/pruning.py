@@ -1,10 +1,14 @@
 """What runs and folds left that params.yaml lists no more. Nothing goes that cannot be had again or that Kaggle has."""
 
+import itertools
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from pipeline import params, runs
 from pipeline.delivery import ledger
@@ -20,14 +24,24 @@ PUBLISHED = ("submission.csv", "metrics.json", "confusion.csv", "confusion.png",
 def remove_outputs(layout: Layout, tree: dict[str, Any]) -> list[Path]:
     """Remove trainings, probabilities and submissions of runs and folds that are listed no more; return their folders.
 
-    They are outputs of stages, so DVC's cache has them, should they come back. What no stage wrote stays, a
-    submission.csv that was made by hand in submissions/by-hand/.
+    They are outputs of stages, so DVC's cache has them, should they come back. What no stage wrote stays: a
+    submission.csv that was made by hand in submissions/by-hand/, and what DVC has not recorded, since a verb made it or
+    it was brought from another machine, in artifacts/unlisted/.
     """
-    gone = _unlisted(layout, tree)
-    for folder in gone:
-        shutil.rmtree(folder)
-    for folder in _folders(layout.submissions):
-        if folder.name not in _known(tree) and (folder / "metrics.json").exists():
+    known = _known(tree)
+    unlisted = _unlisted(layout, tree)
+    submitted = [path for path in _folders(layout.submissions) if path.name not in known]
+    if not unlisted and not submitted:
+        return []
+    recorded, gone = _recorded(layout.root), []
+    for folder in unlisted:
+        if folder in recorded:
+            shutil.rmtree(folder)
+            gone.append(folder)
+        else:
+            _keep_aside(folder, layout)
+    for folder in submitted:
+        if folder in recorded and (folder / "metrics.json").exists():
             provenance.keep_aside(folder)
             for name in PUBLISHED:
                 (folder / name).unlink(missing_ok=True)
@@ -37,8 +51,17 @@ def remove_outputs(layout: Layout, tree: dict[str, Any]) -> list[Path]:
     return gone
 
 
+def _keep_aside(folder: Path, layout: Layout) -> None:
+    name = folder.relative_to(layout.artifacts).as_posix().replace("/", "-")
+    tries = (layout.unlisted / (f"{name}-{number}" if number else name) for number in itertools.count())
+    aside = next(path for path in tries if not path.exists())
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(folder, aside)
+    print(f"{folder} is listed no more in params.yaml, and DVC has no copy of it: it is kept as {aside}")
+
+
 def leftovers(layout: Layout, tree: dict[str, Any]) -> list[Path]:
-    """Return what else such runs left, sorted: unfinished trainings, times, and files under their local score.
+    """Return what else such runs left, sorted: trainings that are unfinished or kept aside, times, and scored files.
 
     Of the files, only those that the ledger tells to have been scored here alone: not one that Kaggle has scored, nor
     one that no run has made.
@@ -46,6 +69,7 @@ def leftovers(layout: Layout, tree: dict[str, Any]) -> list[Path]:
     known = _known(tree)
     work = [path for path in _folders(layout.artifacts / "work") if not path.name.startswith(".")]
     found = [path for path in (*work, *_folders(layout.artifacts / "timing")) if path.name not in known]
+    found += _folders(layout.unlisted)
     rows = ledger.read(layout.ledger)
     of_runs = {path for run in known for path in scored_files.kept(layout.submissions, run)}
     for path in scored_files.kept(layout.submissions):
@@ -69,6 +93,16 @@ def _is_scored_here_alone(sha256: str, rows: Sequence[ledger.Row]) -> bool:
     if any(row.sha256 == sha256 or is_of(row.message, sha256) for row in at_kaggle):
         return False
     return any(row.sha256 == sha256 for row in rows)
+
+
+def _recorded(root: Path) -> set[Path]:
+    """Return the outputs that dvc.lock tells of, and the folders above them: of no others has DVC's cache a copy."""
+    try:
+        lock = yaml.load((root / "dvc.lock").read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        return set()
+    paths = [root / out["path"] for stage in (lock or {}).get("stages", {}).values() for out in stage.get("outs", [])]
+    return {each for path in paths for each in (path, *path.parents)}
 
 
 def _known(tree: dict[str, Any]) -> set[str]:

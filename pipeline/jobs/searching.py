@@ -140,7 +140,10 @@ def ranges_of(tree: dict[str, Any], name: str) -> Ranges:
     """
     where = f"{runs.where_of(tree, name)}.search"
     ranges: Ranges = {}
-    for key, says in (runs.entry(tree, name).get("search") or {}).items():
+    said = runs.entry(tree, name).get("search") or {}
+    if not isinstance(said, dict):
+        raise PipelineError(f"{where} must name ranges, as key: {{low: 1, high: 2}}; found {said!r}.")
+    for key, says in said.items():
         is_choice = isinstance(says, dict) and "choices" in says
         place = f"{where}, {key}"
         ranges[key] = params.validate(says, Choices, place) if is_choice else params.validate(says, Range, place)

@@ -78,9 +78,9 @@ def epochs_of(path: Path, written_ns: int, run: str) -> int | None:
 
     tree = params.read(path)
     try:
-        said = runs.entry(tree, run).get("training", {}).get("epochs")
-        if isinstance(said, int):
-            return said
+        said = runs.entry(tree, run).get("training")
+        if isinstance(said, dict) and isinstance(said.get("epochs"), int):
+            return int(said["epochs"])
         training = recipes_of(read_run(tree, run), f"runs.{run}")[0].training
     except PipelineError:
         return None

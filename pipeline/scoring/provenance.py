@@ -1,14 +1,13 @@
 """What made a submission file: written down beside it when it is written, and only believed of these very bytes."""
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import PipelineError
+from pipeline.errors import UnreadableJsonError
 from pipeline.files import read_json, replacing, sha256_of, write_json
 
 # In the column `commit` of the ledger.
@@ -74,7 +73,11 @@ def keep_aside(folder: Path) -> None:
     path = folder / _FILE
     if not path.is_file() or path.stat().st_size <= len("fname,label\n"):
         return  # there is none, or one without clips: of a run that submits nothing
-    sha256, made = sha256_of(path), _noted(folder)
+    sha256 = sha256_of(path)
+    try:
+        made = _noted(folder)
+    except UnreadableJsonError:
+        made = None  # they are about to be made anew
     if (made is not None and made.sha256 == sha256) or _is_recorded(path, folder.parent.parent / "dvc.lock"):
         return
     kept = folder.parent / "by-hand" / f"{folder.name}-{sha256[:8]}.csv"
@@ -104,5 +107,3 @@ def _noted(folder: Path) -> Provenance | None:
         return Provenance(str(values["sha256"]), str(values["commit"]), str(values["params"]), folder)
     except (OSError, KeyError, TypeError):
         return None
-    except json.JSONDecodeError as error:
-        raise PipelineError(f"{folder / _FIGURES} is no JSON ({error}). Run `dvc repro` to make it anew.") from None

@@ -26,7 +26,9 @@ def sample_of(path: Path, corpus: Path, given: Path | None) -> Path:
         raise PipelineError(f"{path} cannot be looked at: {error.strerror}.") from None
     if not is_there:
         raise PipelineError(f"There is no {path}. `dvc repro` makes the files of the runs.")
-    places = [given] if given else [corpus / "sample.csv", *(path.parent / name for name in _SAMPLES)]
+    beside = [path.parent / name for name in _SAMPLES]
+    of_kernel = beside if (path.parent / "corpus.json").is_file() else []  # `kernel pull` left what it was made for
+    places = [given] if given else [*of_kernel, corpus / "sample.csv", *beside]
     if found := next((place for place in places if place.is_file()), None):
         return found
     if given:
@@ -42,8 +44,10 @@ def labels_of(sample: Path, prepare: Mapping[str, Any] | None) -> list[str]:
     `prepare`, or the competition's.
     """
     corpus = sample.parent / "corpus.json"
-    commands = read_json(corpus)["commands"] if corpus.exists() else (prepare or {}).get("commands") or COMMANDS
-    commands = tuple(map(composed, commands))
+    given = prepare.get("commands") if isinstance(prepare, Mapping) else prepare
+    if given is not None and not (isinstance(given, list) and all(isinstance(each, str) for each in given)):
+        raise PipelineError(f"params.yaml, prepare.commands: {given!r} is no list of words.")
+    commands = tuple(map(composed, read_json(corpus)["commands"] if corpus.exists() else given or COMMANDS))
     return Vocabulary(commands, commands).submission_labels
 
 

@@ -42,6 +42,9 @@ def told(tiny_params, tmp_path):
 MISTAKES = [
     # seed, folds
     ({"seed": 2**70}, ["'seed' must be a whole number from 0 to 4294967295", "found 1180591620717411303424"]),
+    ({"runs/ast/seed": 2**32 - 1}, ["Run 'ast': its seed and the project's are 4294967295 together at most"]),
+    ({"report/clip": 3}, ["section report", "Do you mean clips?"]),
+    ({"runs/ast/search": 5}, ["Run 'ast'", "found 5"]),
     ({"seed": -1}, ["'seed'", "from 0", "found -1"]),
     ({"seed": True}, ["'seed'", "found True"]),
     ({"seed": "one"}, ["'seed'", "found 'one'"]),

@@ -64,6 +64,9 @@ def test_a_training_whose_clock_is_silent_stands_still(layout):
 def test_epochs_that_the_file_does_not_say_are_the_model_s_own(layout):
     assert watching.epochs_of(layout.params, 0, "other") == 10
     assert watching.epochs_of(layout.params, 0, "broken") is None
+    half = {"seed": 1, "runs": {"net": {"model": "none", "training": None}}}  # as somebody types
+    write_json(layout.params, half)
+    assert watching.epochs_of(layout.params, 1, "net") is None
 
 
 def test_the_version_changes_with_what_the_page_tells(layout):

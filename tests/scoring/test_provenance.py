@@ -46,6 +46,13 @@ def test_figures_that_are_no_json_are_told(tmp_path):
         provenance.find("x", tmp_path)
 
 
+def test_figures_that_are_no_json_do_not_stop_what_makes_them_anew(tmp_path):
+    decided(tmp_path / "ast", "fname,label\na.wav,yes\n")
+    (tmp_path / "ast" / "metrics.json").write_text("")
+    provenance.keep_aside(tmp_path / "ast")
+    assert (tmp_path / "by-hand").exists()  # DVC knows nothing of it here
+
+
 def test_only_what_no_run_has_written_is_kept_aside(tmp_path, capsys):
     folder = tmp_path / "ast"
     provenance.keep_aside(folder)  # nothing there

@@ -90,6 +90,18 @@ def recording(tmp_path: Path) -> Path:
     return tmp_path / "in.wav"
 
 
+def test_a_gain_that_is_no_number_is_told(layout):
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "gate", "in.wav", "out.wav", "--keep", "yes", "--range-db=-inf"],
+        cwd=layout.root,
+        env={"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: --range-db: Input should be a finite number; found -inf.\n"
+
+
 def test_the_verb_keeps_speech_and_turns_down_the_rest(layout, recording, tmp_path):
     target = tmp_path / "made" / "out.wav"
     command = [

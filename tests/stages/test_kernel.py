@@ -429,8 +429,10 @@ def test_what_made_it_comes_back_with_a_pull_and_is_that_of_the_pushed_version(e
             "runs/ensemble/metrics.json": json.dumps(figures).encode(),
         }
     )
-    layout = here()  # its parameters have changed since: other commands
+    layout = here()  # its parameters have changed since: other commands, and other clips
     entrant.configure()
+    layout.prepare.mkdir(parents=True)
+    (layout.prepare / "sample.csv").write_text("fname\nc.wav\n")
     kernel.pull(layout)
     folder = layout.submission("kernel")
     assert (folder / "params.yaml").read_bytes() == pushed

@@ -27,11 +27,15 @@ def layout(tmp_path):
             file.with_suffix(".png").touch()
             ledger.append(layout.ledger, row(run, file, text))
     (layout.artifacts / "work" / ".encode").mkdir()
+    (layout.unlisted / "train-gone").mkdir(parents=True)
     (layout.submissions / "0.50000_net-0123abcd.csv").touch()
     return layout
 
 
-GONE = ["artifacts/timing/gone", "artifacts/work/gone", "submissions/0.50000_gone.csv", "submissions/0.50000_gone.png"]
+GONE = [
+    *("artifacts/timing/gone", "artifacts/unlisted/train-gone", "artifacts/work/gone"),
+    *("submissions/0.50000_gone.csv", "submissions/0.50000_gone.png"),
+]
 
 
 def test_it_lists_what_no_run_owns_and_removes_it_when_asked_to(layout, capsys):
@@ -42,7 +46,7 @@ def test_it_lists_what_no_run_owns_and_removes_it_when_asked_to(layout, capsys):
     assert hint == "Nothing was removed. To remove it: python -m pipeline prune --remove"
     assert set(layout.root.rglob("*")) == before
     prune.main(layout, remove=True)
-    assert capsys.readouterr().out.splitlines() == [*GONE, "Removed: 4."]
+    assert capsys.readouterr().out.splitlines() == [*GONE, "Removed: 5."]
     gone = {path.relative_to(layout.root).as_posix() for path in before - set(layout.root.rglob("*"))}
     assert gone == {*GONE, "artifacts/timing/gone/train-0.json", "artifacts/work/gone/0"}
     prune.main(layout, remove=True)
@@ -54,7 +58,7 @@ def test_a_file_that_no_run_is_known_to_have_made_stays(layout, capsys):
     for name in ("0.91060_winner.csv", "0.91060_winner.png"):
         (layout.submissions / name).write_text("somebody else's")
     prune.main(layout, remove=True)
-    assert capsys.readouterr().out.splitlines() == [*GONE, "Removed: 4."]
+    assert capsys.readouterr().out.splitlines() == [*GONE, "Removed: 5."]
 
 
 def test_a_file_that_kaggle_names_by_its_id_alone_stays(layout, capsys):
@@ -63,5 +67,5 @@ def test_a_file_that_kaggle_names_by_its_id_alone_stays(layout, capsys):
     at_kaggle = replace(row("gone", file, ledger.KAGGLE), sha256="", ref="7")
     ledger.append(layout.ledger, replace(at_kaggle, message=f"gone | [{sha256_of(file)[:10]}-01234567]"))
     prune.main(layout, remove=True)
-    assert capsys.readouterr().out.splitlines() == [*GONE[:2], "Removed: 2."]
+    assert capsys.readouterr().out.splitlines() == [*GONE[:3], "Removed: 3."]
     assert file.exists()

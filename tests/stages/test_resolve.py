@@ -197,6 +197,29 @@ def folders(layout):
     return {path.relative_to(layout.artifacts).as_posix() for path in layout.artifacts.rglob("*") if path.is_dir()}
 
 
+def recorded(layout, *folders):
+    """Let DVC have recorded the folders as outputs."""
+    outs = [{"path": folder.relative_to(layout.root).as_posix()} for folder in folders]
+    (layout.root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {"some": {"outs": outs}}}))
+
+
+def test_a_training_that_dvc_has_not_recorded_is_kept_aside(resolved, tmp_path, capsys):
+    """One by the verb, or brought from another machine: no cache has it."""
+    layout, texts = Layout(tmp_path), ("first", "second")
+    for text in texts:
+        model = layout.run("gone").model(0)
+        model.mkdir(parents=True)
+        (model / "run.json").write_text(text)
+        backup = layout.submission("net-before")
+        write_json(backup / "metrics.json", {})
+        resolved()
+        assert "DVC has no copy of it: it is kept as" in capsys.readouterr().out
+        assert not layout.run("gone").trained.exists()
+        assert backup.exists()
+    kept = [layout.unlisted / name / "0" / "model" / "run.json" for name in ("train-gone", "train-gone-1")]
+    assert tuple(file.read_text() for file in kept) == texts
+
+
 def test_what_is_listed_no_more_is_removed(resolved, tmp_path, capsys):
     layout = Layout(tmp_path)
     for run, round_ in (("net", 1), ("gone", 1), ("pupil", 2), ("dropout", 2), ("heir", 3), ("other", 3)):
@@ -209,6 +232,7 @@ def test_what_is_listed_no_more_is_removed(resolved, tmp_path, capsys):
         if round_ > 2:
             layout.vote(run).mkdir(parents=True)
     layout.vote().mkdir(parents=True)
+    recorded(layout, *(layout.artifacts / name for name in folders(layout)))
     before = folders(layout)
     resolved()
     gone = before - folders(layout)
@@ -236,6 +260,7 @@ def test_submissions_of_runs_that_are_listed_no_more_go_but_for_what_others_made
     (layout.submission("edited") / "submission.csv").write_text("fname,label\na.wav,no\n")
     (layout.submission("edited") / "notes.txt").touch()
     layout.submission("own").mkdir()  # no stage has written it
+    recorded(layout, *(layout.submission(run) / "metrics.json" for run in ("net", "pupil", "gone", "edited")))
     resolved()
     left = {path.relative_to(layout.submissions).as_posix() for path in layout.submissions.rglob("*") if path.is_file()}
     (by_hand,) = [path for path in left if path.startswith("by-hand/")]

@@ -97,6 +97,9 @@ def test_another_sample_and_no_corpus_yet(entrant, path, tmp_path, capsys):
     assert "is valid" in capsys.readouterr().out
     assert labels_of(sample, None) == [*COMMANDS, "unknown", "silence"]
     assert labels_of(sample, {"commands": ["ja"]}) == ["ja", "unknown", "silence"]
+    for strange in ([1], {"commands": 3}, {"commands": [1, 2]}):
+        with pytest.raises(PipelineError, match=r"prepare\.commands: .* is no list of words"):
+            labels_of(sample, strange)
 
 
 def test_a_sample_without_clips(entrant, path):
