@@ -53,7 +53,7 @@ def parsed(text: str, path: Path) -> dict[str, Any]:
         raise PipelineError(
             f"{path}: no stage reads the section {', '.join(strange)}. Known sections: {', '.join(SECTIONS)}."
         )
-    _refuse_dates(tree, path, "")
+    _refuse_unfit(tree, path, "")
     return tree
 
 
@@ -132,14 +132,14 @@ def _mapping(values: Any, where: str) -> dict[str, Any]:
     return values
 
 
-def _refuse_dates(value: Any, path: Path, at: str) -> None:
-    """Raise PipelineError for a value that JSON cannot hold: what looks like a date in YAML."""
+def _refuse_unfit(value: Any, path: Path, at: str) -> None:
+    """Raise PipelineError for what JSON cannot hold: a date, a set, bytes, keys of several kinds."""
     strange = [key for key in value if not isinstance(key, str)] if isinstance(value, dict) else []
     if at and strange and len({type(key) for key in value}) > 1:  # JSON cannot order them
         raise PipelineError(f"{path}: {at} has {strange[0]!r} where a key is expected. Put it in quotes.")
     if isinstance(value, dict | list):
         for key, inside in value.items() if isinstance(value, dict) else enumerate(value):
-            _refuse_dates(inside, path, f"{at}.{key}" if at else str(key))
+            _refuse_unfit(inside, path, f"{at}.{key}" if at else str(key))
     elif isinstance(value, date):
         raise PipelineError(f"{path}: {at} is {value}, a date, which no parameter is. Put it in quotes.")
     elif isinstance(value, set | bytes):

@@ -15,7 +15,7 @@ from pipeline.jobs import downloading, encoding, searching
 from pipeline.jobs.encoding import Encode
 from pipeline.jobs.recipes import Run, read_run, recipes_of
 from pipeline.learners.losses import loss_named
-from pipeline.reporting.page.settings import Report
+from pipeline.reporting.settings import Report
 from pipeline.scoring.settings import ENSEMBLE
 
 Layers = tuple[int, ...] | None  # numbers of the layers whose hidden states will be stored, None where none will

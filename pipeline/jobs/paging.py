@@ -26,7 +26,7 @@ from pipeline.reporting.page import augmented, cells, changes, dataset, drift, e
 from pipeline.reporting.page.clipbook import ClipBook
 from pipeline.reporting.page.evidence import JudgedRun, read
 from pipeline.reporting.page.kept import kept
-from pipeline.reporting.page.settings import Report
+from pipeline.reporting.settings import Report
 from pipeline.scoring import scoreboard
 from pipeline.scoring.judged import FILE as JUDGED
 from pipeline.scoring.settings import ENSEMBLE

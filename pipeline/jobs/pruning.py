@@ -35,7 +35,7 @@ def remove_outputs(layout: Layout, tree: dict[str, Any]) -> list[Path]:
         return []
     recorded, gone = _recorded(layout.root), []
     for folder in unlisted:
-        if folder in recorded:
+        if folder in recorded or not any(path.is_file() for path in folder.rglob("*")):
             shutil.rmtree(folder)
             gone.append(folder)
         else:

@@ -14,7 +14,7 @@ from pipeline import metrics
 from pipeline.listening.scenes import Placed
 from pipeline.listening.spotting import Detector, Smoothing, Spotting
 
-THRESHOLDS = np.concatenate([np.linspace(0.05, 0.95, 91), 1 - np.geomspace(0.04, 1e-5, 40)])
+THRESHOLDS = np.concatenate([np.linspace(0.05, 0.95, 91), 1 - np.geomspace(0.04, 1e-5, 40)]).round(6)
 EARLY_S, LATE_S = 0.25, 0.25  # a detection so long before the clip or after it still counts as of it
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.clips.labels import COMMANDS
 from pipeline.jobs import paging
-from pipeline.reporting.page.settings import LEADERBOARD, Report
+from pipeline.reporting.settings import LEADERBOARD, Report
 from tests.judged_clips import corpus_of
 
 
