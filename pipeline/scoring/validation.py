@@ -1,6 +1,7 @@
 """Whether a file may be submitted: which sample it is held against, what is wrong, what looks wrong."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,62 +52,72 @@ def labels_of(sample: Path, prepare: Mapping[str, Any] | None) -> list[str]:
     return Vocabulary(commands, commands).submission_labels
 
 
-def read(path: Path, sample: Path, names: Sequence[str], labels: Sequence[str]) -> bytes:
-    """Return the file's bytes. Raises PipelineError if the sample names no clips, and as `inspection.read` does."""
-    if not names:
-        raise PipelineError(f"{sample} names no clips, so there is nothing to submit.")
-    return inspection.read(path, inspection.limit_of(names, labels))
-
-
-def examine(path: Path, data: bytes, sample: Path, names: Sequence[str], labels: Sequence[str]) -> Findings:
-    """Return what `data` says. Raises PipelineError that lists by line what is wrong with it, if anything is."""
-    findings = inspection.inspect(data, names, labels)
-    if findings.problems:
-        cure = "" if not repair(data, names, labels)[1] else "\n`validate --fix` repairs what is certain, in a copy."
-        raise PipelineError(
-            f"{path} is no valid submission ({len(findings.problems)} problems; sample: {sample}):\n"
-            f"{findings.report()}{cure}"
-        )
-    return findings
-
-
-def fix(path: Path, data: bytes, names: Sequence[str], labels: Sequence[str]) -> tuple[Path, bytes]:
-    """Write a copy with all that can be repaired for certain, say what that was, and return it.
-
-    It is `path` itself where there is nothing to repair. Raises PipelineError rather than overwrite another file.
+@dataclass(frozen=True)
+class Sample:
+    """What a submission is held against: the clips that the sample submission at `path` names, the labels that it may
+    hold, and the share of each that is expected.
     """
-    repaired, changes = repair(data, names, labels)
-    if not changes:
-        say(f"Nothing in {path} can be repaired for certain.")
-        return path, data
-    copy = path.with_name(f"{path.stem}.fixed{path.suffix}")
-    if copy.exists() and not (copy.is_file() and copy.read_bytes() == repaired):
-        raise PipelineError(f"{copy} is there already, and is another file. Move it away, and run this again.")
-    with replacing(copy) as temporary:
-        temporary.write_bytes(repaired)
-    say(f"{copy}: a copy of {path}, in which")
-    for change in changes:
-        say(f"  {change}")
-    return copy, repaired
 
+    path: Path
+    names: Sequence[str]
+    labels: Sequence[str]
+    prior: Sequence[float]
 
-def show(findings: Findings, labels: Sequence[str], expected: Sequence[float]) -> None:
-    """Print each label's share beside the expected one."""
-    shares, width = findings.shares(labels), max(len("label"), *(len(label) for label in labels))
-    say(f"{'label':{width}}  {'clips':>9}  {'share':>6}  expected")
-    for label, prior in zip(labels, expected, strict=True):
-        clips = round(shares[label] * len(findings.labels))
-        say(f"{label:{width}}  {clips:>9,}  {shares[label]:>6.1%}  {prior:>8.1%}")
+    def read(self, path: Path) -> bytes:
+        """Return the file's bytes. Raises PipelineError if the sample names no clips, and as `inspection.read` does."""
+        if not self.names:
+            raise PipelineError(f"{self.path} names no clips, so there is nothing to submit.")
+        return inspection.read(path, inspection.limit_of(self.names, self.labels))
 
+    def examine(self, path: Path, data: bytes) -> Findings:
+        """Return what `data` says. Raises PipelineError that lists by line what is wrong with it, if anything is."""
+        findings = inspection.inspect(data, self.names, self.labels)
+        if findings.problems:
+            cure = "\n`validate --fix` repairs what is certain, in a copy." if self._repaired(data)[1] else ""
+            raise PipelineError(
+                f"{path} is no valid submission ({len(findings.problems)} problems; sample: {self.path}):\n"
+                f"{findings.report()}{cure}"
+            )
+        return findings
 
-def warn(findings: Findings, labels: Sequence[str], expected: Sequence[float]) -> None:
-    """Print a warning of each label that has vanished or crowds out the others."""
-    shares = findings.shares(labels)
-    for label, prior in zip(labels, expected, strict=True):
-        if shares[label] > inspection.CROWDED:
-            say(f"Warning: {shares[label]:.0%} of the clips are '{label}'.")
-        elif not shares[label] and prior:
-            say(f"Warning: no clip is '{label}', of which {prior:.1%} were expected.")
+    def fix(self, path: Path, data: bytes) -> tuple[Path, bytes]:
+        """Write a copy with all that can be repaired for certain, say what that was, and return it.
+
+        It is `path` itself where there is nothing to repair. Raises PipelineError rather than overwrite another file.
+        """
+        repaired, changes = self._repaired(data)
+        if not changes:
+            say(f"Nothing in {path} can be repaired for certain.")
+            return path, data
+        copy = path.with_name(f"{path.stem}.fixed{path.suffix}")
+        if copy.exists() and not (copy.is_file() and copy.read_bytes() == repaired):
+            raise PipelineError(f"{copy} is there already, and is another file. Move it away, and run this again.")
+        with replacing(copy) as temporary:
+            temporary.write_bytes(repaired)
+        say(f"{copy}: a copy of {path}, in which")
+        for change in changes:
+            say(f"  {change}")
+        return copy, repaired
+
+    def show(self, findings: Findings) -> None:
+        """Print each label's share beside the expected one."""
+        shares, width = findings.shares(self.labels), max(len("label"), *(len(label) for label in self.labels))
+        say(f"{'label':{width}}  {'clips':>9}  {'share':>6}  expected")
+        for label, prior in zip(self.labels, self.prior, strict=True):
+            clips = round(shares[label] * len(findings.labels))
+            say(f"{label:{width}}  {clips:>9,}  {shares[label]:>6.1%}  {prior:>8.1%}")
+
+    def warn(self, findings: Findings) -> None:
+        """Print a warning of each label that has vanished or crowds out the others."""
+        shares = findings.shares(self.labels)
+        for label, prior in zip(self.labels, self.prior, strict=True):
+            if shares[label] > inspection.CROWDED:
+                say(f"Warning: {shares[label]:.0%} of the clips are '{label}'.")
+            elif not shares[label] and prior:
+                say(f"Warning: no clip is '{label}', of which {prior:.1%} were expected.")
+
+    def _repaired(self, data: bytes) -> tuple[bytes, list[str]]:
+        return repair(data, self.names, self.labels)
 
 
 def refuse_one_label(path: Path, findings: Findings) -> None:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipeline import params, runs, sections, sources
+from pipeline import params, runs, sources
 from pipeline.delivery import access
 from pipeline.delivery.competition import Competition
 from pipeline.delivery.journal import Journal
@@ -13,11 +13,10 @@ from pipeline.delivery.submitting import Submitter
 from pipeline.delivery.terminal import ask, say
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
+from pipeline.jobs.validating import sample_for
 from pipeline.layout import Layout
 from pipeline.scoring import candidates, validation
 from pipeline.scoring.settings import ENSEMBLE
-from pipeline.scoring.shares import expected, shares_of
-from pipeline.sources import archives
 
 _LONGEST_NAME_BYTES = 200  # what is kept has its score before it, and may have digits after it
 
@@ -34,15 +33,11 @@ def main(
     tree = params.read(layout.params) if layout.params.exists() else {}
     listed = [*runs.names(tree), ENSEMBLE] if tree.get("runs") else []
     run, path = _located(target, listed, layout)
-    sample = validation.sample_of(path, layout.prepare, sample)
-    labels = validation.labels_of(sample, tree.get("prepare"))
-    names = archives.names(sample)
-    data = validation.read(path, sample, names, labels)
-    findings = validation.examine(path, data, sample, names, labels)
-    _refuse_elsewhere(path, sample.parent / "corpus.json")
-    asked = sections.decide(tree).for_run(run).prior if listed else "uniform"
-    prior = shares_of(expected(asked, layout.submission(run)), labels)
-    validation.warn(findings, labels, prior.tolist())
+    reference = sample_for(path, run, layout, tree, sample)
+    data = reference.read(path)
+    findings = reference.examine(path, data)
+    _refuse_elsewhere(path, reference.path.parent / "corpus.json")
+    reference.warn(findings)
     if not force:
         validation.refuse_one_label(path, findings)
     settings = params.section(tree, "submit", Submit)

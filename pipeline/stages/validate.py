@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from pipeline import params, sections
+from pipeline import params
 from pipeline.delivery.terminal import say
+from pipeline.jobs.validating import sample_for
 from pipeline.layout import Layout
-from pipeline.scoring import validation
-from pipeline.scoring.shares import expected, shares_of
-from pipeline.sources import archives
 
 
 def main(layout: Layout, path: Path, sample: Path | None = None, fix: bool = False) -> None:
@@ -17,18 +15,13 @@ def main(layout: Layout, path: Path, sample: Path | None = None, fix: bool = Fal
     params.yaml. Raises PipelineError that lists the problems by line, if there are any.
     """
     tree = params.read(layout.params) if layout.params.exists() else {}
-    sample = validation.sample_of(path, layout.prepare, sample)
-    labels = validation.labels_of(sample, tree.get("prepare"))
-    run = path.resolve().parent.name
-    asked = sections.decide(tree).for_run(run).prior if tree.get("runs") else "uniform"
-    prior = shares_of(expected(asked, layout.submission(run)), labels).tolist()
-    names = archives.names(sample)
-    data = validation.read(path, sample, names, labels)
+    reference = sample_for(path, path.resolve().parent.name, layout, tree, sample)
+    data = reference.read(path)
     if fix:
-        path, data = validation.fix(path, data, names, labels)
-    findings = validation.examine(path, data, sample, names, labels)
-    validation.show(findings, labels, prior)
-    validation.warn(findings, labels, prior)
+        path, data = reference.fix(path, data)
+    findings = reference.examine(path, data)
+    reference.show(findings)
+    reference.warn(findings)
     if not findings.in_order:
         say("The rows are in another order than the sample's, which Kaggle does not mind.")
     say(f"{path} is valid: {len(findings.labels)} clips")

@@ -4,11 +4,11 @@ import numpy as np
 
 from pipeline.examples.target import target_of
 from pipeline.examples.task import Task
-from pipeline.jobs import priors
+from pipeline.jobs import deciding
 from pipeline.jobs.voting import Election
 from pipeline.scoring.nested import OutOfFold
 from pipeline.scoring.probabilities import Probabilities
-from pipeline.scoring.settings import Ensemble, Rule
+from pipeline.scoring.settings import Ensemble
 from tests.judged_clips import COMMANDS, LABELS, corpus_of
 
 
@@ -22,9 +22,9 @@ def test_what_calibrates_the_estimate_was_judged_by_choices_made_without_it(tmp_
     out_of_fold = OutOfFold(table, names, np.arange(24) // 12, {0: nested, 1: nested})
     asked = []
     table.write(tmp_path / "test.parquet")
-    estimate = priors.prior.estimate
-    monkeypatch.setattr(priors.prior, "estimate", lambda *args: asked.append(args[0]) or estimate(*args, resamples=0))
-    priors.settle(Rule(prior="estimated"), corpus, out_of_fold, tmp_path)
+    estimate = deciding.prior.estimate
+    monkeypatch.setattr(deciding.prior, "estimate", lambda *args: asked.append(args[0]) or estimate(*args, resamples=0))
+    deciding.estimated_prior(corpus, out_of_fold, tmp_path)
     assert np.array_equal(asked[0].values, wrong)
 
 
@@ -44,7 +44,7 @@ def test_test_clips_that_could_not_be_read_are_not_taken_for_silence(tmp_path):
     out_of_fold = OutOfFold(judged, names, np.arange(48) // 12)
 
     test.write(tmp_path / "test.parquet")
-    _, found = priors.settle(Rule(prior="estimated"), corpus, out_of_fold, tmp_path)
+    found = deciding.estimated_prior(corpus, out_of_fold, tmp_path)
     target = target_of(corpus, Task())
     truth = np.arange(48) % 12
     members, folders = {"ast": out_of_fold}, {"ast": tmp_path}
