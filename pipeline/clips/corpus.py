@@ -75,6 +75,11 @@ class Corpus:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).open, (self.folder,)  # loader processes map the file again instead of copying it
 
+    @property
+    def has_audio(self) -> bool:
+        """Whether a clip is samples of sound; else it is an embedding, which somebody made of sound."""
+        return self.dtype == np.int16
+
     def select(self, split: Split) -> np.ndarray:
         """Return the row numbers of a split, ascending."""
         return np.flatnonzero(self.rows["split"].to_numpy() == split)

@@ -100,7 +100,7 @@ def training_data_of(
     if soft is not None:
         certain = np.eye(len(target.labels), dtype=np.float32)[targets]
         rows, targets = np.concatenate([rows, soft.rows]), np.concatenate([certain, soft.values])
-    is_audio = read == corpus.samples and corpus.dtype == np.int16
+    is_audio = read == corpus.samples and corpus.has_audio
     return TrainingData(
         train=Examples(read, rows, targets, layers=layers, exclusive=target.exclusive),
         validation=validation,

@@ -94,7 +94,7 @@ def encode(layout: Layout, settings: Encode, seed: int) -> None:
 
     layers = check(settings, layout.checkpoints)
     corpus = Corpus.open(layout.prepare)
-    if corpus.dtype != "int16":
+    if not corpus.has_audio:
         raise PipelineError(
             f"The corpus in {corpus.folder} holds embeddings and no audio, so there is nothing to encode.\n"
             "Change download.source, or empty the section encode, in params.yaml."

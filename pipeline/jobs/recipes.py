@@ -196,7 +196,7 @@ def reader_of(encoded: Path, corpus: Corpus, model: str) -> Reader:
 def input_kind(corpus: Corpus, model: str) -> str:
     """Return what `model` takes of the corpus: samples, embeddings or hidden_states. Raises as `reader_of`."""
     taken = models.inputs_of(model)
-    held = "samples" if corpus.dtype == np.int16 else "embeddings"
+    held = "samples" if corpus.has_audio else "embeddings"
     if "hidden_states" in taken:
         return "hidden_states"
     if held not in taken:

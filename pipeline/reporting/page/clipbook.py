@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.examples.task import TAGS
 from pipeline.reporting.page import sound
 from pipeline.reporting.page.evidence import JudgedRun
@@ -19,8 +18,7 @@ class ClipBook:
 
     def __init__(self, corpus: Corpus, clips: int, audio: bool) -> None:
         self._corpus = corpus
-        is_audio = corpus.dtype == np.int16 and corpus.shape == (CLIP_SAMPLES,)
-        self._left = clips if audio and is_audio else 0
+        self._left = clips if audio and corpus.has_audio else 0
         self._names = names_of(corpus)
         self._number: dict[int, int] = {}
         self._places: dict[int, dict[int, int]] = {}  # of a JudgedRun, by its id: the place of each row

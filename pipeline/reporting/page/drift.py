@@ -49,7 +49,7 @@ def compare(corpus: Corpus) -> list[dict[str, Any]]:
     Clips that were made count in neither (of noise for silence, of synthetic speech), recordings that could not be
     decoded neither.
     """
-    if corpus.dtype != np.int16 or corpus.shape != (CLIP_SAMPLES,):
+    if not corpus.has_audio:
         return []
     rows = corpus.rows
     real = (rows["readable"] & rows["noise_source"].isna()).to_numpy()
