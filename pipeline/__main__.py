@@ -14,11 +14,11 @@ from typing import Annotated, Literal
 import typer
 from typer.models import CommandInfo
 
-from pipeline import modules, processes, sound_verbs
+from pipeline import listening_verbs, modules, processes
 from pipeline.errors import PipelineError
 from pipeline.jobs import SHARED_FOLDER
 from pipeline.layout import Layout
-from pipeline.sound_verbs import RunName
+from pipeline.listening_verbs import RunName
 
 processes.set_up()
 
@@ -246,7 +246,7 @@ def kernel_pull() -> None:
     _kernel("pull")
 
 
-app.registered_commands += sound_verbs.app.registered_commands
+app.registered_commands += listening_verbs.app.registered_commands
 
 
 def _add_other_stages() -> None:

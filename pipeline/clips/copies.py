@@ -10,7 +10,7 @@ from pipeline.clips.waveform import CLIP_SAMPLES
 _DIGITAL_SILENCE = np.frombuffer(digest_of(np.zeros(CLIP_SAMPLES, np.int16))[:8], np.uint64)[0]
 
 
-def told(
+def warnings_of(
     rows: pandas.DataFrame, splits: NDArray[np.str_], folds: NDArray[np.int64], digests: NDArray[np.uint64]
 ) -> list[str]:
     """Return a warning for copies that train and judge, and one for copies under two words.

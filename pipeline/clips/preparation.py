@@ -109,7 +109,7 @@ def build(
                     "tells it."
                 )
             splits, folds = assign(rows, intake.lists, settings.splits, settings.testing_list, seed, settings.folds)
-            for warning in copies.told(rows, splits, folds, intake.own_digests):
+            for warning in copies.warnings_of(rows, splits, folds, intake.own_digests):
                 print(warning)
             kept = set(rows["word"].dropna()) if settings.unheard_words else set()
             added = extra.add(intake, extras, speakers_of(rows), settings.commands, kept)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.fleet import errand
+from pipeline.fleet import remote_stage
 from pipeline.fleet.settings import Needs
 
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -43,7 +43,7 @@ class Cluster:
         from ray.exceptions import RayError
 
         self._ray, self._folder, self._retries = ray, folder, retries
-        ray.cloudpickle.register_pickle_by_value(errand)
+        ray.cloudpickle.register_pickle_by_value(remote_stage)
         options: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if address.split(":")[0] in _LOOPBACK else {}
         if address == "local":
             options = {"include_dashboard": False}
@@ -59,7 +59,7 @@ class Cluster:
                 "All of them need the same token (~/.ray/auth_token) and RAY_AUTH_MODE, or none."
             ) from None
         self._head = ray.get_runtime_context().gcs_address
-        self._board = ray.remote(num_cpus=0)(errand.Board).remote()
+        self._board = ray.remote(num_cpus=0)(remote_stage.Board).remote()
         self._stage_of: dict[Any, str] = {}
         self._kept_at = self._survey()
         self._answered = time.monotonic()
@@ -87,7 +87,7 @@ class Cluster:
             from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
             kept["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=True)
-        task = self._ray.remote(max_retries=self._retries, **kept)(errand.attend)
+        task = self._ray.remote(max_retries=self._retries, **kept)(remote_stage.run)
         self._stage_of[task.remote(stage, files, lock, settings, patience_s, self._folder, self._board)] = stage
 
     def reports(self, timeout_s: float) -> list[StageOutcome]:
@@ -125,7 +125,7 @@ class Cluster:
         from ray.exceptions import RayError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        ask = self._ray.remote(num_cpus=0, max_retries=0)(errand.survey)
+        ask = self._ray.remote(num_cpus=0, max_retries=0)(remote_stage.survey)
         nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"]]
         asked = [
             ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(self._folder)

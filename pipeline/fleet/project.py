@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from pipeline.errors import PipelineError
-from pipeline.fleet.trouble import Trouble, noted
+from pipeline.fleet.dvc_warnings import DvcWarnings, collected
 
 if TYPE_CHECKING:
     from dvc.stage import Stage
@@ -66,7 +66,7 @@ class Project:
 
     def changed(self, stages: Iterable[str]) -> list[str]:
         """Return those of `stages` that are not up to date, as far as their present inputs tell."""
-        with self._locked(), noted():
+        with self._locked(), collected():
             return [name for name in stages if self._stage(name).changed()]
 
     def packed(self) -> dict[str, bytes]:
@@ -110,7 +110,7 @@ class Project:
         """Push what stages wrote, and then the note in the run cache that they wrote it."""
         names = sorted(stages)
 
-        def push(_: Trouble) -> None:
+        def push(_: DvcWarnings) -> None:
             if names:
                 self.repo.push(targets=names)
             _copy_runs(self.repo.cache.legacy, self._remote_odb())
@@ -124,7 +124,7 @@ class Project:
         """
         from dvc.stage.cache import RunCacheNotFoundError
 
-        def take(trouble: Trouble) -> bool:
+        def take(warnings: DvcWarnings) -> bool:
             _copy_runs(self._remote_odb(), self.repo.cache.legacy)
             with self._locked():
                 found = self._stage(stage)
@@ -132,8 +132,8 @@ class Project:
                 try:
                     self.repo.stage_cache.restore(found, pull=True)
                 except RunCacheNotFoundError:
-                    if trouble.errors:  # it is there, and did not come
-                        raise trouble.errors[-1] from None
+                    if warnings.errors:  # it is there, and did not come
+                        raise warnings.errors[-1] from None
                     return False
                 found.save()
                 found.dump(update_pipeline=False)
@@ -157,18 +157,18 @@ class Project:
 
         return lock_repo(self.repo)
 
-    def _patiently(self, what: str, work: Callable[[Trouble], T]) -> T:
+    def _patiently(self, what: str, work: Callable[[DvcWarnings], T]) -> T:
         """Return what `work` does with the remote; try again while it fails, unless the disk is full.
 
         Raises PipelineError with what the remote was asked for, and what DVC says.
         """
         from dvc.lock import LockError
 
-        with noted() as trouble:
+        with collected() as warnings:
 
             def is_passing(error: BaseException) -> bool:
                 known = isinstance(error, LockError | PipelineError | KeyboardInterrupt)
-                return isinstance(error, Exception) and not known and trouble.disk_full(error) is None
+                return isinstance(error, Exception) and not known and warnings.disk_full(error) is None
 
             def say(state: RetryCallState) -> None:
                 if state.attempt_number == 1:
@@ -176,8 +176,8 @@ class Project:
                     print(f"The remote '{self.remote}' does not {what}, and is asked again: {why}", flush=True)
 
             def attempt() -> T:
-                trouble.clear()
-                return work(trouble)
+                warnings.clear()
+                return work(warnings)
 
             retrying = Retrying(
                 stop=stop_after_delay(self.patience_s),
@@ -191,11 +191,11 @@ class Project:
             except PipelineError:
                 raise
             except Exception as error:
-                if full := trouble.disk_full(error):
+                if full := warnings.disk_full(error):
                     raise full from None
                 if isinstance(error, LockError):
                     raise PipelineError(f"Another `dvc` works in {self.root.resolve()}. Wait for it.") from None
-                said = "\n".join(f"  {line}" for line in dict.fromkeys([*trouble.said[-3:], str(error)]))
+                said = "\n".join(f"  {line}" for line in dict.fromkeys([*warnings.said[-3:], str(error)]))
                 raise PipelineError(
                     f"The remote '{self.remote}' does not {what}, asked from {socket.gethostname()}:\n{said}\n"
                     "What was finished is kept. When the remote answers again: python -m pipeline fleet"

@@ -61,7 +61,7 @@ def publish(
         found = predictions.estimated_prior()
         print(found.report())
         rule = rule.model_copy(update={"prior": found.as_prior()})
-        told["prior_estimate"] = found.told()
+        told["prior_estimate"] = found.to_dict()
     competition_report.publish(
         folder,
         rule,

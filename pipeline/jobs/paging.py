@@ -23,9 +23,9 @@ from pipeline.layout import Layout
 from pipeline.reporting import competition_report
 from pipeline.reporting.comparison import FIGURES, RunSummary
 from pipeline.reporting.page import augmented, cells, changes, dataset, drift, errors, suspects
+from pipeline.reporting.page.cache import cached
 from pipeline.reporting.page.clipbook import ClipBook
 from pipeline.reporting.page.evidence import JudgedRun, read
-from pipeline.reporting.page.kept import kept
 from pipeline.reporting.settings import Report
 from pipeline.scoring import scoreboard
 from pipeline.scoring.judged import FILE as JUDGED
@@ -70,12 +70,12 @@ def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
     return {**told, "clips": book.entries, "media": book.media}
 
 
-def told_or_trouble(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
+def content_or_error(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
     """Return `content`; while stages write, what they left may not fit together: then a bare page that says so."""
     try:
         return content(layout, tree)
     except PipelineError as error:
-        return {**bare(layout, tree, [], runs.names(tree)), "trouble": str(error)}
+        return {**bare(layout, tree, [], runs.names(tree)), "error": str(error)}
 
 
 def bare(
@@ -86,7 +86,7 @@ def bare(
         "at_kaggle": corpus is not None and sources.is_kaggle(corpus.description["source"]),
         "source": corpus.description["source"] if corpus else params.mapping(tree, "download").get("source", ""),
         "caption": competition_report.caption_of(corpus) if corpus else "",
-        "trouble": "",
+        "error": "",
         "lacking": lacking,
         "new_voices": are_new_voices(tree, corpus),
         "audio": params.section(tree, "report", Report).audio,
@@ -195,7 +195,7 @@ def failures(
     asked = f"{corpus.fingerprint} {task!r} {SUSPECTS}".encode()
     of = asked + finest.fine.values.tobytes() + finest.rows.tobytes()
     find = partial(suspects.find, finest, corpus, task, SUSPECTS)
-    found = kept(layout.page_parts, "suspects", of, find)
+    found = cached(layout.page_parts, "suspects", of, find)
     labelled, judge_all = judging(corpus, evidence.rows)
     return {
         "run": lead.run,
@@ -235,7 +235,7 @@ def data(
     told: dict[str, Any] = {
         "counts": dataset.counts(corpus, target),
         "quarantine": dataset.quarantine(layout.prepare / "quarantine.csv"),
-        "drift": kept(layout.page_parts, "drift", of, partial(drift.compare, corpus)),
+        "drift": cached(layout.page_parts, "drift", of, partial(drift.compare, corpus)),
         "examples": dataset.examples(corpus, target, book),
         "run": name,
         "augmented": [],
@@ -250,7 +250,7 @@ def data(
         entries = entry.get("augmentation")
         asked = of + json.dumps([row, fold, entries]).encode()
         make = partial(augmented.made, corpus, row, entries, fold)
-        made = kept(layout.page_parts, "augmented", asked, make)
+        made = cached(layout.page_parts, "augmented", asked, make)
         told["augmented"] = augmented.examples(made, row, book)
     return told
 

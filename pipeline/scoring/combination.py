@@ -71,7 +71,7 @@ class Combination:
         )
         return replace(coarse, labels=labels, values=values)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return what metrics.json and weights.json say of it: rounded numbers."""
         numbers = {"weights": self.weights, "temperatures": self.temperatures, "bias": self.bias}
         return {"method": self.method} | {

@@ -26,7 +26,7 @@ class Compared:
     accuracy: float
     gain: Gain | None = None
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {"estimate": round(self.accuracy, 5), "gain": self.gain and self.gain.rounded()}
 
 
@@ -46,12 +46,12 @@ class Vote:
     best_run: tuple[str, Compared] | None = None
     picked_run: Compared | None = None
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return what metrics.json says of it."""
-        told = {**self.combination.told(), "tried": {method: of.told() for method, of in self.tried.items()}}
+        told = {**self.combination.to_dict(), "tried": {method: of.to_dict() for method, of in self.tried.items()}}
         return told | {
-            "against_best_run": self.best_run and {"run": self.best_run[0], **self.best_run[1].told()},
-            "against_picked_run": self.picked_run and self.picked_run.told(),
+            "against_best_run": self.best_run and {"run": self.best_run[0], **self.best_run[1].to_dict()},
+            "against_picked_run": self.picked_run and self.picked_run.to_dict(),
         }
 
     def report(self) -> str:

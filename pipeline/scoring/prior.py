@@ -42,7 +42,7 @@ class EstimatedPrior:
     by_confusion: NDArray[np.float64]
     note: str = ""
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return what metrics.json says of it."""
         numbers = {"shares": self.shares, "low": self.low, "high": self.high, "by_confusion": self.by_confusion}
         return {name: self._by_label(of) for name, of in numbers.items()} | {"note": self.note}

@@ -25,5 +25,5 @@ def main(layout: Layout) -> None:
         test=lambda: election.vote("test", vote.combination),
         estimated_prior=lambda: election.estimated(election.truth),
     )
-    about = {"weights": vote.combination.told()["weights"], "vote": vote.told()}
+    about = {"weights": vote.combination.to_dict()["weights"], "vote": vote.to_dict()}
     publish(layout, tree, corpus, ENSEMBLE, election.task, election.target, predictions, about)

@@ -38,6 +38,6 @@ def main(layout: Layout, student: str | None = None) -> None:
             election.finest("test", own, fold).write(folder / "test" / f"{fold}.parquet")
         election.finest("test", vote.combination).write(folder / "test.parquet")
         saw = election.settings.is_fitted and len(folds) == 1
-        by_fold = {fold: own.told() for fold, own in of_folds.items()}
+        by_fold = {fold: own.to_dict() for fold, own in of_folds.items()}
         about = {"by_fold": by_fold, "weights_saw_the_judged_clips": saw}
-        write_json(folder / "weights.json", {**vote.told(), **about})
+        write_json(folder / "weights.json", {**vote.to_dict(), **about})

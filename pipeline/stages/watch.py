@@ -7,7 +7,7 @@ from rich.console import Console
 
 from pipeline import params
 from pipeline.jobs import watching
-from pipeline.jobs.paging import told_or_trouble
+from pipeline.jobs.paging import content_or_error
 from pipeline.layout import Layout
 from pipeline.reporting.page import vega
 from pipeline.reporting.page.columns import with_cells
@@ -26,7 +26,7 @@ def main(layout: Layout, port: int, then_open: bool = False) -> None:
         with lock:
             version = watching.version(layout)
             if version not in made:
-                told = {**told_or_trouble(layout, params.read(layout.params)), "version": version}
+                told = {**content_or_error(layout, params.read(layout.params)), "version": version}
                 groups = [with_cells(group, told["runs"]) for group in told["groups"]]
                 made.clear()
                 scripts = vega.script(layout.page_parts)

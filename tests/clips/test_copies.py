@@ -16,7 +16,7 @@ def told(*clips):
     names, words, splits, folds, samples = zip(*clips, strict=True)
     rows = pandas.DataFrame({"clip": names, "word": pandas.array(words, "str")})
     digests = [np.frombuffer(digest_of(np.full(16_000, value, np.int16))[:8], np.uint64)[0] for value in samples]
-    return copies.told(rows, np.array(splits), np.array(folds), np.array(digests))
+    return copies.warnings_of(rows, np.array(splits), np.array(folds), np.array(digests))
 
 
 def test_copies_that_train_and_judge_are_told():

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.fleet import errand
+from pipeline.fleet import remote_stage
 from pipeline.fleet.cluster import StageOutcome
 
 
@@ -43,7 +43,7 @@ class OneMachine:
 
     def reports(self, timeout_s: float) -> list[StageOutcome]:
         stage, *given = self._waiting.pop(0)
-        report = StageOutcome(stage, **errand.attend(stage, *given, str(self.folder), self.board))
+        report = StageOutcome(stage, **remote_stage.run(stage, *given, str(self.folder), self.board))
         if not self.is_heard:
             raise ConnectionError("it is done, and nobody knows")
         return [report]

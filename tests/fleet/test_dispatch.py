@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.fleet import errand
+from pipeline.fleet import remote_stage
 from pipeline.fleet.dispatch import Dispatch
 from pipeline.fleet.project import Project
 from pipeline.fleet.settings import Fleet
@@ -78,7 +78,7 @@ def test_a_remote_that_fails_after_a_training_loses_nothing(root, tmp_path):
     log = (LOGS / "train@a-0.log").read_text()
     assert "error: The remote 'storage' does not take what is done, asked from " in log
     assert "Traceback" not in log
-    assert errand.survey(str(machine.folder)) == ["train@a-0"]
+    assert remote_stage.survey(str(machine.folder)) == ["train@a-0"]
 
     (tmp_path / "storage").unlink()
     (tmp_path / "away").rename(tmp_path / "storage")

@@ -96,7 +96,7 @@ def test_temperatures_come_before_words_are_summed():
 
 
 def test_what_is_told_is_rounded_and_leaves_out_what_there_is_not():
-    assert given({"ast": 1 / 3}).told() == {"method": "given", "weights": {"ast": 0.33333}}
+    assert given({"ast": 1 / 3}).to_dict() == {"method": "given", "weights": {"ast": 0.33333}}
 
 
 def test_members_with_words_share_unknown_by_their_weights_and_temperatures():

@@ -58,7 +58,7 @@ def test_given_weights_and_the_mean():
 
 def test_given_weights_are_compared_with_the_mean_too():
     (good, truth), (poor, _) = judges(0.9, 0), judges(0.4, 1)
-    told = vote(Ensemble(weights={"good": 0.1, "poor": 1.0}), {"good": good, "poor": poor}, truth).told()["tried"]
+    told = vote(Ensemble(weights={"good": 0.1, "poor": 1.0}), {"good": good, "poor": poor}, truth).to_dict()["tried"]
     assert list(told) == ["equal", "given"]
     assert told["given"]["estimate"] < told["equal"]["estimate"]
     by = told["given"]["estimate"] - told["equal"]["estimate"]
@@ -121,7 +121,7 @@ def test_the_vote_is_compared_with_the_run_whose_own_estimate_is_the_best():
     assert alone[run] == max(alone.values()) == pytest.approx(compared.accuracy)
     voted = accuracy(fitted.out_of_fold.nested_table(), truth)
     assert compared.gain.value == pytest.approx(voted - alone[run])
-    told = fitted.told()
+    told = fitted.to_dict()
     assert told["against_best_run"]["run"] == run
     assert set(told["against_best_run"]["gain"]) == {"value", "error", "low", "high"}
     assert f"best single run, {run}" in fitted.report()
@@ -139,7 +139,7 @@ def test_the_vote_is_compared_with_the_run_that_one_would_pick_without_the_clips
     assert np.mean(best) > 0.40
     assert np.mean(picked) == pytest.approx(1 / 3, abs=0.035)
     assert np.abs(gains).max() < 1e-9
-    told = fitted.told()["against_picked_run"]
+    told = fitted.to_dict()["against_picked_run"]
     assert (told["estimate"], told["gain"]["value"]) == pytest.approx(
         (picked[-1], fitted.picked_run.gain.value), abs=1e-5
     )
@@ -175,7 +175,7 @@ def test_a_run_alone_is_the_vote():
     fitted = vote(Ensemble(), {"only": table}, truth)
     assert (fitted.combination.method, fitted.combination.weights) == ("equal", {"only": 1.0})
     assert fitted.best_run is None
-    assert fitted.told()["against_best_run"] is None
+    assert fitted.to_dict()["against_best_run"] is None
 
 
 def test_a_vote_in_which_nothing_is_chosen_needs_no_nested_tables():

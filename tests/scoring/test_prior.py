@@ -94,7 +94,7 @@ def test_expectation_maximisation_finds_the_shares_of_certain_clips():
 
 def test_told_are_shares_by_label():
     judged, truth, speakers = heard(np.full(4, 0.25), 300, 0)
-    told = prior.estimate(judged, truth, speakers, [heard(SHARES, 300, 1)[0]], resamples=3).told()
+    told = prior.estimate(judged, truth, speakers, [heard(SHARES, 300, 1)[0]], resamples=3).to_dict()
     assert set(told) == {"shares", "low", "high", "by_confusion", "note"}
     assert list(told["low"]) == LABELS
 

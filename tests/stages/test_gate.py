@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import yaml
 
-from pipeline import sound_verbs as verbs
+from pipeline import listening_verbs as verbs
 from pipeline.clips.corpus_writer import CorpusWriter
 from pipeline.errors import PipelineError
 from pipeline.layout import Layout

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline import code
-from pipeline.reporting.page.kept import kept
+from pipeline.reporting.page.cache import cached
 
 PART = "drift"
 
@@ -16,7 +16,7 @@ def finder(tmp_path):
             ask.found += 1
             return [{"of": of.decode(), "share": float(np.float64(1) / 3)}]
 
-        return kept(tmp_path / "page", PART, of, find)
+        return cached(tmp_path / "page", PART, of, find)
 
     ask.found, ask.path = 0, tmp_path / "page" / "drift.json"
     return ask

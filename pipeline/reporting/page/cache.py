@@ -10,7 +10,7 @@ from pipeline import code
 from pipeline.files import write_json
 
 
-def kept(folder: Path, part: str, of: bytes, find: Callable[[], Any]) -> Any:
+def cached(folder: Path, part: str, of: bytes, find: Callable[[], Any]) -> Any:
     """Return `find()`, or what it returned when it was last asked `of` the same bytes: JSON, in `folder`.
 
     `part` is the module of the page that finds it, such as "drift": an edit of it, or of what it imports, finds anew.

@@ -42,7 +42,7 @@ def survey(folder: str) -> list[str]:
     return sorted(path.name for path in begun.glob("*"))
 
 
-def attend(
+def run(
     stage: str, files: Mapping[str, bytes], lock: bytes, settings: str, patience_s: float, folder: str, board: Any
 ) -> dict[str, Any]:
     """Run a stage in a working copy below `folder`; return what came of it.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-class Trouble(logging.Handler):
+class DvcWarnings(logging.Handler):
     """Collects the warnings of DVC and its libraries."""
 
     def __init__(self) -> None:
@@ -36,16 +36,16 @@ class Trouble(logging.Handler):
 
 
 @contextmanager
-def noted() -> Iterator[Trouble]:
+def collected() -> Iterator[DvcWarnings]:
     """Collect what DVC logs in the block, in the place of printing it. It draws no progress bars then either."""
-    trouble = Trouble()
+    warnings = DvcWarnings()
     loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
     before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
     for logger in loggers:
-        logger.handlers, logger.propagate = [trouble], False
+        logger.handlers, logger.propagate = [warnings], False
         logger.setLevel(logging.WARNING)
     try:
-        yield trouble
+        yield warnings
     finally:
         for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
             logger.handlers, logger.propagate = handlers, propagate
