@@ -120,6 +120,7 @@ def build(
         splits, folds = _and(splits, folds, added, "train")
         splits, folds = _with_silence(writer, own_words, splits, folds, settings, seed)
         words = writer.columns(["word"])["word"]
+        _warn_of_case(words, settings.commands)
         splits, folds = _and(splits, folds, _add_synthetic(writer, settings.synthetic, seed, speak), "synthetic")
         learnt_from = words[(splits == "train")[: len(words)]].dropna().unique()
         never = unheard.deal(learnt_from, settings.commands, settings.unheard_words, settings.folds, seed)
@@ -146,6 +147,16 @@ def _without_clips(source: str, intake: Intake) -> PipelineError:
         f"came{such_as}Is the layout as the source expects it? The paths that were read are in "
         "artifacts/download/manifest.json; section download names them."
     )
+
+
+def _warn_of_case(words: pandas.Series, commands: Sequence[str]) -> None:
+    asked = {command.casefold(): command for command in commands}
+    for word, clips in words[~words.isin(commands)].value_counts(sort=False).sort_index().items():
+        if word.casefold() in asked:
+            print(
+                f"Warning: {word} is not the command {asked[word.casefold()]}, since its case differs; its {clips} "
+                f"clips are unknown. Rename its folder, or list it in prepare.commands."
+            )
 
 
 def _processes(settings: Prepare) -> int:

@@ -216,6 +216,17 @@ def test_the_remedy_for_recordings_without_noise_is_whole(tmp_path, capsys, word
     ) == (folds == 1)
 
 
+def test_a_folder_whose_case_differs_from_a_command_is_told(tmp_path, capsys):
+    items = clips(words=("yes", "no", "No", "NO", "cat"))
+    made(tmp_path / "one", items, without=["silence"], silence={"train": 0, "validation": 0})
+    printed = capsys.readouterr().out
+    assert "Warning: No is not the command no, since its case differs; its 12 clips are unknown." in printed
+    assert "Warning: NO is not the command no" in printed
+    both = ("yes", "no", "No", "NO")
+    made(tmp_path / "all", items, commands=both, without=["silence"], silence={"train": 0, "validation": 0})
+    assert "case differs" not in capsys.readouterr().out
+
+
 def test_labels_that_are_meant_already_stay_in_the_advice(tmp_path):
     silence = {"train": 0, "validation": 0}
     with pytest.raises(PipelineError, match=r"it is meant: prepare\.without: \[unknown, silence\]\."):
