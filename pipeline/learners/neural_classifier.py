@@ -11,6 +11,7 @@ from torch import nn
 from pipeline.examples.training_data import TrainingData, as_float
 from pipeline.learners.classifier import Watch
 from pipeline.learners.losses import logits_of, loss_named, probabilities_of
+from pipeline.learners.memory import enough_for
 from pipeline.learners.training import Training, precision_of
 
 MULTI_LABEL = "multi_label_classification"  # transformers' name for it
@@ -53,30 +54,34 @@ class NeuralClassifier:
         same weights: every random draw is a function of seed, step and clip, not of what ran before. Each epoch's
         probabilities of the validation clips stay in `work` (pipeline.learners.epochs).
 
-        Raises PipelineError if `training` cannot be done on this device or with this many processes, or if it diverges;
-        then the checkpoint of the best epoch so far is in `work`.
+        Raises PipelineError if `training` cannot be done on this device, in its memory or with this many processes, or
+        if it diverges; then the checkpoint of the best epoch so far is in `work`.
         """
         self._require_fitting(data)
         # Here, since the Trainer takes seconds to load, for which nothing that only predicts should wait.
         from pipeline.learners.network_fitting import fitted
 
-        self.model = fitted(
-            self.model,
-            data,
-            work,
-            live,
-            settings=self.training,
-            loss=self.loss,
-            labels=len(self.labels),
-            multi_label=self.multi_label,
-            front_end=self.front_end,
-            feature_augment=self.feature_augment,
-            watch=self.watch,
-        )
+        with enough_for(self.training):
+            self.model = fitted(
+                self.model,
+                data,
+                work,
+                live,
+                settings=self.training,
+                loss=self.loss,
+                labels=len(self.labels),
+                multi_label=self.multi_label,
+                front_end=self.front_end,
+                feature_augment=self.feature_augment,
+                watch=self.watch,
+            )
 
     @torch.inference_mode()
     def predict_proba(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
-        """Return float32 [clips, labels] for [clips, *shape], in batches on the device that there is."""
+        """Return float32 [clips, labels] for [clips, *shape], in batches on the device that there is.
+
+        Raises PipelineError for a batch that does not fit into its memory.
+        """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(device).eval()
         self.front_end.to(device).eval()
@@ -86,16 +91,13 @@ class NeuralClassifier:
         on_cpu = device.type == "cpu" and wanted in ("fastest", "fp16")
         precision = "fp32" if on_cpu else precision_of(wanted, device)
         batches = []
-        for start in range(0, len(inputs), self.training.eval_batch_size):
-            batch = torch.from_numpy(inputs[start : start + self.training.eval_batch_size]).to(device)
-            features = self.front_end(as_float(batch))
-            with torch.autocast(
-                device.type,
-                dtype=torch.float16 if precision == "fp16" else torch.bfloat16,
-                enabled=precision != "fp32",
-            ):
-                logits = logits_of(self.model(features))
-            batches.append(probabilities_of(self.loss, logits.float(), self.multi_label).cpu().numpy())
+        dtype, size = torch.float16 if precision == "fp16" else torch.bfloat16, self.training.eval_batch_size
+        with enough_for(self.training):
+            for start in range(0, len(inputs), size):
+                features = self.front_end(as_float(torch.from_numpy(inputs[start : start + size]).to(device)))
+                with torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32"):
+                    logits = logits_of(self.model(features))
+                batches.append(probabilities_of(self.loss, logits.float(), self.multi_label).cpu().numpy())
         return np.concatenate(batches) if batches else np.empty((0, len(self.labels)), np.float32)
 
     def save(self, folder: Path) -> None:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from pipeline import metrics, models
+from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples, TrainingData
 from pipeline.files import read_json
 from pipeline.learners.trainer import ClassifierTrainer
@@ -107,6 +108,21 @@ def files(folder):
 def points(live, curve):
     rows = [line.split("\t") for line in (live / "plots" / "metrics" / f"{curve}.tsv").read_text().splitlines()[1:]]
     return [int(step) for step, _ in rows], [float(value) for _, value in rows]
+
+
+def test_a_batch_that_does_not_fit_says_what_to_lower(build, tmp_path, monkeypatch):
+    """There is no GPU here to fill; torch raises the same error from anywhere in a step."""
+    classifier = build("ast", eval_batch_size=7)
+
+    def forward(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has 79 GiB")
+
+    monkeypatch.setattr(classifier.front_end, "forward", forward)
+    told = r"GPU: CUDA out of memory\. Tried.*GiB\.\n.*batch_size \(it is 16\).*eval_batch_size \(it is 7\)"
+    with pytest.raises(PipelineError, match=told):
+        classifier.fit(DATA, tmp_path / "work", tmp_path / "live")
+    with pytest.raises(PipelineError, match=told):
+        classifier.predict_proba(TRAIN.read(TRAIN.rows[:3]))
 
 
 @pytest.mark.parametrize("name", MODELS)
