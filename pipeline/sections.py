@@ -62,8 +62,8 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
     Without a list, the runs that answer the competition's question vote; where there is none, those that answer the
     first run's. Where one of them has heard the clips that judge (`Run.heard_judges`), `best` is the mean: it would be
     given a weight for what it remembers. Raises PipelineError if the section names a run that is not listed, runs that
-    answer different questions, or no weight above 0, a vote that tags cannot have, or weights that would be fitted to
-    what a run has heard.
+    answer different questions, a weight of a run that does not vote, or none above 0, a vote that tags cannot have, or
+    weights that would be fitted to what a run has heard.
     """
     settings = params.section(tree, section, Ensemble)
     last_round = VOTES.index(section) + 1 if section in VOTES else len(ROUNDS)
@@ -81,6 +81,11 @@ def voters(tree: dict[str, Any], section: str) -> tuple[Ensemble, list[str], Tas
     if not task.exclusive:
         settings.refuse_tags(section)
     members = settings.members([name for name, other in asked.items() if other.question == task.question], section)
+    if silent := sorted(name for name, weight in weights.items() if weight and name not in members):
+        raise PipelineError(
+            f"params.yaml, section {section}: `weights` names {', '.join(silent)}, which `runs` leaves out. "
+            "Name it in both, or in neither."
+        )
     if weights and not any(weights.get(name) for name in members):
         raise PipelineError(
             f"params.yaml, section {section}: no run that votes has a weight above 0 in `weights`. "

@@ -53,6 +53,11 @@ def test_where_nobody_answers_it_those_vote_who_answer_the_first_run_s():
         ("ensemble", {"runs": ["nett"]}, r"section ensemble: nett is no run that may vote\. Those under 'runs' and"),
         ("ensemble", {"weights": {"nett": 1}}, r"section ensemble: nett is no run that may vote"),
         (
+            "ensemble",
+            {"runs": ["net"], "weights": {"net": 1, "words": 2}},
+            r"`weights` names words, which `runs` leaves",
+        ),
+        (
             "vote",
             {"runs": ["pupil"]},
             r"section vote: pupil is no run that may vote\. Those under 'runs' may: words, net",
