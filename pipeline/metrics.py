@@ -131,6 +131,11 @@ def widening(owners: float) -> float:
     return 1 + sum(term / free**power for power, term in enumerate(terms, start=1))
 
 
+def bootstrap_widening(owners: float) -> float:
+    """Return by how much an interval is wider than the percentiles of a bootstrap over so many speakers alike."""
+    return widening(owners) * float(np.sqrt(owners / (owners - 1)))  # as s over sqrt(n) is of n - 1
+
+
 def wilson(share: float, clips: float) -> tuple[float, float]:
     """Return the 95 % Wilson score interval (Wilson, JASA 22, 1927)."""
     centre = share + Z**2 / (2 * clips)

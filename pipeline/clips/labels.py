@@ -14,7 +14,8 @@ SILENCE = "silence"
 # The names that Speech Commands gives to the folders of clips that are no word of their own.
 UNKNOWN_WORD = "_unknown_"
 SILENCE_WORD = "_silence_"
-NO_WORDS = frozenset({UNKNOWN, UNKNOWN_WORD, SILENCE, SILENCE_WORD})  # folders called so hold no word of that name
+SILENCE_WORDS = frozenset({SILENCE, SILENCE_WORD})
+NO_WORDS = frozenset({UNKNOWN, UNKNOWN_WORD}) | SILENCE_WORDS  # folders called so hold no word of that name
 ABSENT = "other"  # the answer "no" to a yes-or-no question
 CLIP = "clip"  # the column beside the labels in tables of probabilities
 
@@ -45,7 +46,7 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         # A folder "_unknown_" (or "unknown") is a word as others are, called by its label; silence always has its own.
-        words = {UNKNOWN if word == UNKNOWN_WORD else word for word in self.words} - {SILENCE, SILENCE_WORD}
+        words = {UNKNOWN if word == UNKNOWN_WORD else word for word in self.words} - SILENCE_WORDS
         object.__setattr__(self, "words", tuple(sorted(words)))
         if not self.commands:
             return  # a corpus that no word is learnt from

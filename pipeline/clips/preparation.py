@@ -19,6 +19,7 @@ from pipeline.clips.labels import (
     NO_WORDS,
     SILENCE,
     SILENCE_WORD,
+    SILENCE_WORDS,
     UNKNOWN,
     UNKNOWN_WORD,
     Label,
@@ -151,11 +152,11 @@ def _without_clips(source: str, intake: Intake) -> PipelineError:
 
 def _warn_of_case(words: pandas.Series, commands: Sequence[str]) -> None:
     asked = {command.casefold(): command for command in commands}
-    for word, clips in words[~words.isin(commands)].value_counts(sort=False).sort_index().items():
-        if word.casefold() in asked:
+    for word, clips in words.value_counts(sort=False).sort_index().items():
+        if word not in commands and word.casefold() in asked:
             print(
                 f"Warning: {word} is not the command {asked[word.casefold()]}, since its case differs; its {clips} "
-                f"clips are unknown. Rename its folder, or list it in prepare.commands."
+                "clips are unknown. Rename its folder, or list it in prepare.commands."
             )
 
 
@@ -211,7 +212,7 @@ def _with_silence(
         told = split if settings.folds == 1 else f"fold {fold}"
         if wanted and not noises:
             fewer = "" if settings.folds == 1 else ", take a smaller number in prepare.folds"
-            others = set(writer.columns(["word"])["word"].dropna()) - {*settings.commands, SILENCE, SILENCE_WORD}
+            others = set(writer.columns(["word"])["word"].dropna()) - {*settings.commands, *SILENCE_WORDS}
             lacking = [SILENCE] if others else [UNKNOWN, SILENCE]
             raise PipelineError(
                 f"There is no background noise for {told}, so no silence can be made.\n"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.labels import SILENCE, SILENCE_WORD
+from pipeline.clips.labels import SILENCE_WORDS
 
 Recordings = Sequence[NDArray[np.int16]]  # [samples] each
 
@@ -35,6 +35,5 @@ class Clips(Sequence[NDArray[np.int16]]):
 def background_of(corpus: Corpus, fold: int) -> Background:
     """Return what the nets of a fold may hear beside a clip: nothing that judges them. `corpus` holds samples."""
     rows = corpus.training_rows(fold)
-    is_silence = corpus.rows["word"].isin([SILENCE, SILENCE_WORD]).to_numpy()
-    speech = rows[~is_silence[rows]]
+    speech = rows[~corpus.rows["word"].iloc[rows].isin(SILENCE_WORDS).to_numpy()]
     return Background([noise.samples for noise in corpus.training_noises(fold)], Clips(corpus, speech))

@@ -164,7 +164,7 @@ def work_of(
     read = reader_of(layout.encode, corpus, run.model)
     if isinstance(read, HiddenStates):
         _refuse_judges(read.about.get("fold_learnt"), fold, where)
-    if read != corpus.samples or not corpus.has_audio:
+    if input_kind(corpus, run.model) != "samples":
         _refuse_looks(run, where)
     length = getattr(recipes[0].training, "epochs", 1)
     data = training_data_of(corpus, fold, run, target, read, run.augmentation, run.rebalancing, seed, soft, length)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.metrics import ALONE, alike, widening
+from pipeline.metrics import ALONE, alike, bootstrap_widening
 
 RESAMPLES = 2000
 STANDARD_ERRORS = 2.0  # by which a gain must be above zero to be sure
@@ -75,7 +75,7 @@ def gain(
         ).astype(float)
         drawn.append(_difference(times @ clips, times @ more, shares))
     found = np.concatenate(drawn)
-    wider = widening(owners) * np.sqrt(owners / (owners - 1))  # as s over sqrt(n) is of n - 1
+    wider = bootstrap_widening(owners)
     low, high = np.clip(every + wider * (np.percentile(found, [2.5, 97.5]) - every), -1, 1)
     return Gain(float(every), float(wider * found.std()), float(low), float(high))
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.metrics import ALONE, alike, widening
+from pipeline.metrics import ALONE, alike, bootstrap_widening
 from pipeline.scoring import stacking
 from pipeline.scoring.combination import combined
 from pipeline.scoring.probabilities import Probabilities
@@ -99,8 +99,7 @@ def estimate(
         if owners < ALONE:
             low, high = np.zeros_like(low), np.ones_like(high)
         else:
-            wider = widening(owners) * np.sqrt(owners / (owners - 1))
-            low, high = (np.clip(found[0] + wider * (end - found[0]), 0, 1) for end in (low, high))
+            low, high = np.clip(found[0] + bootstrap_widening(owners) * (np.stack([low, high]) - found[0]), 0, 1)
     apart = np.abs(found[0] - found[1]) > STANDARD_ERRORS * (drawn[:, 0] - drawn[:, 1]).std(axis=0)
     names = [judged.labels[column] for column in there]
     strange = [name for name, differs in zip(names, apart.tolist(), strict=True) if differs] if resamples else []
