@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent
 # They carry values, paths and messages to and fro, and shape no result; all that a stage reads of params.yaml is a
 # dependency of its own. `code` itself finds the others.
-PLUMBING = ("code", "errors", "files", "layout", "modules", "params", "processes", "settings")
+PLUMBING = ("code", "errors", "files", "layout", "locks", "modules", "params", "processes", "settings")
 
 _IMPORT = re.compile(r"^[ \t]*(?:from ([\w.]+) import (\([^)]*\)|.*)|import ([\w.]+))", re.MULTILINE)
 _NAME = re.compile(r"\w+")

@@ -12,5 +12,9 @@ class DivergedError(PipelineError):
     """A training whose network gives values that are no numbers."""
 
 
+class HeldError(PipelineError):
+    """Another process does what only one may do at a time."""
+
+
 class UnreadableJsonError(PipelineError, ValueError):
     """A file of ours that does not hold what was written."""

@@ -5,17 +5,13 @@ import io
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from pipeline.errors import UnreadableJsonError
-
-PATIENCE_S = 3.0  # of waiting, before a word is said
+from pipeline.locks import held
 
 
 @contextmanager
@@ -29,27 +25,6 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def alone(lock_path: Path, what: str) -> Iterator[None]:
-    """Hold a lock, waiting for a process that has it and does `what`; the system frees it when the process dies.
-
-    The file is gone when nobody holds the lock (Windows may keep it), unless its holder was killed.
-    """
-    lock = FileLock(lock_path)
-    try:
-        lock.acquire(timeout=PATIENCE_S)
-    except Timeout:
-        print(f"Waiting for another process that {what}.", file=sys.stderr, flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        # Who waits for a lock that was deleted takes a new one (filelock). Windows does not delete what is open.
-        with suppress(OSError):
-            lock_path.unlink()
-        lock.release()
 
 
 @contextmanager
@@ -89,7 +64,7 @@ def _aside(path: Path, what: str) -> Path:
 
 
 def _replacing_alone(path: Path) -> AbstractContextManager[None]:
-    return alone(_aside(path, "lock"), f"writes {path}")
+    return held(_aside(path, "lock"), f"Another write of {path}")
 
 
 def _clear_after_kill(path: Path) -> None:

@@ -13,10 +13,10 @@ from tqdm.utils import CallbackIOWrapper
 from pipeline.delivery import credentials
 from pipeline.delivery.kaggle_client import Patience, call, connect, limits_of, no_auth, not_working, persist
 from pipeline.delivery.kaggle_errors import KaggleError, page_of
-from pipeline.delivery.locks import held
 from pipeline.delivery.masking import masked
 from pipeline.delivery.terminal import note
 from pipeline.errors import PipelineError
+from pipeline.locks import held
 
 T = TypeVar("T")
 Status = Literal["pending", "complete", "error"]
@@ -120,7 +120,7 @@ class Competition:
                 f"Check download.competition in params.yaml against {self.page}/data"
             )
         # Beside the folder, which holds the competition's files alone.
-        with held(folder.parent / f".{folder.name}.download.lock", f"Another download into {folder}"):
+        with held(folder.parent / f".{folder.name}.download.lock", f"Another download into {folder}", note):
             self._fetch({name: sizes[name] for name in names}, folder)
 
     def _fetch(self, sizes: dict[str, int], folder: Path) -> None:

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, Self
 
-from pipeline.delivery.locks import held
+from pipeline.delivery.terminal import note
 from pipeline.errors import PipelineError
 from pipeline.files import replacing
+from pipeline.locks import held
 
 # asked: nothing but an upload has happened. creating: a submission may have been made. made: it has a reference.
 # told: it is in the ledger and the user knows of it; only its score is open.
@@ -61,7 +62,7 @@ class Journal:
     @contextmanager
     def alone(self) -> Iterator[Self]:
         """Hold the journal: another process waits here. The lock ends with the process, however that ends."""
-        with held(self.folder / "lock", "Another submit"):
+        with held(self.folder / "lock", "Another submit", note):
             known = {job.id for job in self.jobs()}
             for path in self.folder.iterdir():  # what killed processes left
                 if path.name.startswith(".") or (path.suffix in (".csv", ".png") and path.stem not in known):

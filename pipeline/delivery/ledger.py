@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
-from filelock import FileLock
-
+from pipeline.delivery.terminal import note
 from pipeline.errors import PipelineError
 from pipeline.files import replacing
+from pipeline.locks import held
 
 KAGGLE = "kaggle"
 
@@ -98,8 +98,8 @@ def record(path: Path, rows: Sequence[Row]) -> int:
 
 def _write(path: Path, rows: Sequence[Row], overwrite: bool) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A file of its own is locked, since the ledger is replaced; it stays, and the lock ends with the process.
-    with FileLock(path.with_name(f".{path.stem}.lock")):
+    # A file of its own is locked, since the ledger is replaced.
+    with held(path.with_name(f".{path.stem}.lock"), "Another change of the ledger", note):
         for leftover in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
             leftover.unlink()  # of a killed process, since no other is at work
         records = _records(path)

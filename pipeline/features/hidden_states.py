@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, replacing, write_json
+from pipeline.locks import held
 
 VALUES, ABOUT = "hidden_states.npy", "hidden_states.json"
 PROGRESS, DONE, LOCK = "progress.json", "done.npy", "lock"
@@ -105,7 +105,7 @@ def finish(folder: Path, about: dict[str, Any]) -> None:
 def _mapped(folder: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     """Return the file of values, mapped; the process that comes first makes it, sparse."""
     path = folder / VALUES
-    with FileLock(folder / LOCK):
+    with held(folder / LOCK, f"Another start of {path}"):
         if not path.exists():
             with replacing(path) as temporary:
                 np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape).flush()

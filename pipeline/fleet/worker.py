@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from pipeline import processes
 from pipeline.errors import PipelineError
 from pipeline.files import write_json
 from pipeline.fleet.project import Project
+from pipeline.locks import held, held_or_refused
 
 _DYING_S = 60.0  # that an attempt takes to end once its machine is given up
 
@@ -24,15 +23,16 @@ def work(stage: str, home: Path, patience_s: float) -> dict[str, Any]:
     answer, or an earlier attempt is still alive.
     """
     begun, locks = home / "begun" / stage, home / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with _alone(locks / f"{stage}.lock", stage):
+    with held_or_refused(
+        locks / f"{stage}.lock", f"Another attempt at {stage}", "Wait for it, or stop that process.", _DYING_S
+    ):
         for left in home.joinpath("copies").glob(f"{stage}.*"):  # by attempts that were killed
             if left.resolve() != Path.cwd():
                 shutil.rmtree(left, ignore_errors=True)
         begun.touch()
         project = Project(Path(), None, patience_s)
         print("fetching its inputs")
-        with FileLock(locks / "fetching.lock"):  # what is fetched once, is there for all on this machine
+        with held(locks / "fetching.lock", "Another fetch of inputs"):  # of all on this machine, the first one fetches
             project.bring_inputs(stage)
         was_there = project.take(stage)
         if not was_there:
@@ -42,16 +42,6 @@ def work(stage: str, home: Path, patience_s: float) -> dict[str, Any]:
         begun.unlink()
     times = {path.as_posix(): json.loads(path.read_text()) for path in Path("artifacts/timing").rglob("*.json")}
     return {"was_there": was_there, "times": times}
-
-
-def _alone(lock: Path, stage: str) -> FileLock:
-    """Return the lock of a stage, held. Raises PipelineError if another attempt keeps it."""
-    held = FileLock(lock)
-    try:
-        held.acquire(timeout=_DYING_S)
-    except Timeout:
-        raise PipelineError(f"Another attempt at {stage} is alive, and holds {lock}. Wait for it, or end it.") from None
-    return held
 
 
 def main() -> None:

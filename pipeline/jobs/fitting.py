@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from pipeline import code, params
 from pipeline.clips.corpus import Corpus
@@ -29,6 +28,7 @@ from pipeline.learners.classifier import Watch
 from pipeline.learners.clock import Clock
 from pipeline.learners.detector import FOLDER, groups_of
 from pipeline.learners.neural_classifier import NeuralClassifier
+from pipeline.locks import held_or_refused
 
 PACKAGES = ("torch", "transformers", "audiomentations")
 
@@ -110,11 +110,18 @@ class Work:
             with self._learnt(None):
                 (self.folder / LEARNT).touch()
 
+    def _alone(self) -> AbstractContextManager[None]:
+        return held_or_refused(
+            self.to.work / "lock",
+            f"Another training of '{self.about['run']}, fold {self.about['fold']}'",
+            "Killing `dvc repro` alone leaves it running: wait for it, or stop that process with `kill`.",
+        )
+
     @contextmanager
     def _learnt(self, watch: Watch | None) -> Iterator[tuple[Any, float] | None]:
         """Yield the trained classifier and the seconds that it took; None in all processes but the first."""
         folder, first = self.folder, int(os.environ.get("RANK", "0")) == 0
-        with _alone(self.to.work, f"{self.about['run']}, fold {self.about['fold']}") if first else nullcontext():
+        with self._alone() if first else nullcontext():
             if first:
                 for other in self.to.work.iterdir():
                     if other.is_dir() and other != folder:
@@ -237,22 +244,3 @@ def _delete(folder: Path) -> None:
     doomed = folder.with_suffix(".deleted")
     folder.replace(doomed)
     shutil.rmtree(doomed)
-
-
-@contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
-    """Hold the lock of a run's fold; the system gives it up when the process dies, however it dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(folder / "lock"), folder / "pid"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise PipelineError(
-            f"Another training of '{name}' is going on. Killing `dvc repro` alone leaves it running.\n"
-            f"Wait for it, or stop it with: kill {holder.read_text()}"
-        ) from None
-    holder.write_text(str(os.getpid()))
-    try:
-        yield
-    finally:
-        lock.release()

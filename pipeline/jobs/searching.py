@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
-from pipeline.errors import DivergedError, PipelineError
+from pipeline.errors import DivergedError, HeldError, PipelineError
 from pipeline.examples.augmentation import Augmentation
 from pipeline.examples.from_corpus import judged_labels
 from pipeline.examples.target import target_of
@@ -79,33 +79,36 @@ class Search:
     def attempt(self, study: "Study", trial: "Trial") -> None:
         """Train and judge a trial, from where a kill left it, and close it.
 
-        Raises PipelineError if the first cannot be trained; a later one that cannot is refused.
+        Raises PipelineError if the first cannot be trained, and for any whose training another process is at; else one
+        that cannot be trained is refused.
         """
-        from pipeline.searching.study import Pruned
-
-        folder, note = study.place(trial.number), ""
-        figure: float | None = None
-        try:
-            _read(changed(self.tree, self.name, trial.values), self.name)
-        except PipelineError as error:
-            print(f"No run can have these values together. {error}")
-            trial.end(None, 0.0, "refused")
-            return
+        folder = study.place(trial.number)
         with Clock(folder / SECONDS) as clock:
-            try:
-                figure = float(np.mean([self._figure(trial, fold, folder / str(fold)) for fold in self.folds]))
-            except Pruned:
-                pass
-            except DivergedError:
-                note = "diverged"
-            except PipelineError as error:
-                if trial.number == 0:
-                    raise  # what the first one lacks, such as a checkpoint, all lack
-                print(f"No run can have these values together. {error}")
-                note = "refused"
+            figure, note = self._outcome(trial, folder)
         trial.end(figure, clock.seconds, note)
         for fold in self.folds:  # the weights of trials are not kept
             shutil.rmtree(folder / str(fold) / "work", ignore_errors=True)
+
+    def _outcome(self, trial: "Trial", folder: Path) -> tuple[float | None, str]:
+        """Return the mean figure of a trial's folds, None and why where there is none."""
+        from pipeline.searching.study import Pruned
+
+        is_a_run = False
+        try:
+            _read(changed(self.tree, self.name, trial.values), self.name)
+            is_a_run = True
+            return float(np.mean([self._figure(trial, fold, folder / str(fold)) for fold in self.folds])), ""
+        except Pruned:
+            return None, ""
+        except DivergedError:
+            return None, "diverged"
+        except HeldError:
+            raise
+        except PipelineError as error:
+            if is_a_run and trial.number == 0:
+                raise  # what the first one lacks, such as a checkpoint, all lack
+            print(f"No run can have these values together. {error}")
+            return None, "refused"
 
     def _figure(self, trial: "Trial", fold: int, folder: Path) -> float:
         """Return how well a net that never heard a fold's speakers does on their clips."""

@@ -12,8 +12,9 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from pipeline.errors import PipelineError
-from pipeline.files import alone, read_json, replacing_folder, restored
+from pipeline.files import read_json, replacing_folder, restored
 from pipeline.learners.resuming import is_whole
+from pipeline.locks import held
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -83,7 +84,7 @@ def resolve(checkpoint: str, revision: str | None, store: Path, form: Form = TRA
     if constants.is_offline_mode() or checkpoint.startswith((".", "/", "~")):
         raise PipelineError(_absent(checkpoint, stored, "no such folder, and no copy in the hub's cache", form))
     store.mkdir(parents=True, exist_ok=True)
-    with alone(store / f".{stored.name}.fetching", f"fetches {checkpoint}"):
+    with held(store / f".{stored.name}.fetching", f"Another download of {checkpoint}"):
         if not stored.is_dir():  # of several processes, such as torchrun's, the first has fetched it
             _fetch(checkpoint, revision, stored, form)
     return stored

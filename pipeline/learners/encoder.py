@@ -16,6 +16,7 @@ from pipeline.examples.training_data import as_float
 from pipeline.features.normalise import UnitVariance
 from pipeline.files import read_json, sha256_of
 from pipeline.learners import checkpoints
+from pipeline.learners.memory import enough
 
 Pooling = Literal["mean", "mean_std"]
 
@@ -25,6 +26,7 @@ class Encoder:
 
     Layer k is `hidden_states[k]` of transformers: the output of the k-th transformer layer; 0 is what enters the first.
     Pooling "mean" gives `hidden` values, "mean_std" twice as many (Snyder et al. 2018, statistics pooling).
+    Raises PipelineError for a batch that does not fit into the device's memory.
     """
 
     def __init__(
@@ -67,12 +69,13 @@ class Encoder:
     @torch.inference_mode()
     def __call__(self, clips: NDArray[np.int16]) -> NDArray[np.float32]:
         batches = []
-        for start in range(0, len(clips), self.batch_size):
-            waveforms = self.front_end(
-                as_float(torch.from_numpy(clips[start : start + self.batch_size]).to(self.device))
-            )
-            states = self.model(waveforms, output_hidden_states=True).hidden_states  # [clips, frames, hidden] each
-            batches.append(torch.stack([self._pool(states[layer]) for layer in self.layers], dim=1).cpu().numpy())
+        with enough(f"Lower `encode.batch_size` in params.yaml (it is {self.batch_size})."):
+            for start in range(0, len(clips), self.batch_size):
+                waveforms = self.front_end(
+                    as_float(torch.from_numpy(clips[start : start + self.batch_size]).to(self.device))
+                )
+                states = self.model(waveforms, output_hidden_states=True).hidden_states  # [clips, frames, hidden] each
+                batches.append(torch.stack([self._pool(states[layer]) for layer in self.layers], dim=1).cpu().numpy())
         return np.concatenate(batches)
 
     def _pool(self, frames: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import nn
 from pipeline.examples.training_data import TrainingData, as_float
 from pipeline.learners.classifier import Watch
 from pipeline.learners.losses import logits_of, loss_named, probabilities_of
-from pipeline.learners.memory import enough_for
+from pipeline.learners.memory import enough
 from pipeline.learners.training import Training, precision_of
 
 MULTI_LABEL = "multi_label_classification"  # transformers' name for it
@@ -61,7 +61,7 @@ class NeuralClassifier:
         # Here, since the Trainer takes seconds to load, for which nothing that only predicts should wait.
         from pipeline.learners.network_fitting import fitted
 
-        with enough_for(self.training):
+        with enough(self._cure):
             self.model = fitted(
                 self.model,
                 data,
@@ -92,7 +92,7 @@ class NeuralClassifier:
         precision = "fp32" if on_cpu else precision_of(wanted, device)
         batches = []
         dtype, size = torch.float16 if precision == "fp16" else torch.bfloat16, self.training.eval_batch_size
-        with enough_for(self.training):
+        with enough(self._cure):
             for start in range(0, len(inputs), size):
                 features = self.front_end(as_float(torch.from_numpy(inputs[start : start + size]).to(device)))
                 with torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32"):
@@ -103,6 +103,13 @@ class NeuralClassifier:
     def save(self, folder: Path) -> None:
         """Write weights (safetensors) and all that `restore` needs into an existing folder."""
         raise NotImplementedError
+
+    @property
+    def _cure(self) -> str:
+        return (
+            f"In the run's `training`, lower batch_size (it is {self.training.batch_size}), "
+            f"or, where the net only hears, eval_batch_size (it is {self.training.eval_batch_size})."
+        )
 
     def _require_fitting(self, data: TrainingData) -> None:
         """Raise ValueError for data of another task: exclusive or not, and as many labels."""

@@ -12,7 +12,7 @@ import optuna
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline.files import alone
+from pipeline.locks import held
 from pipeline.searching.ranges import DIGITS, Choices, Range, Ranges, Value
 
 STORE, SECONDS, NOTE, COMPLETE = "study.db", "seconds", "note", "complete"
@@ -160,7 +160,7 @@ class Study:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with alone(self.folder / "lock", "takes a trial"), warnings.catch_warnings():
+        with held(self.folder / "lock", "Another draw of a trial"), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield
 

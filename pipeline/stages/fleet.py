@@ -1,7 +1,5 @@
 """fleet: hand the trainings and predictions that are not up to date to the machines of a Ray cluster."""
 
-from filelock import FileLock, Timeout
-
 from pipeline import params
 from pipeline.errors import PipelineError
 from pipeline.fleet.cluster import Cluster, require_ray
@@ -9,6 +7,7 @@ from pipeline.fleet.dispatch import Dispatch
 from pipeline.fleet.project import Project
 from pipeline.fleet.settings import Fleet
 from pipeline.layout import Layout
+from pipeline.locks import held_or_refused
 
 AWAY = ("train", "predict", "encode")  # the verbs whose stages other machines run
 
@@ -25,13 +24,8 @@ def main(layout: Layout, address: str | None = None) -> None:
     # Without its section, encode has nothing to do.
     verbs = [verb for verb in AWAY if verb != "encode" or params.mapping(tree, "encode")]
     require_ray()
-    layout.fleet.mkdir(parents=True, exist_ok=True)
-    alone = FileLock(layout.fleet / "lock")
-    try:
-        alone.acquire(timeout=0)
-    except Timeout:
-        raise PipelineError("Another fleet of this project is at work. Wait for it, or stop it with Ctrl-C.") from None
-    with alone:
+    cure = "Wait for it, or stop it with Ctrl-C."
+    with held_or_refused(layout.fleet / "lock", "Another fleet of this project", cure):
         project = Project(layout.root, settings.remote, settings.patience_min * 60)
         project.check_remote()
         cluster = Cluster(address or settings.address, settings.folder_of(project.remote_url), settings.retries)

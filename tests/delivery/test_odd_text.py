@@ -35,7 +35,7 @@ def test_what_is_not_utf_8_is_submitted_once_and_recorded(entrant, server, arran
     assert status == 0, output
     ours = [row for row in entrant.rows if row.ref != "7"]
     assert [row.status for row in ours] == ["complete"]
-    assert [path.name for path in entrant.layout.journal.iterdir()] == ["lock"]
+    assert not any(entrant.layout.journal.iterdir())
     assert list(entrant.layout.submissions.glob(f"0.85727_{ours[0].run}.csv"))
     entrant.decide("words", 1)
     assert entrant.run("submit", "words")[0] == 0

@@ -43,6 +43,18 @@ def bare(model, config, folder, **extractor):
     return folder
 
 
+def test_a_batch_that_does_not_fit_says_what_to_lower(tmp_path, monkeypatch):
+    """There is no GPU here to fill; torch raises the same error from anywhere in a pass."""
+    encoder = Encoder.open(bare(HubertModel, HubertConfig, tmp_path), None, "mean", batch_size=3)
+
+    def forward(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has 79 GiB")
+
+    monkeypatch.setattr(encoder.model, "forward", forward)
+    with pytest.raises(PipelineError, match=r"GPU: CUDA out of memory\. .*\n.*`encode\.batch_size`.*\(it is 3\)"):
+        encoder(CLIPS)
+
+
 def expected(folder):
     """The mean over time of each of transformers' hidden states, [clips, layers from 0, hidden]."""
     model, extractor = AutoModel.from_pretrained(folder).eval(), AutoFeatureExtractor.from_pretrained(folder)

@@ -31,7 +31,7 @@ def test_one_fleet_of_a_project_works_at_a_time(layout, monkeypatch):
     layout.fleet.mkdir(parents=True)
     with (
         FileLock(layout.fleet / "lock"),
-        pytest.raises(PipelineError, match="Another fleet of this project is at work"),
+        pytest.raises(PipelineError, match="Another fleet of this project is going on"),
     ):
         fleet.main(layout)
 

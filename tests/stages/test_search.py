@@ -14,7 +14,7 @@ import yaml
 from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.clips.corpus_writer import CorpusWriter
-from pipeline.errors import PipelineError
+from pipeline.errors import DivergedError, HeldError, PipelineError
 from pipeline.jobs import fitting, searching
 from pipeline.jobs.checking import problems_of
 from pipeline.jobs.recipes import read_run
@@ -131,7 +131,7 @@ def test_killed_in_a_trial_it_goes_on_and_ends_as_one_that_was_not(project, temp
 
 def test_a_training_that_diverges_is_told_and_the_search_goes_on(project, monkeypatch, capsys):
     def learn(*arguments, **options):
-        raise searching.DivergedError("no numbers")
+        raise DivergedError("no numbers")
 
     monkeypatch.setattr(fitting.Work, "learn", learn)
     search.main(project.layout, "net", trials=2, all_folds=False)
@@ -147,7 +147,7 @@ def test_values_that_no_run_can_have_together_are_told_and_the_search_goes_on(pr
     project.configure(lambda tree: tree["runs"]["net"]["training"].update(keep="last"))
 
     def learn(*arguments, **options):
-        raise searching.DivergedError("no numbers")
+        raise DivergedError("no numbers")
 
     monkeypatch.setattr(fitting.Work, "learn", learn)
     search.main(project.layout, "net", trials=12, all_folds=False)
@@ -164,7 +164,7 @@ def test_a_value_of_which_no_net_can_be_built_ends_its_trial_alone(project, monk
     def learn(work, *_, **__):
         if work.about["parameters"]["hidden"] % 2:
             raise PipelineError("no odd ones")
-        raise searching.DivergedError("no numbers")
+        raise DivergedError("no numbers")
 
     monkeypatch.setattr(fitting.Work, "learn", learn)
     search.main(project.layout, "net", trials=8, all_folds=False)
@@ -172,6 +172,13 @@ def test_a_value_of_which_no_net_can_be_built_ends_its_trial_alone(project, monk
     assert set(states) == {"refused", "diverged"}
     assert len(states) == 8
     assert "No run can have these values together. no odd ones" in capsys.readouterr().out
+
+    def busy(work, *_, **__):
+        raise HeldError("another training") if work.about["parameters"]["hidden"] % 2 else DivergedError("no numbers")
+
+    monkeypatch.setattr(fitting.Work, "learn", busy)
+    with pytest.raises(PipelineError, match="another training"):
+        search.main(project.layout, "net", trials=16, all_folds=False)
 
     def lacking(*_, **__):
         raise PipelineError("no checkpoint")
@@ -214,7 +221,7 @@ def test_the_first_trial_is_the_run_itself_its_own_seed_included(project, monkey
 
     def learn(work, *_, **__):
         abouts.append(work.about)
-        raise searching.DivergedError("enough was seen")
+        raise DivergedError("enough was seen")
 
     monkeypatch.setattr(fitting.Work, "learn", learn)
     search.main(project.layout, "net", trials=1, all_folds=False)

@@ -3,17 +3,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.delivery.locks import held
+from pipeline.locks import held
 
 HOLDER = (
-    "import sys; from pathlib import Path; from pipeline.delivery.locks import held\n"
+    "import sys; from pathlib import Path; from pipeline.locks import held\n"
     "with held(Path(sys.argv[1]), 'It'): print('mine', flush=True); sys.stdin.readline()"
 )
 
 
 def test_who_waits_says_for_whom(tmp_path):
     path, said = tmp_path / "folder" / "lock", []
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[1]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], cwd=root, **pipes) as other:
         assert other.stdout.readline() == "mine\n"
