@@ -10,6 +10,7 @@ from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
 from pipeline.files import read_json
+from pipeline.jobs import timing
 from pipeline.layout import Layout
 from pipeline.reporting import comparison
 from pipeline.reporting.comparison import Estimate, RunSummary
@@ -63,9 +64,11 @@ def with_gains(rows: list[RunSummary], layout: Layout, tree: dict[str, Any], aga
     def read(run: str) -> JudgedRun:
         return evidence.read(layout.submission(run) / JUDGED, corpus, Task(), run)
 
-    def over(run: str) -> Gain:
+    def over(run: str) -> Gain | None:
         ours = read(run)
         both = [place for place, clip in enumerate(ours.clips) if clip in decided]
+        if not both:
+            return None
         assert ours.decided is not None
         second = np.array([decided[ours.clips[place]] for place in both], np.int64)
         speakers = [ours.speakers[place] for place in both]
@@ -89,9 +92,9 @@ def row_of(
     folds = params.folds(tree)
     estimate = figures["estimate"]
     judge = "map" if "map" in estimate else "prior_accuracy"
-    trained = [_timing(layout, run, f"train-{fold}") for fold in folds]
+    trained = [timing.of_training(layout, tree, run, fold) for fold in folds] if run != ENSEMBLE else []
     timed = [each["seconds"] for each in trained if each]
-    predicting = _timing(layout, run, "predict")
+    predicting = timing.of_prediction(layout, run)
     presence = figures["presence"]
     question = f"{presence['name']} or not" if presence else figures["target"]
     return RunSummary(
@@ -99,9 +102,9 @@ def row_of(
         model=str(own.get("model", "vote")),
         round=("", "student", "second student")[runs.round_of(tree, run) - 1],
         question=question,
-        learns=own.get("vocabulary", "commands") if question == "word" and own else question,
+        learns=own.get("vocabulary", "commands") if question == "word" else question,
         parameters=comparison.parameters_in(runs.paths(layout, tree, run).model(folds[0])),
-        train_seconds=sum(timed) if len(timed) == len(folds) else None,  # a fold from DVC's cache has no time
+        train_seconds=sum(timed) if len(timed) == len(folds) else None,  # a fold from DVC's cache may have no time
         clips_a_second=predicting["clips"] / predicting["seconds"] if predicting and predicting["seconds"] else None,
         judge=judge,
         estimate=_judged(estimate),
@@ -137,8 +140,3 @@ def _scored(score: dict[str, Any]) -> Estimate | None:
         return None
     accuracy = sum(share * count for share, count in parts) / clips
     return Estimate(accuracy, *metrics.wilson(accuracy, clips), clips)
-
-
-def _timing(layout: Layout, run: str, stage: str) -> dict[str, Any] | None:
-    path = layout.timing(run, stage)
-    return read_json(path) if path.exists() else None

@@ -20,7 +20,7 @@ from pipeline.examples.target import Target, target_of
 from pipeline.examples.training_data import TrainingData
 from pipeline.features.hidden_states import HiddenStates
 from pipeline.files import read_json, replacing_folder, write_json
-from pipeline.jobs import LEARNT
+from pipeline.jobs import LEARNT, LOCK
 from pipeline.jobs.recipes import Reader, Recipe, Run, build, input_kind, reader_of, recipes_of
 from pipeline.layout import Layout
 from pipeline.learners import epochs
@@ -101,7 +101,8 @@ class Work:
             with replacing_folder(self.to.live) as folder:
                 (self.folder / "live").mkdir(exist_ok=True)
                 shutil.copytree(self.folder / "live", folder, dirs_exist_ok=True)
-            write_json(self.to.timing, {"seconds": seconds, "clips": len(self.data.train.rows), "code": self._code})
+            time = {"seconds": seconds, "clips": len(self.data.train.rows), "code": self._code}
+            write_json(self.to.timing, {**time, "run": params.digest(self.about)})
             _delete(self.folder)
 
     def learn_ahead(self) -> None:
@@ -112,7 +113,7 @@ class Work:
 
     def _alone(self) -> AbstractContextManager[None]:
         return held_or_refused(
-            self.to.work / "lock",
+            self.to.work / LOCK,
             f"Another training of '{self.about['run']}, fold {self.about['fold']}'",
             "Killing `dvc repro` alone leaves it running: wait for it, or stop that process with `kill`.",
         )

@@ -1,10 +1,12 @@
 """What it cost and how to get it again: the graph with its times, versions, commit, hashes, machine."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline import params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.files import read_json
+from pipeline.jobs import timing
 from pipeline.layout import Layout
 from pipeline.reporting.comparison import RunSummary
 from pipeline.reporting.page import machine
@@ -55,26 +57,26 @@ def graph(layout: Layout, tree: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the steps of the flow in order: name, how many units of work, and their seconds, where all were timed."""
     folds = params.folds(tree)
 
-    def step(name: str, units: list[tuple[str, str]], told: str = "") -> dict[str, Any]:
-        times = [read_json(path)["seconds"] for run, stage in units if (path := layout.timing(run, stage)).exists()]
-        seconds = sum(times) if times and len(times) == len(units) else None
-        return {"name": name, "units": len(units), "seconds": seconds, "told": told}
+    def step(name: str, times: Sequence[Mapping[str, Any] | None] = (), told: str = "") -> dict[str, Any]:
+        known = [time["seconds"] for time in times if time]
+        seconds = sum(known) if known and len(known) == len(times) else None
+        return {"name": name, "units": len(times), "seconds": seconds, "told": told}
 
     def of(some: list[str]) -> list[dict[str, Any]]:
-        trained = [(run, f"train-{fold}") for run in some for fold in folds]
+        trained = [timing.of_training(layout, tree, run, fold) for run in some for fold in folds]
         told = f"{len(some)} run{'s' * (len(some) > 1)} × {len(folds)} fold{'s' * (len(folds) > 1)}"
-        return [step("train", trained, told), step("predict", [(run, "predict") for run in some])]
+        return [step("train", trained, told), step("predict", [timing.of_prediction(layout, run) for run in some])]
 
-    flow = [step("download", []), step("prepare", [])]
-    flow += [step("encode", [])] if params.mapping(tree, "encode") else []
+    flow = [step("download"), step("prepare")]
+    flow += [step("encode")] if params.mapping(tree, "encode") else []
     teachers, *later = runs.rounds(tree)
     flow += of(teachers)
     for students in filter(None, later):
-        flow += [step("vote", []), step("pseudo_label", []), *of(students)]
+        flow += [step("vote"), step("pseudo_label"), *of(students)]
     return [
         *flow,
-        step("decide", [], f"{len(runs.names(tree))}"),
-        step("ensemble", []),
-        step("score", []),
-        step("report", []),
+        step("decide", told=f"{len(runs.names(tree))}"),
+        step("ensemble"),
+        step("score"),
+        step("report"),
     ]

@@ -10,6 +10,7 @@ from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
 from pipeline.files import read_json
+from pipeline.jobs import timing
 from pipeline.layout import Layout
 from pipeline.reporting import target_report
 from pipeline.reporting.comparison import RunSummary
@@ -108,23 +109,25 @@ def parameters(layout: Layout, tree: dict[str, Any], run: str) -> list[list[Any]
 
 
 def flat(value: Any, at: str = "") -> dict[str, str]:
-    """Return the leaves of nested mappings by their dotted path, as text; a list of plain values is one leaf."""
+    """Return the leaves of nested mappings by their dotted path, as text; a list of plain values is one leaf.
+
+    Mappings in a list are told by their own keys, or by their numbers too where a key comes twice.
+    """
     if isinstance(value, dict) and value:
         return {
             key: leaf for name, inside in value.items() for key, leaf in flat(inside, f"{at}.{name}".strip(".")).items()
         }
     if isinstance(value, list) and any(isinstance(each, dict) for each in value):
-        return {key: leaf for each in value for key, leaf in flat(each, at).items()}
+        parts = [flat(each, at) for each in value]
+        if sum(map(len, parts)) > len(set().union(*parts)):
+            parts = [flat(each, f"{at}.{number}") for number, each in enumerate(value, start=1)]
+        return {key: leaf for part in parts for key, leaf in part.items()}
     return {at: ", ".join(map(str, value)) if isinstance(value, list) else str(value)}
 
 
 def _folds(layout: Layout, tree: dict[str, Any], run: str) -> list[dict[str, Any]]:
-    found = []
-    for fold in params.folds(tree):
-        path = layout.timing(run, f"train-{fold}")
-        if path.exists():
-            found.append({"fold": fold, **read_json(path)})
-    return found
+    times = {fold: timing.of_training(layout, tree, run, fold) for fold in params.folds(tree)}
+    return [{"fold": fold, **time} for fold, time in times.items() if time]
 
 
 def _thresholds(tree: dict[str, Any], corpus: Corpus, evidence: JudgedRun, figures: dict[str, Any]) -> dict[str, Any]:

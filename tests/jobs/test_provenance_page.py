@@ -4,6 +4,7 @@ import yaml
 from pipeline import params
 from pipeline.files import write_json
 from pipeline.jobs.provenance_page import graph
+from pipeline.jobs.timing import of_training
 from pipeline.layout import Layout
 from pipeline.reporting.page.story import cost_head
 
@@ -14,6 +15,20 @@ TREE = {
     "runs": {"net": {"model": "gru"}, "other": {"model": "gru"}},
 }
 TIMED = [(run, stage) for run in ("net", "other") for stage in ("train-0", "train-1", "predict")]
+
+
+def test_the_time_of_another_training_is_not_that_of_the_model_that_is_there(tmp_path):
+    """Parameters were changed back, and DVC took the model from its cache."""
+    layout = Layout(tmp_path)
+    layout.params.write_text(yaml.safe_dump(TREE))
+    tree, about = params.read(layout.params), {"run": "net", "epochs": 1}
+    write_json(layout.run("net").model(0) / "run.json", about)
+    write_json(layout.timing("net", "train-0"), {"seconds": 10.0, "clips": 5, "run": params.digest(about)})
+    assert of_training(layout, tree, "net", 0)["seconds"] == 10.0
+    write_json(
+        layout.timing("net", "train-0"), {"seconds": 90.0, "clips": 5, "run": params.digest({**about, "epochs": 9})}
+    )
+    assert of_training(layout, tree, "net", 0) is None
 
 
 @pytest.mark.parametrize(
