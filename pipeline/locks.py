@@ -45,6 +45,17 @@ def held_or_refused(path: Path, what: str, cure: str, patience_s: float = 0.0) -
         yield
 
 
+def is_held(path: Path) -> bool:
+    """Return whether a process holds the lock in the file `path`."""
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def _acquired(path: Path, what: str, patience_s: float | None) -> FileLock:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)

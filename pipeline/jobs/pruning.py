@@ -14,7 +14,9 @@ from pipeline import params, runs
 from pipeline.delivery import ledger
 from pipeline.delivery.journal import is_of
 from pipeline.files import sha256_of
+from pipeline.jobs import LOCK
 from pipeline.layout import Layout
+from pipeline.locks import is_held
 from pipeline.scoring import provenance, scored_files
 
 # What stages decide and ensemble write into a run's folder.
@@ -67,8 +69,8 @@ def leftovers(layout: Layout, tree: dict[str, Any]) -> list[Path]:
     one that no run has made.
     """
     known = _known(tree)
-    work = [path for path in _folders(layout.artifacts / "work") if not path.name.startswith(".")]
-    found = [path for path in (*work, *_folders(layout.artifacts / "timing")) if path.name not in known]
+    found = _given_up(layout, tree)
+    found += [path for path in _folders(layout.artifacts / "timing") if path.name not in known]
     found += _folders(layout.unlisted)
     rows = ledger.read(layout.ledger)
     of_runs = {path for run in known for path in scored_files.kept(layout.submissions, run)}
@@ -85,6 +87,21 @@ def remove(paths: Sequence[Path]) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _given_up(layout: Layout, tree: dict[str, Any]) -> list[Path]:
+    """Return the folders of checkpoints of runs and folds that are listed no more, but of trainings that go on."""
+    names, folds = runs.names(tree), {str(fold) for fold in params.folds(tree)}
+    found: list[Path] = []
+    for run in _folders(layout.artifacts / "work"):
+        if run.name in names:
+            found += [fold for fold in _folders(run) if fold.name not in folds]
+        elif run.name not in _known(tree) and not run.name.startswith("."):
+            found.append(run)
+    going_on = [path for path in found if any(is_held(lock) for lock in path.rglob(LOCK))]
+    for path in going_on:
+        print(f"{path.relative_to(layout.root)} stays: its training goes on.")
+    return [path for path in found if path not in going_on]
 
 
 def _is_scored_here_alone(sha256: str, rows: Sequence[ledger.Row]) -> bool:

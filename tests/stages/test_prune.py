@@ -5,6 +5,7 @@ import pytest
 from pipeline.delivery import ledger
 from pipeline.files import sha256_of, write_json
 from pipeline.layout import Layout
+from pipeline.locks import held
 from pipeline.stages import prune
 
 
@@ -51,6 +52,17 @@ def test_it_lists_what_no_run_owns_and_removes_it_when_asked_to(layout, capsys):
     assert gone == {*GONE, "artifacts/timing/gone/train-0.json", "artifacts/work/gone/0"}
     prune.main(layout, remove=True)
     assert capsys.readouterr().out == "Nothing is left of runs that are listed no more.\n"
+
+
+def test_a_training_that_goes_on_stays_and_a_fold_that_is_listed_no_more_goes(layout, capsys):
+    (layout.artifacts / "work" / "net" / "3").mkdir()
+    with held(layout.artifacts / "work" / "gone" / "0" / "lock", "It"):
+        prune.main(layout, remove=True)
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "artifacts/work/gone stays: its training goes on."
+    assert "artifacts/work/net/3" in told
+    assert (layout.artifacts / "work" / "gone").exists()
+    assert [path.name for path in (layout.artifacts / "work" / "net").iterdir()] == ["0"]
 
 
 def test_a_file_that_no_run_is_known_to_have_made_stays(layout, capsys):
