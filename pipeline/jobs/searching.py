@@ -56,7 +56,7 @@ class Search:
 
     def open(self) -> "Study":
         """Return the study of this very run, ranges, corpus and folds; a change in any of them starts another."""
-        from pipeline.searching.study import Study, contains
+        from pipeline.searching.study import Study
 
         entry = {key: value for key, value in runs.entry(self.tree, self.name).items() if key not in UNSHAPING}
         name = params.digest([entry, self.corpus.fingerprint, self.folds, self.seed])[:12]
@@ -70,7 +70,7 @@ class Search:
                 value = value_at(there, key)
             except KeyError:
                 continue
-            if contains(each, value):
+            if each.holds(value):
                 now[key] = value
         epochs = getattr(recipes[0].training, "epochs", 0)
         first = now if len(now) == len(self.ranges) else None

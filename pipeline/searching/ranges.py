@@ -1,6 +1,7 @@
 """The ranges that a run names to be searched, and an entry with values from them in their places."""
 
 import copy
+import math
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -29,7 +30,24 @@ class Range(Settings):
             raise ValueError("log needs a low above 0, and no step")
         if self.whole and isinstance(self.step, float):
             raise ValueError(f"whole numbers have a whole step; found {self.step}")
+        if self.step is not None and not self._is_step(self.high):
+            raise ValueError(f"from low {self.low}, steps of {self.step} do not come to high {self.high}")
         return self
+
+    def holds(self, value: Any) -> bool:
+        """Return whether a trial may have the value."""
+        if not isinstance(value, int | float) or isinstance(value, bool) or (self.whole and value != int(value)):
+            return False
+        return self.low <= value <= self.high and (self.step is None or self._is_step(value))
+
+    def _is_step(self, value: float) -> bool:
+        assert self.step is not None
+        steps = (value - self.low) / self.step
+        return math.isclose(steps, round(steps), abs_tol=1e-9)
+
+    def drawn(self, value: Value) -> Value:
+        """Return a number that was drawn in as many digits as are told."""
+        return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high) if isinstance(value, float) else value
 
     @property
     def whole(self) -> bool:
@@ -50,6 +68,14 @@ class Choices(Settings):
         if strange := [choice for choice in self.choices if not isinstance(choice, float | int | str | bool | None)]:
             raise ValueError(f"a choice is a number, a word, true, false or null; found {strange[0]!r}")
         return self
+
+    def holds(self, value: Any) -> bool:
+        """Return whether a trial may have the value."""
+        return value in self.choices
+
+    def drawn(self, value: Value) -> Value:
+        """Return what was drawn, which is one of the choices."""
+        return value
 
     @property
     def ends(self) -> list[Value]:

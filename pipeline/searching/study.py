@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.locks import held
-from pipeline.searching.ranges import DIGITS, Choices, Range, Ranges, Value
+from pipeline.searching.ranges import Choices, Ranges, Value
 
 STORE, SECONDS, NOTE, COMPLETE = "study.db", "seconds", "note", "complete"
 STARTUP_TRIALS = 5  # drawn at random, and never pruned: the sampler and the median need something to go by
@@ -41,10 +40,10 @@ class TrialRow:
 class Trial:
     """One set of values, under a lock that a kill gives up."""
 
-    def __init__(self, trial: optuna.Trial, is_resumed: bool) -> None:
+    def __init__(self, trial: optuna.Trial, values: dict[str, Value], is_resumed: bool) -> None:
         self._trial = trial
         self.number = trial.number
-        self.values = _rounded(trial.params)
+        self.values = values
         self.is_resumed = is_resumed
 
     def report(self, epoch: int, figure: float) -> None:
@@ -105,7 +104,8 @@ class Study:
 
     def rows(self) -> list[TrialRow]:
         """Return all trials in the order of their numbers."""
-        return [_row(trial) for trial in self._study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+        trials = self._study.get_trials(deepcopy=False)
+        return [self._row(trial) for trial in trials if trial.state != TrialState.WAITING]
 
     def best(self) -> TrialRow | None:
         """Return the best of the trials that have ended well, the first of equals, None if there is none."""
@@ -126,7 +126,7 @@ class Study:
             self._draw_as(trial.number)
             left = optuna.Trial(self._study, trial._trial_id)
             self._draw(left)  # nothing new, unless the kill came while the values were drawn
-            return Trial(left, is_resumed=True), lock
+            return Trial(left, self._values(self._frozen(left.number)), is_resumed=True), lock
         return None
 
     def _new(self, trials: int) -> tuple[Trial | None, FileLock | None]:
@@ -138,7 +138,7 @@ class Study:
         self._draw(trial)
         lock = self._lock(trial.number)
         lock.acquire(timeout=0)
-        return Trial(trial, is_resumed=False), lock
+        return Trial(trial, self._values(self._frozen(trial.number)), is_resumed=False), lock
 
     def _draw_as(self, number: int) -> None:
         """Seed the sampler by the trial, so that a search that was killed draws what the whole one would have."""
@@ -154,6 +154,25 @@ class Study:
             else:
                 trial.suggest_float(key, each.low, each.high, step=each.step, log=each.log)
 
+    def _values(self, trial: FrozenTrial) -> dict[str, Value]:
+        """Return the values of a trial, drawn ones in as many digits as are told; the run's own are as it has them."""
+        own = trial.system_attrs.get("fixed_params", {})
+        return {key: own[key] if key in own else self._ranges[key].drawn(value) for key, value in trial.params.items()}
+
+    def _row(self, trial: FrozenTrial) -> TrialRow:
+        best_so_far = max(trial.intermediate_values.values(), default=None)
+        return TrialRow(
+            trial.number,
+            trial.user_attrs.get(NOTE) or trial.state.name.lower(),
+            trial.value if trial.state == TrialState.COMPLETE else best_so_far,
+            trial.last_step or 0,
+            trial.user_attrs.get(SECONDS),
+            self._values(trial),
+        )
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return next(each for each in self._study.get_trials(deepcopy=False) if each.number == number)
+
     def _lock(self, number: int) -> FileLock:
         self.place(number).mkdir(exist_ok=True)
         return FileLock(self.place(number) / "lock")
@@ -163,27 +182,3 @@ class Study:
         with held(self.folder / "lock", "Another draw of a trial"), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield
-
-
-def contains(each: Range | Choices, value: Any) -> bool:
-    """Return whether a trial may have the value."""
-    if isinstance(each, Choices):
-        return value in each.choices
-    if not isinstance(value, int | float) or isinstance(value, bool) or (each.whole and value != int(value)):
-        return False
-    return each.low <= value <= each.high
-
-
-def _rounded(values: dict[str, Any]) -> dict[str, Value]:
-    return {key: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value for key, value in values.items()}
-
-
-def _row(trial: FrozenTrial) -> TrialRow:
-    return TrialRow(
-        trial.number,
-        trial.user_attrs.get(NOTE) or trial.state.name.lower(),
-        trial.value if trial.state == TrialState.COMPLETE else max(trial.intermediate_values.values(), default=None),
-        trial.last_step or 0,
-        trial.user_attrs.get(SECONDS),
-        _rounded(trial.params),
-    )

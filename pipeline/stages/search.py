@@ -41,6 +41,7 @@ def main(layout: Layout, name: str, trials: int, all_folds: bool) -> None:
     print(f"\n{table.to_string(index=False, na_rep='-', float_format=lambda value: f'{value:.4g}')}\n")
     best = study.best()
     if best is None:
+        (folder / "best.yaml").unlink(missing_ok=True)  # of an earlier search
         print(f"No trial has ended well. {folder / 'trials.csv'}")
         return
     first, folds = next(iter(study.rows())), " and ".join(map(str, search.folds))

@@ -25,6 +25,7 @@ def test_numbers_are_whole_where_both_ends_are():
         (Range, {"low": 0, "high": 1, "log": True}, "log needs a low above 0"),
         (Range, {"low": 1, "high": 9, "log": True, "step": 2}, "log needs a low above 0, and no step"),
         (Range, {"low": 1, "high": 9, "step": 0.5}, "whole numbers have a whole step"),
+        (Range, {"low": 64, "high": 250, "step": 32}, "steps of 32 do not come to high 250"),
         (Range, {"low": 1}, "high"),
         (Range, {"low": True, "high": 3}, "truth value"),
         (Range, {"low": 1, "high": 3, "lg": True}, "lg"),

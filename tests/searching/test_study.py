@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.searching.ranges import Choices, Range
-from pipeline.searching.study import Pruned, Study, contains
+from pipeline.searching.study import Pruned, Study
 
 RANGES = {
     "training.rate": Range(low=0.001, high=0.1, log=True),
@@ -38,7 +38,7 @@ def test_the_run_as_it_is_comes_first_and_draws_are_what_is_pasted(tmp_path):
     assert len(drawn) == 9
     for values in drawn:
         assert values.keys() == RANGES.keys()
-        assert all(contains(RANGES[key], value) for key, value in values.items())
+        assert all(RANGES[key].holds(value) for key, value in values.items())
         assert float(f"{values['training.rate']:.4g}") == values["training.rate"]
         assert values["training.size"] % 8 == 0
     assert [row.number for row in done.rows()] == list(range(9))
@@ -99,9 +99,17 @@ def test_the_median_prunes_after_the_first_trials_and_the_warm_up(tmp_path):
         (Range(low=1, high=3), [1, 3, 2], [0, 4, True, None, "2"]),
         (Range(low=0, high=1), [0, 1, 1.0], [0.5]),  # a trial would have 0 in its place
         (Range(low=0.1, high=0.3), [0.1, 0.25], [0.05, "auto"]),
+        (Range(low=64, high=256, step=32), [64, 96, 256], [100]),
+        (Range(low=0.1, high=0.4, step=0.1), [0.1, 0.3, 0.4], [0.25]),
         (Choices(choices=["a", None]), ["a", None], ["b", 0]),
     ],
 )
 def test_what_a_range_holds(each, inside, outside):
-    assert all(contains(each, value) for value in inside)
-    assert not any(contains(each, value) for value in outside)
+    assert all(each.holds(value) for value in inside)
+    assert not any(each.holds(value) for value in outside)
+
+
+def test_the_run_s_own_values_are_not_rounded_and_a_drawn_one_stays_in_its_range(tmp_path):
+    with study(tmp_path, {**FIRST, "training.rate": 0.00123456}).next(1) as trial:
+        assert trial.values["training.rate"] == 0.00123456
+    assert Range(low=0.5, high=0.99999).drawn(0.999987) == 0.99999
