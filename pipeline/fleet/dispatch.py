@@ -136,24 +136,31 @@ class Dispatch:
             while not (reports := self._cluster.reports(_GLANCE_S)):
                 pass
             return reports
-        with Live(self._shown({}), console=self._console, transient=True, refresh_per_second=4) as live:
+        with Live(progress(self.plan, {}), console=self._console, transient=True, refresh_per_second=4) as live:
             while not (reports := self._cluster.reports(_GLANCE_S)):
-                live.update(self._shown(self._cluster.lines()))
+                live.update(progress(self.plan, self._cluster.lines()))
         return reports
-
-    def _shown(self, lines: Mapping[str, tuple[str, str]]) -> Group:
-        """Return the progress of all: a bar over the stages of the fleet, and a line for each that is under way."""
-        away, table = self.plan.away, Table.grid(padding=(0, 2))
-        for stage in sorted(self.plan.out):
-            host, line = lines.get(stage, ("", "waits for a machine"))
-            table.add_row(stage, host, Text(line, overflow="ellipsis", no_wrap=True))
-        done = len(self.plan.done.intersection(away))
-        bar = Table.grid(padding=(0, 2))
-        bar.add_row("fleet", ProgressBar(len(away), done, width=40), f"{done} of {len(away)}")
-        return Group(table, bar)
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False)
+
+
+def progress(plan: Plan, lines: Mapping[str, tuple[str, str]]) -> Group:
+    """Return the progress of all: a bar over the stages of the fleet, and a line for each that is under way.
+
+    The bar stands above, and those that wait are one line: a terminal cuts off what is below its last line.
+    """
+    away, table = plan.away, Table.grid(padding=(0, 2))
+    at_work = sorted(plan.out.intersection(lines))
+    for stage in at_work:
+        host, line = lines[stage]
+        table.add_row(stage, host, Text(line, overflow="ellipsis", no_wrap=True))
+    if waiting := len(plan.out) - len(at_work):
+        table.add_row(f"{waiting} more", "", "waiting for a machine")
+    done = len(plan.done.intersection(away))
+    bar = Table.grid(padding=(0, 2))
+    bar.add_row("fleet", ProgressBar(len(away), done, width=40), f"{done} of {len(away)}")
+    return Group(bar, table)
 
 
 def _clock(seconds: float) -> str:

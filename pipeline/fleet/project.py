@@ -88,7 +88,7 @@ class Project:
         from dvc.config import RemoteConfigError
 
         try:
-            odb = self.repo.cloud.get_remote_odb(self.remote, "fleet", hash_name="md5-dos2unix")
+            odb = self._remote_odb()
         except RemoteConfigError as error:
             raise PipelineError(f"The remote '{self.remote}' will not do for a fleet: {error}") from None
         except ImportError as error:

@@ -1,5 +1,6 @@
 """Stages go to a machine and their results come back: all but Ray, which test_cluster.py has."""
 
+import io
 import json
 import multiprocessing
 import time
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 
 from pipeline.errors import PipelineError
 from pipeline.fleet import remote_stage
-from pipeline.fleet.dispatch import Dispatch
+from pipeline.fleet.dispatch import Dispatch, progress
+from pipeline.fleet.plan import Plan
 from pipeline.fleet.project import Project
 from pipeline.fleet.settings import Fleet
 from tests.fleet import small_project
@@ -106,3 +109,16 @@ def test_a_stage_ends_with_the_process_that_began_it(root, tmp_path):
     began.join()
     _, alive = psutil.wait_procs([stage, worker], timeout=20)
     assert not alive
+
+
+def test_what_works_is_seen_though_more_waits_than_the_terminal_has_lines():
+    needs = {"prepare": set()} | {f"train@net-{fold}": {"prepare"} for fold in range(50)}
+    plan = Plan(needs, [stage for stage in needs if stage != "prepare"])
+    plan.done, plan.out = {"prepare", "train@net-0"}, {f"train@net-{fold}" for fold in range(1, 50)}
+    text = io.StringIO()
+    console = Console(file=text, width=100, height=24)
+    console.print(progress(plan, {"train@net-9": ("gpu1", "epoch 7 of 30")}))
+    bar, at_work, waiting = text.getvalue().splitlines()
+    assert bar.split()[-3:] == ["1", "of", "50"]
+    assert at_work.split() == ["train@net-9", "gpu1", "epoch", "7", "of", "30"]
+    assert waiting.split() == ["48", "more", "waiting", "for", "a", "machine"]
