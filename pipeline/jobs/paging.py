@@ -19,6 +19,7 @@ from pipeline.files import read_json
 from pipeline.jobs import run_page
 from pipeline.jobs.comparing import rows_of, scores_of, submitted
 from pipeline.jobs.provenance_page import provenance
+from pipeline.jobs.resolving import edited_since
 from pipeline.layout import Layout
 from pipeline.reporting import competition_report
 from pipeline.reporting.comparison import FIGURES, RunSummary
@@ -67,6 +68,9 @@ def content(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
     told["runs"] = {
         row.run: run_page.detail(layout, tree, corpus, row, evidences[row.run], book, answers) for row in rows
     }
+    for run in edited_since(read_json(layout.resolved), tree) if layout.resolved.exists() else ():
+        if run in told["runs"]:
+            told["runs"][run]["edited"] = True
     return {**told, "clips": book.entries, "media": book.media}
 
 

@@ -52,6 +52,12 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def edited_since(last: dict[str, Any], tree: dict[str, Any]) -> set[str]:
+    """Return the runs of `tree` of which another training is asked now than `last`, an earlier `resolved`, asked."""
+    now = resolved(tree)
+    return {name for part in runs.ROUNDS for name, says in now[part].items() if last.get(part, {}).get(name) != says}
+
+
 def _run(tree: dict[str, Any], name: str) -> str:
     """Return the digest of what a training depends on: the run's entry, the code of stage train and of its models."""
     entry = {key: value for key, value in runs.entry(tree, name).items() if key not in LATER}

@@ -2,6 +2,7 @@
 
 import functools
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import read_json
 from pipeline.jobs import LEARNT
 from pipeline.layout import Layout
+from pipeline.learners.detector import FOLDER as DETECTOR
 from pipeline.reporting.page import curves, machine
 
 STILL_S = 30.0  # a training's clock ticks every five seconds; one that has been silent for so long stands still
@@ -27,13 +29,16 @@ def now(layout: Layout, tree: dict[str, Any]) -> dict[str, Any]:
         for fold in params.folds(tree):
             wanted += 1
             begun = [path for path in paths.work(fold).glob("*/seconds.json") if path.parent.suffix != ".deleted"]
-            newest = max(begun, key=lambda path: path.stat().st_mtime, default=None)
             is_learnt = any(paths.work(fold).glob(f"*/{LEARNT}"))
-            if newest is not None and not is_learnt:
-                epochs = epochs_of(layout.params, layout.params.stat().st_mtime_ns, run)
-                trainings.append(_training(run, fold, newest, epochs))
-            elif is_learnt or (paths.model(fold) / "run.json").exists():
-                done += 1
+            is_published = (paths.model(fold) / "run.json").exists()
+            with suppress(FileNotFoundError):  # it ends at this moment
+                newest = max(begun, key=lambda path: path.stat().st_mtime, default=None)
+                # Beside a result, one that stands still is another, which was given up.
+                if newest is not None and not is_learnt and not (is_published and _silent_s(newest) > STILL_S):
+                    epochs = epochs_of(layout.params, layout.params.stat().st_mtime_ns, run)
+                    trainings.append(_training(run, fold, newest, epochs))
+                    continue
+            done += is_learnt or is_published
     return {"load": machine.load(), "done": done, "all": wanted, "trainings": trainings, "version": version(layout)}
 
 
@@ -46,9 +51,11 @@ def version(layout: Layout) -> str:
 
 
 def _training(run: str, fold: int, clock: Path, epochs: int | None) -> dict[str, Any]:
-    seconds, since = float(read_json(clock)["seconds"]), time.time() - clock.stat().st_mtime
+    seconds, since = float(read_json(clock)["seconds"]), _silent_s(clock)
     charts = curves.read({fold: clock.parent / "live"})
-    done = max((point["epoch"] for points in charts.values() for point in points), default=0)
+    # A detector learns after the words, and leaves its curves in a folder of theirs.
+    parts = [charts, curves.read({fold: clock.parent / "live" / DETECTOR})]
+    done = sum(max((point["epoch"] for points in part.values() for point in points), default=0) for part in parts)
     logs = sorted((clock.parent / "live").rglob("*.tsv"), key=lambda path: path.stat().st_mtime)
     still = since > STILL_S
     left = None
@@ -68,9 +75,15 @@ def _training(run: str, fold: int, clock: Path, epochs: int | None) -> dict[str,
     }
 
 
+def _silent_s(clock: Path) -> float:
+    return time.time() - clock.stat().st_mtime
+
+
 @functools.lru_cache(maxsize=256)
 def epochs_of(path: Path, written_ns: int, run: str) -> int | None:
     """Return how many epochs a run of params.yaml is trained, None for a model without epochs or a bad entry.
+
+    With a detector, those of both count.
 
     `written_ns` says of which state of the file.
     """
@@ -78,10 +91,13 @@ def epochs_of(path: Path, written_ns: int, run: str) -> int | None:
 
     tree = params.read(path)
     try:
-        said = runs.entry(tree, run).get("training")
-        if isinstance(said, dict) and isinstance(said.get("epochs"), int):
+        entry = runs.entry(tree, run)
+        said = entry.get("training")
+        if isinstance(said, dict) and isinstance(said.get("epochs"), int) and not entry.get("detector"):
             return int(said["epochs"])
-        training = recipes_of(read_run(tree, run), f"runs.{run}")[0].training
+        recipes = recipes_of(read_run(tree, run), f"runs.{run}")
     except PipelineError:
         return None
-    return getattr(training, "epochs", None)
+    epochs = [getattr(recipe.training, "epochs", None) for recipe in recipes]
+    known = [each for each in epochs if each is not None]
+    return sum(known) if len(known) == len(epochs) else None

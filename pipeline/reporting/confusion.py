@@ -20,6 +20,7 @@ RIGHT = ["#ffffff", "#d6e6f2", "#7fb2d6", "#2f77ad", "#0f3d66"]
 WRONG = ["#ffffff", "#fde3cf", "#f7b27f", "#e0702f", "#a83e0c"]
 WRONG_FULL = 0.4  # share of a row at which the colour of a mistake is full: most are a few per cent
 INK, FAINT, GRID = "#1b2733", "#7b8794", "#d5dce4"
+MOST_FIGURES = 60  # labels, of which a picture with figures is 5,000 pixels wide
 GAP = 12  # pixels between the matrix and what stands beside it
 
 
@@ -41,27 +42,33 @@ def draw(path: Path, counts: np.ndarray, labels: Sequence[str], title: str, capt
     """Draw int [labels, labels] as PNG, atomically.
 
     Figures are clips; colour is their share of the row, blue where they are right, orange where they are wrong. The
-    recall of each label stands at the right of its row, `caption` below the title.
+    recall of each label stands at the right of its row, `caption` below the title. Of more than 60 labels the cells are
+    too small for figures, which confusion.csv has.
     """
     # Pillow, and not matplotlib, which takes most of a second to load: as long as all else that `decide` does.
     from PIL import Image, ImageDraw
 
-    size, cell = len(labels), max(80, 640 // len(labels))
-    regular, bold, heading = _font(19), _font(19, bold=True), _font(25, bold=True)
+    size = len(labels)
+    cell = max(80, 640 // size) if size <= MOST_FIGURES else max(12, 80 * MOST_FIGURES // size)
+    regular, bold, heading = _font(min(19, cell)), _font(19, bold=True), _font(25, bold=True)
     recalls = ["–" if np.isnan(recall) else f"{recall:.1%}" for recall in metrics.recalls(counts)]
     left = 70 + _width(regular, labels)
     width = left + cell * size + 2 * GAP + _width(regular, ["recall", *recalls])
+    width = max(width, left + GAP + _width(heading, title.split()))
+    titles = _wrapped(title, heading, width - left - GAP)
     lines = _wrapped(caption, regular, width - left - GAP)
-    top = 80 + 26 * len(lines) + 30
+    below_title = 42 + 34 * len(titles)
+    top = below_title + 26 * len(lines) + 34
     slanted = [_slanted(label, regular) for label in labels]
     bottom = top + cell * size + GAP
     below = bottom + max(label.height for label in slanted)
     picture = Image.new("RGB", (width, below + 50), "white")
     pen = ImageDraw.Draw(picture)
 
-    pen.text((left, 30), title, INK, heading)
+    for number, line in enumerate(titles):
+        pen.text((left, 30 + 34 * number), line, INK, heading)
     for number, line in enumerate(lines):
-        pen.text((left, 76 + 26 * number), line, FAINT, regular)
+        pen.text((left, below_title + 26 * number), line, FAINT, regular)
     pen.text((width - GAP, top - GAP), "recall", FAINT, regular, anchor="rs")
     middle = (left + cell * size / 2, top + cell * size / 2)
     pen.text((middle[0], below + 30), "predicted", FAINT, regular, anchor="ms")
@@ -75,7 +82,7 @@ def draw(path: Path, counts: np.ndarray, labels: Sequence[str], title: str, capt
         x, y = left + cell * column, top + cell * row
         fill = _colour(RIGHT if row == column else WRONG, depth[row, column])
         pen.rectangle((x, y, x + cell, y + cell), fill, GRID)
-        if counts[row, column]:
+        if counts[row, column] and size <= MOST_FIGURES:
             font = bold if row == column else regular
             pen.text((x + cell / 2, y + cell / 2), f"{counts[row, column]:,}", _ink(fill), font, anchor="mm")
     for number, (label, recall) in enumerate(zip(labels, recalls, strict=True)):
@@ -89,7 +96,10 @@ def draw(path: Path, counts: np.ndarray, labels: Sequence[str], title: str, capt
 
 @functools.cache
 def _font(size_px: int, bold: bool = False) -> "ImageFont.FreeTypeFont":
-    """Return DejaVu Sans, which has most of the world's letters, as matplotlib brings it (which need not be loaded)."""
+    """Return DejaVu Sans, as matplotlib brings it (which need not be loaded).
+
+    It has Latin, Greek, Cyrillic, Arabic, Hebrew, Georgian and Armenian letters, and boxes for others.
+    """
     from PIL import ImageFont
 
     found = find_spec("matplotlib")

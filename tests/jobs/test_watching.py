@@ -61,6 +61,39 @@ def test_a_training_whose_clock_is_silent_stands_still(layout):
     assert training["left"] is None
 
 
+def test_what_another_training_left_is_nothing_beside_a_result(layout):
+    work = begin(layout, "net", 0, epochs=2, seconds=20.0, ago=100.0)
+    write_json(layout.run("net").model(0) / "run.json", {})
+    assert watching.now(layout, params.read(layout.params))["trainings"]  # it goes on
+    os.utime(work / "seconds.json", (time.time() - 90,) * 2)
+    state = watching.now(layout, params.read(layout.params))
+    assert (state["done"], state["trainings"]) == (1, [])
+
+
+def test_a_detector_s_epochs_are_to_come_yet(layout):
+    tree = {**TREE, "runs": {"net": {**TREE["runs"]["net"], "detector": {"model": "gru", "training": {"epochs": 6}}}}}
+    layout.params.write_text(yaml.safe_dump(tree))
+    work = begin(layout, "net", 0, epochs=10, seconds=50.0, ago=10.0)
+    (training,) = watching.now(layout, tree)["trainings"]
+    assert (training["epoch"], training["epochs"]) == (10, 16)
+    assert training["left"] > 10
+    curve = work / "live" / "detector" / "plots" / "metrics" / "train" / "loss.tsv"
+    curve.parent.mkdir(parents=True)
+    curve.write_text("step\tloss\n1\t1.0\n2\t0.5\n")
+    (training,) = watching.now(layout, tree)["trainings"]
+    assert training["epoch"] == 12
+
+
+def test_a_training_that_ends_at_this_moment_is_no_error(layout, monkeypatch):
+    begin(layout, "net", 0, epochs=2, seconds=20.0, ago=1.0)
+
+    def gone(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(watching, "read_json", gone)
+    assert watching.now(layout, params.read(layout.params))["trainings"] == []
+
+
 def test_epochs_that_the_file_does_not_say_are_the_model_s_own(layout):
     assert watching.epochs_of(layout.params, 0, "other") == 10
     assert watching.epochs_of(layout.params, 0, "broken") is None

@@ -37,10 +37,21 @@ def test_figures_can_be_read_on_every_colour():
 
 def test_nothing_is_cut_off_however_long_the_words_are(tmp_path):
     counts = np.array([[10, 0], [10, 0]])
-    confusion.draw(tmp_path / "long.png", counts, ["a" * 60, "no"], "ast", "as many words as this takes " * 12)
+    title = f"{'a-run-with-a-long-name' * 3} and what its accuracy is under which prior"
+    confusion.draw(tmp_path / "long.png", counts, ["a" * 60, "no"], title, "as many words as this takes " * 12)
+    narrow = tmp_path / "narrow.png"
+    confusion.draw(narrow, counts, ["a", "no"], title)
+    assert not (np.asarray(Image.open(narrow))[:, -8:] != 255).any()
     is_inked = (np.asarray(Image.open(tmp_path / "long.png")) != 255).any(axis=-1)
     assert not np.concatenate([is_inked[:8].ravel(), is_inked[-8:].ravel()]).any()
     assert not np.concatenate([is_inked[:, :8].ravel(), is_inked[:, -8:].ravel()]).any()
+
+
+def test_a_picture_of_many_labels_stays_small(tmp_path):
+    labels = [f"label-{number}" for number in range(200)]
+    confusion.draw(tmp_path / "many.png", np.eye(200, dtype=int), labels, "net")
+    width, height = Image.open(tmp_path / "many.png").size
+    assert 4_800 < width < 6_000 > height
 
 
 def test_equal_matrices_give_equal_bytes_and_labels_without_clips_do_not_matter(tmp_path):

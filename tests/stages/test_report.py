@@ -1,5 +1,6 @@
 """The page of a small judged competition, whose clips have hostile names: its text, and the page in a real browser."""
 
+import base64
 import json
 import shutil
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pipeline.clips.corpus import Corpus
 from pipeline.delivery import ledger
 from pipeline.jobs.provenance_page import costs
 from pipeline.scoring.probabilities import Probabilities
-from pipeline.stages import decide, ensemble, report, score
+from pipeline.stages import decide, ensemble, report, resolve, score
 from tests.browser import Browser
 from tests.conftest import page_values
 from tests.stages.conftest import JudgedProject
@@ -184,6 +185,17 @@ def test_of_the_costs_those_are_named_that_no_cheaper_run_beats():
     assert {point["run"] for point in points if point["named"]} == {"quick", "good", "other"}
 
 
+def test_a_run_of_which_another_training_is_asked_by_now_is_marked(project, tmp_path):
+    other = project.copy(tmp_path)
+    resolve.main(other.layout)
+    runs = other.params["runs"]
+    first = next(iter(runs))
+    other.configure(runs={**runs, first: {**runs[first], "seed": 7}})
+    report.main(other.layout)
+    told = content(other, "told")["runs"]
+    assert {run for run, says in told.items() if says.get("edited")} == {first}
+
+
 def test_without_a_score_it_says_whether_there_will_be_one(project, tmp_path):
     unscored = project.copy(tmp_path)
     unscored.layout.ledger.unlink()
@@ -317,6 +329,54 @@ def test_a_cell_is_shown_though_its_run_was_not_searched_for(browser, project):
     assert browser.ask("return document.querySelector('.heard').checkVisibility()")
 
 
+def test_each_cell_of_the_matrix_can_be_reached_by_arrows(browser):
+    """Also one without errors in its row and in its column."""
+    press = (
+        "const press = (key) =>"
+        " document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));"
+        "const at = () => document.activeElement.dataset.cell; "
+    )
+    every = "[...document.querySelector('.matrix').querySelectorAll('button')].map((each) => each.dataset.cell)"
+    cells = browser.ask(f"document.querySelector('.matrix button').focus(); return {every}")
+    walked = browser.ask(
+        press + "const seen = [at()]; for (let n = 1; n < arguments[0]; n++) { press('ArrowRight');"
+        "seen.push(at()); } return seen",
+        len(cells),
+    )
+    assert walked == cells
+    down = browser.ask(
+        press + "document.querySelector('.matrix button').focus(); const seen = [at()];"
+        "for (;;) { press('ArrowDown'); if (at() === seen.at(-1)) return seen; seen.push(at()); }"
+    )
+    rows = list(dict.fromkeys(cell.split(",")[0] for cell in cells))
+    assert [cell.split(",")[0] for cell in down] == rows
+
+
+def test_a_cell_is_heard_though_the_test_clips_were_looked_at(browser):
+    browser.click(".choice[aria-label^=Clips] button:last-child")
+    browser.click("a[data-cell][data-run]")
+    assert browser.ask("return document.querySelector('.heard').checkVisibility()")
+    assert browser.ask("return document.activeElement.dataset.cell") is not None
+
+
+def test_charts_that_were_closed_while_the_window_changed_have_its_width(browser):
+    lead = ".opens[aria-expanded=true]"
+    browser.ask(f"window.was = document.querySelector('{lead}'); was.click()")
+    size = {"width": 900, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.cdp("Emulation.setDeviceMetricsOverride", size)
+    browser.ask("was.click()")
+    widths = "[...document.querySelectorAll('.detail .chart svg')].map((each) => each.getBoundingClientRect().width)"
+    browser.wait(f"return Math.min(...{widths}) > 100")
+
+
+@pytest.mark.parametrize(
+    ("share", "says"),
+    [(0, "0 %"), (1, "100 %"), (0.5, "50 %"), (0.9997, "99.97 %"), (0.0004, "0.04 %"), (0.999999, "100.000 %")],
+)
+def test_a_share_is_all_or_nothing_only_where_it_is(share, says, browser):
+    assert browser.ask("return percent(arguments[0])", share) == says
+
+
 DRAW = (
     "const place = document.createElement('div'); place.style.width = '300px'; document.body.prepend(place);"
     "place.className = 'asked'; window.drawn = draw(place, arguments[0], {points: arguments[1]})"
@@ -326,7 +386,9 @@ TICKS = "return [...document.querySelectorAll('.asked .role-axis-label text')].m
 
 def test_bars_above_one_end_within_their_chart(browser):
     """The weights of a vote by stacking."""
-    browser.ask(DRAW, "bars", [{"label": "gru", "value": 1.21}, {"label": "ast", "value": 0.65}])
+    browser.ask(
+        DRAW, "bars", [{"label": "gru", "value": 1.21, "tip": "gru"}, {"label": "ast", "value": 0.65, "tip": "ast"}]
+    )
     browser.settle()
     assert max(map(float, filter(lambda text: text[0].isdigit(), browser.ask(TICKS)))) >= 1.2
     box = "const right = (each) => document.querySelector('.asked ' + each).getBoundingClientRect().right; "
@@ -338,6 +400,14 @@ def test_ticks_of_the_learning_rate_say_what_they_are(browser):
     browser.ask(DRAW, "rate", points)
     browser.settle()
     assert {"0", "5e-4", "1e-3", "1.5e-3", "2e-3"} <= {text.replace("−", "-") for text in browser.ask(TICKS)}
+
+
+def test_ticks_of_figures_that_lie_close_are_not_alike(browser):
+    points = [{"epoch": epoch, "value": 0.965 + epoch / 1000, "fold": 0, "part": "validation"} for epoch in range(4)]
+    browser.ask(DRAW, "score", points)
+    browser.settle()
+    told = browser.ask(TICKS)
+    assert len(told) == len(set(told)) > 4
 
 
 def test_a_player_plays(browser):
@@ -355,17 +425,23 @@ def test_axe_finds_nothing_serious(scheme, rules, browser, project):
     assert browser.findings(rules) == []
 
 
-@pytest.mark.parametrize("width", [400, 900, 1600])
+@pytest.mark.parametrize("width", [320, 900, 1600])
 def test_nothing_is_wider_than_the_window(width, browser, project):
     browser.open(project.layout.report, width)
     wider = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
     assert browser.ask(wider) == 0
 
 
-def test_it_can_be_printed(browser):
-    import base64
-
+def test_it_can_be_printed_from_the_dark_on_white_paper(browser, project):
+    browser.open(project.layout.report, scheme="light")
+    colours = "[...document.querySelectorAll('.matrix button')].map((each) => each.style.background).join()"
+    light = browser.ask(f"return {colours}")
+    browser.open(project.layout.report, scheme="dark")
+    dark = browser.ask(f"addEventListener('beforeprint', () => {{ window.printed = {colours}; }}); return {colours}")
     assert base64.b64decode(browser.cdp("Page.printToPDF", {})["data"]).startswith(b"%PDF")
+    assert dark != light
+    assert browser.ask("return window.printed") == light
+    assert browser.ask(f"return {colours}") == dark
 
 
 def test_a_copy_elsewhere_is_the_same_page(browser, project, tmp_path):

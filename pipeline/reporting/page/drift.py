@@ -14,11 +14,12 @@ FRAME_SAMPLES = 400  # 25 ms
 SILENT_DB = -90.0  # digital silence
 CLIPPED = 32_700  # of 32,767: what is louder has reached the end of the scale
 BINS = 36
+TOLD = 0.2  # distance from which it is told in words
 ALIKE = 0.9  # share of both parts in one bin, from which a chart of it would be one bar
 
 MEASURES = {
-    "loudness": ("Loudness", "dB below full scale, of the clip"),
-    "noise": ("Noise floor", "dB below full scale, of the quietest tenth"),
+    "loudness": ("Loudness", "dB of full scale, of the clip"),
+    "noise": ("Noise floor", "dB of full scale, of the quietest tenth"),
     "clipping": ("Clipping", "samples at full scale, ‰"),
     "duration": ("Duration", "seconds that are not padding"),
 }

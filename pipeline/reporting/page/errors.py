@@ -63,9 +63,13 @@ def passing(evidence: JudgedRun, corpus: Corpus, book: ClipBook, runs: list[Judg
     is_unknown = evidence.truth == unknown
     passes = is_unknown & ~np.isin(evidence.decided, list(kept))
     found = []
-    for word in np.unique(words[is_unknown]):
-        places = np.flatnonzero(passes & (words == word))
+    there, clips = np.unique(words[is_unknown], return_counts=True)
+    clips_of = dict(zip(there.tolist(), clips.tolist(), strict=True))
+    passed = np.flatnonzero(passes)
+    passed = passed[np.argsort(words[passed], kind="stable")]
+    for places in np.split(passed, np.flatnonzero(words[passed][1:] != words[passed][:-1]) + 1):
         if len(places):
+            word = str(words[places[0]])
             surest = places[np.argsort(-evidence.values[places, evidence.decided[places]], kind="stable")]
             names, times = np.unique(evidence.decided[places], return_counts=True)
             order = np.argsort(-times, kind="stable")
@@ -75,7 +79,7 @@ def passing(evidence: JudgedRun, corpus: Corpus, book: ClipBook, runs: list[Judg
         {
             "word": word,
             "passed": count,
-            "clips": int((is_unknown & (words == word)).sum()),
+            "clips": clips_of[word],
             "as": taken[:3],
             "heard": [book.carry(int(evidence.rows[place]), runs) for place in surest[:CLIPS_OF_EACH].tolist()],
         }

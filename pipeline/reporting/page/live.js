@@ -30,7 +30,7 @@ async function look() {
     shown.clear();
     place.replaceChildren(...(names.length ? [] : [make("p", { class: "quiet" }, "Nothing is being trained at this moment.")]));
     for (const name of names) {
-      const parts = { line: make("p", { class: "quiet" }), bar: make("span"), loss: make("div", { class: "chart" }), score: make("div", { class: "chart" }), points: "" };
+      const parts = { line: make("p", { class: "quiet" }), bar: make("span"), loss: make("div", { class: "chart" }), score: make("div", { class: "chart" }), points: "", drawn: {} };
       shown.set(name, parts);
       place.append(make("div", { class: "training" }, make("h3", {}, name), parts.line, make("div", { class: "bar" }, parts.bar),
         make("p", { class: "quiet" }, "loss: ", key("training", "training"), " ", key("validation", "validation")), parts.loss, make("p", { class: "quiet" }, "score on the clips that judge it"), parts.score));
@@ -38,14 +38,17 @@ async function look() {
   }
   for (const [at, each] of state.trainings.entries()) {
     const parts = shown.get(names[at]);
-    const left = each.still !== null ? `stands still since ${spell(each.still)}` : each.left === null ? "time left not known yet" : `about ${spell(each.left)} left`;
+    const left = each.still !== null ? `has stood still for ${spell(each.still)}` : each.left === null ? "time left not known yet" : `about ${spell(each.left)} left`;
     parts.line.textContent = `${each.epochs ? `epoch ${each.epoch} of ${each.epochs}` : `epoch ${each.epoch}`}, ${spell(each.seconds)} so far, ${left}`;
     parts.bar.style.width = each.epochs ? `${(100 * each.epoch) / each.epochs}%` : "0";
     const points = JSON.stringify(each.charts);
     if (points === parts.points) continue;
     parts.points = points;
-    if (each.charts.loss) draw(parts.loss, "live", { points: each.charts.loss });
-    if (each.charts.score) draw(parts.score, "live", { points: each.charts.score });
+    for (const kind of ["loss", "score"]) {
+      if (!each.charts[kind]) continue;
+      if (parts.drawn[kind]) parts.drawn[kind].finalize(); // else each chart that was would listen on
+      parts.drawn[kind] = await draw(parts[kind], "live", { points: each.charts[kind] });
+    }
   }
 }
 look();

@@ -27,7 +27,8 @@ def described() -> str:
 
 def load() -> dict[str, Any]:
     """Return shares of 0 to 1 in use: `cpu` since the last call, `memory`, and `gpus`, one each."""
-    busy = [float(line.split()[0]) / 100 for line in _gpus("utilization.gpu")]
+    lines = _gpus("utilization.gpu")  # "37 %", or "[N/A]" of a GPU that does not tell
+    busy = [float(line.removesuffix("%")) / 100 for line in lines if line.removesuffix("%").strip().isdecimal()]
     return {"cpu": psutil.cpu_percent() / 100, "memory": psutil.virtual_memory().percent / 100, "gpus": busy}
 
 

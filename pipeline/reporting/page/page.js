@@ -15,7 +15,11 @@ function make(tag, properties, ...children) {
   return element;
 }
 const three = (value) => (value === null || value === undefined ? "–" : value.toFixed(3));
-const percent = (value) => `${(100 * value).toFixed(value % 1 && (value > 0.995 || value < 0.005) ? 1 : 0)} %`;
+// With as many digits as keep what is not all, or not nothing, from being said to be so.
+function percent(value) {
+  const texts = [0, 1, 2, 3].map((digits) => (100 * value).toFixed(digits));
+  return `${value > 0 && value < 1 ? texts.find((text) => Number(text) > 0 && Number(text) < 100) || texts[3] : texts[0]} %`;
+}
 const many = (count, thing) => `${count.toLocaleString("en")} ${thing}${count === 1 ? "" : "s"}`;
 
 // Charts: a specification, which knows nothing of the values, and the values.

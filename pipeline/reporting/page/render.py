@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.reporting.page import drift
+
 FOLDER = Path(__file__).parent
 TITLE = "The Speech Commands Report"
 
@@ -42,6 +44,7 @@ def render(told: Mapping[str, Any], story: Mapping[str, Any] | None, charts_scri
         scripts=[Markup(script) for script in scripts],
         told=told,
         story=story,
+        drift=drift,
         live=live,
     )
 

@@ -4,6 +4,10 @@ const RIGHT = { light: ["#ffffff", "#d6e6f2", "#7fb2d6", "#2f77ad", "#0f3d66"], 
 const WRONG = { light: ["#ffffff", "#fde3cf", "#f7b27f", "#e0702f", "#a83e0c"], dark: ["#181e26", "#41291a", "#8a4a20", "#e08445", "#f9c9a0"] };
 const FULL = 0.4; // share of a row at which the colour of a mistake is full, as in confusion.png
 
+let onPaper = false;
+addEventListener("beforeprint", () => { onPaper = true; });
+addEventListener("afterprint", () => { onPaper = false; });
+
 function mixed(stops, depth) {
   const at = Math.min(depth, 1) * (stops.length - 1), from = Math.min(Math.floor(at), stops.length - 2);
   const part = (colour, place) => parseInt(colour.slice(1 + 2 * place, 3 + 2 * place), 16);
@@ -47,7 +51,8 @@ function matrix(run) {
     make("tbody", {}, body));
   let asShares = false;
   const fill = () => {
-    const shade = matchMedia("(prefers-color-scheme: dark)").matches && !matchMedia("print").matches ? "dark" : "light";
+    // Paper is white, also while a dark page is printed: only after "beforeprint" would the media say so.
+    const shade = matchMedia("(prefers-color-scheme: dark)").matches && !onPaper ? "dark" : "light";
     for (const [key, button] of buttons) {
       const [truth, decided] = key.split(",").map(Number), share = counts[truth][decided] / sums[truth];
       button.textContent = asShares ? Math.round(100 * share) : counts[truth][decided].toLocaleString("en");
@@ -64,18 +69,26 @@ function matrix(run) {
     for (const each of event.target.parentNode.children) each.setAttribute("aria-pressed", String(each === event.target));
     fill();
   } }, text));
-  table.addEventListener("keydown", (event) => {
-    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    const here = event.target.dataset && event.target.dataset.cell;
-    if (!step || !here) return;
-    event.preventDefault();
-    let [truth, decided] = here.split(",").map(Number);
-    for (;;) {
-      truth += step[0]; decided += step[1];
-      if (truth < 0 || decided < 0 || truth >= labels.length || decided >= labels.length) return;
-      const next = buttons.get(`${truth},${decided}`);
-      if (next) { event.target.tabIndex = -1; next.tabIndex = 0; next.focus(); return; }
+  // Left and right go through all cells with clips, row by row; up and down to the nearest one in the next row.
+  const places = [...buttons.keys()].map((key) => key.split(",").map(Number));
+  function neighbour(truth, decided, key) {
+    if (key === "ArrowLeft" || key === "ArrowRight") {
+      return places[places.findIndex(([row, column]) => row === truth && column === decided) + (key === "ArrowRight" ? 1 : -1)];
     }
+    const beyond = places.filter(([row]) => key === "ArrowDown" ? row > truth : key === "ArrowUp" && row < truth);
+    const rows = beyond.map(([row]) => row), next = key === "ArrowDown" ? Math.min(...rows) : Math.max(...rows);
+    return beyond.filter(([row]) => row === next).sort((one, other) => Math.abs(one[1] - decided) - Math.abs(other[1] - decided))[0];
+  }
+  table.addEventListener("keydown", (event) => {
+    const here = event.target.dataset && event.target.dataset.cell;
+    if (!event.key.startsWith("Arrow") || !here) return;
+    event.preventDefault();
+    const to = neighbour(...here.split(",").map(Number), event.key);
+    if (!to) return;
+    const next = buttons.get(to.join(","));
+    event.target.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
   });
   function show(truth, decided) {
     for (const [key, button] of buttons) button.setAttribute("aria-pressed", String(key === `${truth},${decided}`));
@@ -123,6 +136,7 @@ function opened(run, row) {
     return place;
   };
   let cells = null;
+  if (run.edited) panels.push(make("p", { class: "quiet all" }, "params.yaml, or the code, asks for another training since; dvc repro has not seen it yet. The figures are of the one before."));
   if (run.note) panels.push(make("p", { class: "quiet all" }, `Its estimate is ${run.note}.`));
   const curves = run.curves || {};
   const both = ["a line a fold: ", key("training", "training"), " ", key("validation", "validation")];
@@ -141,8 +155,8 @@ function opened(run, row) {
   if (byLabel) {
     const known = byLabel.filter((each) => each.value !== null);
     const shown = known.length > most ? known.slice().sort((a, b) => a.value - b.value).slice(0, most) : known;
-    const votes = run.weights ? [make("h4", {}, "Who votes"), chart("bars", { points: Object.entries(run.weights).map(([label, value]) => ({ label, value })) })] : [];
-    panels.push(panel(run.counts ? "third" : "half", run.precisions ? "Average precision by label" : "Recall by label", known.length > most ? `the ${most} lowest of ${known.length}` : null, chart("bars", { points: shown }), ...votes));
+    const votes = run.weights ? [make("h4", {}, "Who votes"), chart("bars", { points: Object.entries(run.weights).map(([label, value]) => ({ label, value, tip: `${label}: weight ${three(value)}` })) })] : [];
+    panels.push(panel(run.counts ? "third" : "half", run.precisions ? "Average precision by label" : "Recall by label", known.length > most ? `the ${most} lowest of ${known.length}` : null, chart("bars", { points: shown.map((each) => ({ ...each, tip: `${each.label}: ${three(each.value)}, ${many(each.clips, "clip")}` })) }), ...votes));
   }
   if (run.reliability) panels.push(panel("third", "Calibration", `Expected calibration error ${three(run.calibration_error)}. On the dashed line, a probability means what it says.`, chart("reliability", { points: run.reliability })));
   for (const [name, line] of Object.entries(run.thresholds || {})) {
@@ -160,6 +174,8 @@ function opened(run, row) {
   return { part: make("div", { class: "panels" }, panels), later, cells };
 }
 
+// A chart that was hidden while the window changed its width has none.
+const refit = () => dispatchEvent(new Event("resize"));
 const open = new Map();
 function toggle(button, wanted) {
   const run = button.dataset.run, row = button.closest("tr");
@@ -167,7 +183,12 @@ function toggle(button, wanted) {
   if (wanted === isOpen) return open.get(run);
   button.setAttribute("aria-expanded", String(!isOpen));
   if (isOpen) { row.nextSibling.hidden = true; return null; }
-  if (open.has(run)) { open.get(run).row.hidden = false; row.after(open.get(run).row); return open.get(run); }
+  if (open.has(run)) {
+    open.get(run).row.hidden = false;
+    row.after(open.get(run).row);
+    refit();
+    return open.get(run);
+  }
   const made = opened(told.runs[run], row);
   const inside = make("div", { class: "inside" }, made.part);
   made.row = make("tr", { class: "detail" }, make("td", { colspan: row.children.length }, inside));
@@ -221,6 +242,7 @@ for (const input of document.querySelectorAll("[data-filters]")) {
       if (details) details.row.hidden = row.hidden || row.querySelector(".opens").getAttribute("aria-expanded") !== "true";
     }
     status.textContent = wanted ? `${found} of ${rows.length}` : "";
+    refit();
   });
 }
 
@@ -244,6 +266,8 @@ for (const link of document.querySelectorAll("[data-cell][data-run]")) {
     }
     const made = toggle(button, true);
     const [truth, decided] = link.dataset.cell.split(",").map(Number);
+    const outOfFold = made && made.row.querySelector('[aria-label="Clips of the matrix"] button');
+    if (outOfFold) outOfFold.click();
     if (made && made.cells) made.cells.show(truth, decided);
     const cell = made && made.row.querySelector(`button[data-cell="${link.dataset.cell}"]`);
     (cell || button).focus({ preventScroll: true });

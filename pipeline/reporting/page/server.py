@@ -15,7 +15,7 @@ HOST = "127.0.0.1"
 def serve(port: int, page: Callable[[], str], now: Callable[[], Any]) -> ThreadingHTTPServer:
     """Return a server of `page` at / and of `now` as JSON at /live.json; call `serve_forever`. Port 0 takes a free one.
 
-    A PipelineError of theirs becomes an answer that tells it. Raises PipelineError if the port is taken.
+    A PipelineError or OSError of theirs becomes an answer that tells it. Raises PipelineError if the port is taken.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -32,7 +32,7 @@ def serve(port: int, page: Callable[[], str], now: Callable[[], Any]) -> Threadi
                     return self._answer(HTTPStatus.OK, "text/html; charset=utf-8", page())
                 if self.path == "/live.json":
                     return self._answer(HTTPStatus.OK, "application/json", json.dumps(now()))
-            except PipelineError as error:
+            except (PipelineError, OSError) as error:  # or a stage has replaced what was being read
                 return self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", str(error))
             return self._answer(HTTPStatus.NOT_FOUND, "text/plain", "There is / and /live.json.")
 

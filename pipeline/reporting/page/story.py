@@ -5,9 +5,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pipeline.reporting.page import drift
 from pipeline.reporting.page.render import duration, thousands
 
-DRIFT = 0.2  # distance from which it is told
 LEVEL = 0.0005  # less is no difference in three digits
 
 
@@ -44,10 +44,11 @@ def headline(row: Mapping[str, Any], new_voices: bool, heard: bool) -> str:
     `new_voices`: no training had the judged speakers. `heard`: but a checkpoint, on which the run rests, had.
     """
     value = row["estimate"]["value"]
+    if row["judge"] == "map":
+        where = "clips that its checkpoint has heard" if heard else "recordings it never heard"
+        return f"Mean average precision {value:.3f}, on {where}"
     if heard:
         return f"Right {of_hundred(value)} times of 100, on clips that its checkpoint has heard"
-    if row["judge"] == "map":
-        return f"Mean average precision {value:.3f}, on recordings it never heard"
     if row["question"] == "word":
         where = "from voices it never heard" if new_voices else "in clips it never heard"
         return f"It understands {of_hundred(value)} of 100 words {where}"
@@ -86,7 +87,7 @@ def lede(row: Mapping[str, Any], rows: list[dict[str, Any]], told: Mapping[str, 
     )
     first += (
         f"That is an estimate from {thousands(estimate['clips'])} clips out of fold, each judged by choices that were "
-        "made without it and its speaker."
+        f"made without it{' and its speaker' if told['new_voices'] else ''}."
     )
     if told["heard"]:
         first += f" But it is {told['runs'][row['run']]['note']}."
@@ -131,7 +132,7 @@ def brief(told: Mapping[str, Any], lead: str) -> list[dict[str, str]]:
         found = len(errors["suspects"])
         text = "1 label looks wrong." if found == 1 else f"{found} labels look wrong."
         items.append({"text": text, "href": "#errors"})
-    shifted = [each for each in (data or {}).get("drift", []) if each["distance"] > DRIFT]
+    shifted = [each for each in (data or {}).get("drift", []) if each["distance"] > drift.TOLD]
     if shifted:
         names = ", ".join(f"{each['title'].lower()} ({each['distance']:.2f})" for each in shifted)
         items.append({"text": f"Test clips differ from training clips: {names}.", "href": "#data"})
@@ -152,9 +153,9 @@ def data_head(data: Mapping[str, Any] | None) -> str:
         return "What there is to learn from"
     clips = sum(data["counts"]["clips"])
     worst = max(data["drift"], key=lambda each: each["distance"], default=None)
-    if worst and worst["distance"] > DRIFT:
-        return f"{thousands(clips)} clips to learn from, and a test that sounds different"
-    return f"{thousands(clips)} clips to learn from"
+    if worst and worst["distance"] > drift.TOLD:
+        return f"{thousands(clips)} labelled clips, and a test that sounds different"
+    return f"{thousands(clips)} labelled clips"
 
 
 def cost_head(steps: Iterable[Mapping[str, Any]]) -> str:

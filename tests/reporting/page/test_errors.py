@@ -63,6 +63,11 @@ def test_unknown_words_that_pass_are_told_by_word_with_what_they_pass_for(corpus
     assert names(book, cat["heard"]) == ["3.wav", "4.wav"]
 
 
+def test_where_no_unknown_word_passes_none_is_told(corpus):
+    right = np.eye(4)[TRUTH].tolist()
+    assert errors.passing(evidence_of(right, TRUTH, labels=LABELS), corpus, ClipBook(corpus, 100, True), []) == []
+
+
 def test_a_speaker_of_few_clips_is_not_judged(corpus, evidence):
     (ann,) = errors.speakers(evidence, ClipBook(corpus, 100, True), [])
     assert (ann["speaker"], ann["right"], ann["clips"]) == ("ann", 3, 6)

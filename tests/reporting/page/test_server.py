@@ -39,6 +39,19 @@ def test_what_is_wrong_is_told(address):
     assert told.value.read() == b"params.yaml is half written"
 
 
+def test_what_a_stage_has_replaced_meanwhile_is_told():
+    def page():
+        raise FileNotFoundError(2, "No such file or directory", "metrics.json")
+
+    server = serve(0, page, dict)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with pytest.raises(HTTPError) as told:
+        urlopen(f"http://127.0.0.1:{server.server_port}/")
+    assert (told.value.code, b"metrics.json" in told.value.read()) == (503, True)
+    server.shutdown()
+    server.server_close()
+
+
 def test_a_taken_port_is_refused(address):
     with pytest.raises(PipelineError, match="--port 0"):
         serve(int(address.rsplit(":", 1)[1]), str, str)

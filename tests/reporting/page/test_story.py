@@ -33,5 +33,8 @@ def test_the_headline_says_none_or_all_where_it_is_none_or_all(value: float, say
     assert known == f"It understands {says} of 100 words in clips it never heard"
     heard = headline(row, new_voices=True, heard=True)
     assert heard == f"Right {says} times of 100, on clips that its checkpoint has heard"
+    tags = {**row, "judge": "map"}
+    assert headline(tags, new_voices=True, heard=True).endswith("on clips that its checkpoint has heard")
+    assert headline(tags, new_voices=True, heard=True).startswith("Mean average precision")
     speaker = headline({**row, "question": "speaker"}, new_voices=False, heard=False)
     assert speaker == f"Right {says} times of 100, on clips it never heard"
