@@ -141,7 +141,7 @@ def watch(
 def bench(
     archives: Annotated[Path | None, typer.Option(help="A folder with train.7z and test.7z.")] = None,
     rounds: Annotated[int, typer.Option(help="How often each pair is timed.", min=1)] = 3,
-    quick: Annotated[bool, typer.Option("--quick", help="Try it out on a tiny demo.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Try it out on a tiny demo; docs/bench.md stays.")] = False,
     spotter: Annotated[Path | None, typer.Option(help="Another's keyword spotter to time.", metavar="F.onnx")] = None,
 ) -> None:
     """Measure the pipeline against its peers and limits on this machine, in one table."""

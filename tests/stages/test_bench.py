@@ -1,11 +1,12 @@
 import onnx
 import pytest
 
-from pipeline.benchmarks import networks, preparing
+from pipeline.benchmarks import networks, preparing, table
 from pipeline.clips.recording import Recording
 from pipeline.errors import PipelineError
 from pipeline.jobs import benching
 from pipeline.layout import Layout
+from pipeline.locks import held
 from pipeline.stages import bench
 
 ROWS = [
@@ -30,7 +31,7 @@ def test_a_quick_bench_fills_the_table_and_leaves_only_its_page(tmp_path, monkey
     monkeypatch.setattr(networks, "CALLS", 5)
     (tmp_path / "artifacts" / "bench-killed").mkdir(parents=True)
     bench.main(Layout(tmp_path), rounds=1, quick=True)
-    page = (tmp_path / "docs" / "bench.md").read_text()
+    page = (tmp_path / "artifacts" / "bench.md").read_text()
     assert "Made by `python -m pipeline bench --rounds 1 --quick`." in page
     cells = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
     assert all(row[0].startswith(name) for row, name in zip(cells, ROWS, strict=True))
@@ -42,9 +43,25 @@ def test_a_quick_bench_fills_the_table_and_leaves_only_its_page(tmp_path, monkey
     assert cells[10][1].startswith("not measured: run `dvc repro` first")
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
         "artifacts",
-        "docs",
-        "docs/bench.md",
+        "artifacts/bench.md",
     ]
+
+
+def test_what_was_measured_is_told_though_a_later_step_fails(tmp_path, monkeypatch, capsys):
+    def failing(*_):
+        raise PipelineError("no more")
+
+    monkeypatch.setattr(benching, "of_prepare", lambda *_: ([table.Finding("prepare, whole", "9 clips/s")], None, []))
+    monkeypatch.setattr(benching, "of_clips", failing)
+    with pytest.raises(PipelineError, match="no more"):
+        bench.main(Layout(tmp_path), tmp_path)
+    assert "9 clips/s" in capsys.readouterr().out
+    assert not (tmp_path / "docs").exists()
+    with held(tmp_path / "artifacts" / "bench.lock", "It"):
+        (tmp_path / "artifacts" / "bench-of-the-other").mkdir()
+        with pytest.raises(PipelineError, match="Another bench of this project is going on"):
+            bench.main(Layout(tmp_path), tmp_path)
+        assert (tmp_path / "artifacts" / "bench-of-the-other").exists()
 
 
 def test_a_folder_without_7z_archives_is_refused(tmp_path):
