@@ -15,7 +15,7 @@ from pipeline.listening import scenes
 from pipeline.listening.ear import Ear
 from pipeline.listening.operating_points import Figure, Heard, Point, at_alarms, curve
 from pipeline.listening.spotting import Spotting
-from pipeline.listening.windows import BEFORE
+from pipeline.listening.windows import AFTER, BEFORE
 
 SNRS_DB = (20.0, 10.0, 5.0)
 ALARMS_PER_HOUR = (1.0, 5.0)
@@ -54,6 +54,7 @@ def measure(
         for block in scenes.noise_alone(noises, hours, np.random.default_rng([seed, 0])):
             alarms.hear(block)
             progress.update(round(len(block) / SAMPLE_RATE_HZ))
+    alarms.hear(AFTER)
     found = []
     for number, snr_db in enumerate(SNRS_DB, start=1):
         words, placed = _Hearing(new_ear(), keywords, spotting), []
@@ -66,6 +67,7 @@ def measure(
         ):
             words.hear(block)
             placed.append(word)
+        words.hear(AFTER)
         points = curve(alarms.heard, words.heard, placed, speakers)
         figures = [at_alarms(points, limit) for limit in ALARMS_PER_HOUR if hours * limit >= 1]
         found.append(Measured(snr_db, len(placed), figures, points))
@@ -73,7 +75,7 @@ def measure(
 
 
 class _Hearing:
-    """One scene, heard from its beginning."""
+    """One scene, heard from its beginning; AFTER is its end, as of a recording, so that its last half second counts."""
 
     def __init__(self, ear: Ear, keywords: Sequence[str], spotting: Spotting) -> None:
         self._ear = ear

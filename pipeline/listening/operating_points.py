@@ -16,6 +16,7 @@ from pipeline.listening.spotting import Detector, Smoothing, Spotting
 
 THRESHOLDS = np.concatenate([np.linspace(0.05, 0.95, 91), 1 - np.geomspace(0.04, 1e-5, 40)]).round(6)
 EARLY_S, LATE_S = 0.25, 0.25  # a detection so long before the clip or after it still counts as of it
+ROUNDING = 1e-9  # an hour is a sum of steps
 
 
 @dataclass
@@ -105,7 +106,7 @@ def at_alarms(points: Sequence[Point], alarms_per_hour: float) -> Figure:
     """
     chosen = Point(1.0, 0.0, 0.0, 0.0, 0.0)
     for point in reversed(points):
-        if point.alarms_per_hour > alarms_per_hour:
+        if point.alarms_per_hour > alarms_per_hour * (1 + ROUNDING):
             break
         chosen = point
     return Figure(alarms_per_hour, chosen.threshold, chosen.detection_rate, chosen.low, chosen.high)
