@@ -100,7 +100,7 @@ def _locate_wav(data: bytes) -> tuple[tuple[int, int, int, int], int, int, int] 
     return None
 
 
-class _Straight(soundfile.SoundFile):
+class Straight(soundfile.SoundFile):
     """Reads on from where it is: soundfile seeks there after each read, at which libsndfile's MP3 falls silent."""
 
     def seekable(self) -> bool:
@@ -110,7 +110,7 @@ class _Straight(soundfile.SoundFile):
 def _read_any(data: bytes, longest_s: int) -> tuple[np.ndarray, list[str]]:
     """Return int16 [samples] and what was changed, through libsndfile. Memory holds one block beside the samples."""
     try:
-        with _Straight(io.BytesIO(data)) as file:
+        with Straight(io.BytesIO(data)) as file:
             return _mono(file, longest_s)
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
         reason = getattr(error, "error_string", None) or str(error)

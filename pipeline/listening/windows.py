@@ -9,7 +9,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ, as_int16
+from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ, Straight, as_int16
 from pipeline.errors import PipelineError
 
 BLOCK_FRAMES = 1 << 16
@@ -21,7 +21,7 @@ BEFORE = np.zeros(CLIP_SAMPLES // 2, np.int16)
 AFTER = np.zeros(CLIP_SAMPLES // 2 - 1, np.int16)
 
 
-def open_audio(path: Path) -> soundfile.SoundFile:
+def open_audio(path: Path) -> Straight:
     """Open a file of any format that libsndfile reads from any place in it.
 
     Raises PipelineError if there is none, or it is no audio, or it cannot be read twice, or tells no length.
@@ -30,7 +30,7 @@ def open_audio(path: Path) -> soundfile.SoundFile:
         raise PipelineError(f"There is no file {path}.")
     try:
         # As bytes, since a name on a disk may be no UTF-8; Windows has names of another kind.
-        file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
+        file = Straight(path if os.name == "nt" else os.fsencode(path))
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: samples alone (.raw), which tell no rate
         reason = getattr(error, "error_string", None) or str(error)
         raise PipelineError(
@@ -38,7 +38,7 @@ def open_audio(path: Path) -> soundfile.SoundFile:
         ) from None
     if file.samplerate not in RATES_HZ or file.frames == 0:
         raise PipelineError(f"{path} has {file.frames} samples at {file.samplerate} Hz: nothing can be heard in it.")
-    if not file.seekable() or file.frames == UNKNOWN_FRAMES:
+    if not soundfile.SoundFile.seekable(file) or file.frames == UNKNOWN_FRAMES:
         raise PipelineError(
             f"{path} ({file.format}, {file.subtype}) can only be read as a stream: it tells no length, or none of its "
             "places can be found.\nConvert it to WAV (PCM) first."

@@ -46,6 +46,18 @@ def test_other_rates_and_channels_are_heard_at_the_same_times(
     assert np.abs(middle[12_100:]).max() < 0.01
 
 
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100])
+def test_an_mp3_that_is_longer_than_a_block_has_no_gaps_either_time_it_is_read(tmp_path: Path, rate_hz: int) -> None:
+    seconds = np.arange(12 * rate_hz) / rate_hz
+    soundfile.write(tmp_path / "a.mp3", 0.5 * np.sin(2 * np.pi * 440 * seconds), rate_hz)
+    with windows.open_audio(tmp_path / "a.mp3") as file:
+        for _ in range(2):  # as the gate, which hears it and then writes it
+            sound = np.concatenate(list(windows.blocks(file))) / 32_768
+            assert len(sound) == 12 * 16_000 + 15_999
+            levels = np.sqrt(np.mean(sound[9_600:-9_599].reshape(-1, 160) ** 2, axis=1))
+            assert levels == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+
+
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
     with soundfile.SoundFile(path, "w", 16_000, 1, subtype="PCM_16") as file:
