@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.clips.labels import SILENCE, composed
-from pipeline.clips.waveform import SAMPLE_RATE_HZ
+from pipeline.clips.waveform import SAMPLE_RATE_HZ, Straight
 from pipeline.errors import PipelineError
 from pipeline.examples.task import WORD
 from pipeline.listening import windows
@@ -58,14 +59,30 @@ def heard(file: soundfile.SoundFile, ear: Ear, columns: list[int]) -> Iterator[N
             progress.update(round(len(values) * ear.hop_samples / SAMPLE_RATE_HZ))
 
 
-def write_gated(file: soundfile.SoundFile, target: Path, envelope: Envelope) -> None:
-    """Write the recording to `target` in its own format, rate and channels, with the gain of `envelope`."""
+def write_gated(file: soundfile.SoundFile, target: Path, envelope: Envelope) -> int:
+    """Write the recording to `target` in its own format, rate and channels, with the gain of `envelope`.
+
+    Returns how many frames it has. Raises soundfile.SoundFileError or OSError if it cannot be written as a whole.
+    """
     dtype = _WHOLE.get(file.subtype, "float64")
     file.seek(0)
     layout = {"samplerate": file.samplerate, "channels": file.channels, "format": file.format}
-    with soundfile.SoundFile(target, "w", subtype=file.subtype, endian=file.endian, **layout) as out:
+    with soundfile.SoundFile(windows.name_of(target), "w", subtype=file.subtype, endian=file.endian, **layout) as out:
         at = 0
         while len(block := file.read(windows.BLOCK_FRAMES, dtype=dtype, always_2d=True)):
             gated = block * envelope.gain(at, at + len(block))[:, None]
             out.write(gated if dtype == "float64" else np.rint(gated).astype(dtype))
             at += len(block)
+    # libsndfile says nothing of what it could not write when it closed the file.
+    if (held := _frames_of(target)) < at:
+        raise OSError(f"only {held} of {at} frames were kept.")
+    return at
+
+
+def _frames_of(path: Path) -> int:
+    """Return how many frames can be read: a header tells only how many there should be."""
+    frames = 0
+    with suppress(soundfile.SoundFileError), Straight(windows.name_of(path)) as file:
+        while count := len(file.read(windows.BLOCK_FRAMES, always_2d=True)):
+            frames += count
+    return frames

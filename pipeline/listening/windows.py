@@ -21,6 +21,11 @@ BEFORE = np.zeros(CLIP_SAMPLES // 2, np.int16)
 AFTER = np.zeros(CLIP_SAMPLES // 2 - 1, np.int16)
 
 
+def name_of(path: Path) -> Path | bytes:
+    """Return a file's name as soundfile takes it: as bytes, since it may be no UTF-8; Windows has another kind."""
+    return path if os.name == "nt" else os.fsencode(path)
+
+
 def open_audio(path: Path) -> Straight:
     """Open a file of any format that libsndfile reads from any place in it.
 
@@ -29,8 +34,7 @@ def open_audio(path: Path) -> Straight:
     if not path.is_file():
         raise PipelineError(f"There is no file {path}.")
     try:
-        # As bytes, since a name on a disk may be no UTF-8; Windows has names of another kind.
-        file = Straight(path if os.name == "nt" else os.fsencode(path))
+        file = Straight(name_of(path))
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: samples alone (.raw), which tell no rate
         reason = getattr(error, "error_string", None) or str(error)
         raise PipelineError(

@@ -45,10 +45,11 @@ def main(
         stretches = openings(values, gate, hop_ms / 1000)
         try:
             with replacing(target) as temporary:
-                write_gated(file, temporary, Envelope(stretches, gate, file.samplerate))
+                frames = write_gated(file, temporary, Envelope(stretches, gate, file.samplerate))
         except (OSError, soundfile.SoundFileError) as error:
-            raise PipelineError(f"{target} cannot be written: {error}") from None
-        seconds = file.frames / file.samplerate
+            full = "" if isinstance(error, OSError) and error.errno else " The disk may be full."
+            raise PipelineError(f"{target} cannot be written: {error}{full}") from None
+        seconds = frames / file.samplerate
     labels = " + ".join(classifier.labels[column] for column in columns)
     print(
         f"{target}: open for {share_open(stretches, seconds):.1%} of {seconds:.1f} s, in {len(stretches)} "

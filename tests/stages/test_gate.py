@@ -222,6 +222,34 @@ def test_a_lossy_format_is_written_as_such(layout, tmp_path, monkeypatch, suffix
     assert np.abs(stretch(left, 5, 6)).max() == pytest.approx(0.00049, abs=0.0003)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no limit on a file's size")
+@pytest.mark.parametrize(("suffix", "lacking"), [("flac", 10), ("ogg", 10), ("ogg", 20_000), ("mp3", 10)])
+def test_a_disk_that_is_full_leaves_what_was_there(layout, recording, tmp_path, suffix, lacking):
+    """With few bytes lacking, the last write fails when libsndfile closes the file, and it does not say so."""
+    source, target = tmp_path / f"in.{suffix}", tmp_path / "made" / f"out.{suffix}"
+    soundfile.write(source, *soundfile.read(recording))
+    gate.main(layout, source, target, "speech", "ear", Gate())
+    before = target.read_bytes()
+
+    def limit() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) - lacking,) * 2)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "gate", source, target, "--keep", "speech", "--run", "ear"],
+        cwd=layout.root,
+        env={"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+    )
+    assert done.returncode == 1, done.stdout
+    assert re.search(rf"error: .*out\.{suffix} cannot be written: .* The disk may be full\.\n$", done.stderr)
+    assert target.read_bytes() == before
+    assert list(target.parent.iterdir()) == [target]
+
+
 def test_what_cannot_be_done_is_refused_and_nothing_is_written(layout, recording, tmp_path):
     def refused(match: str, source=recording, name="out.wav", keep="speech", run=None, where=layout):
         with pytest.raises(PipelineError, match=match):
