@@ -1,5 +1,6 @@
 """A trained run as files for a small device: made, held against torch, judged and timed before they are published."""
 
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,12 @@ def _write(path: Path, proto: Any, description: Description) -> Path:
 
 
 def _refuse_another_net(found: Exported, run: str) -> None:
-    if not found.file.endswith(".int8.onnx") and found.farthest > FARTHEST:
+    if not math.isfinite(found.farthest):
+        raise PipelineError(
+            f"{found.file}, or the trained net of '{run}' itself, gives probabilities that are no finite numbers. "
+            "Nothing was written. Train it anew: dvc repro -f"
+        )
+    if not found.file.endswith(".int8.onnx") and not found.farthest <= FARTHEST:
         raise PipelineError(
             f"{found.file} is not the trained net of '{run}': its probabilities differ by up to {found.farthest:.1g}, "
             f"more than {FARTHEST:g}. Nothing was written."

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import safetensors.torch
 import soundfile
 import torch
 
@@ -143,6 +144,19 @@ def test_a_file_that_is_not_the_trained_net_is_not_published(layout, monkeypatch
     with pytest.raises(PipelineError, match=r"ast\.onnx is not the trained net of 'ast'.*Nothing was written"):
         export.main(layout, "ast")
     assert {path.name: path.stat().st_mtime_ns for path in layout.export("ast").iterdir()} == before
+
+
+def test_a_net_whose_probabilities_are_no_numbers_is_not_published(finished, layout, tmp_path):
+    broken = copied(finished, tmp_path / "broken")
+    weights = broken.run("ast").model(0) / "model.safetensors"
+    held = safetensors.torch.load_file(weights)
+    safetensors.torch.save_file({name: torch.full_like(each, math.nan) for name, each in held.items()}, weights)
+    with pytest.raises(PipelineError, match=r"(?s)ast\.onnx.* no finite numbers\. Nothing was written"):
+        export.main(broken, "ast")
+    assert not broken.export("ast").exists()
+    small = Exported(**read_json(layout.export("ast") / "report.json")["files"][1])
+    with pytest.raises(PipelineError, match=r"ast\.int8\.onnx.* no finite numbers"):
+        exporting._refuse_another_net(replace(small, farthest=math.nan), "ast")
 
 
 def test_what_cannot_be_exported_says_why(layout):
