@@ -67,7 +67,9 @@ def listen(
     run: Annotated[str | None, typer.Option(help="By default the first run that can hear.")] = None,
     model: Annotated[Path | None, typer.Option(help="An exported file in place of a run.", metavar="FILE.onnx")] = None,
     threshold: Annotated[float, typer.Option(help="Probability that makes a word.", min=0.001, max=1)] = 0.7,
-    smoothing_ms: Annotated[float, typer.Option(help="The probability is averaged over this.", min=0)] = 300,
+    smoothing_ms: Annotated[
+        float, typer.Option(help="The probability is averaged over this.", min=0, max=10_000)
+    ] = 300,
     refractory_ms: Annotated[float, typer.Option(help="After a word, none for so long.", min=0)] = 1000,
     hop_ms: Annotated[int, typer.Option(help="From one second heard to the next.", min=10, max=1000)] = 100,
     measure: Annotated[bool, typer.Option("--measure", help="Count words found and false alarms in noise.")] = False,

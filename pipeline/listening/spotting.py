@@ -21,7 +21,7 @@ class Spotting(Settings):
     """
 
     threshold: float = Field(0.7, gt=0, le=1)
-    smoothing_ms: float = Field(300.0, ge=0)
+    smoothing_ms: float = Field(300.0, ge=0, le=10_000)
     refractory_ms: float = Field(1000.0, ge=0)
 
 

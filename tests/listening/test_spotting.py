@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pipeline.listening.spotting import Detector, Smoothing, Spotter, Spotting
 
@@ -53,3 +54,9 @@ def test_steps_rest_after_each_detection() -> None:
     assert Detector(0.5, 3).push(best, keyword) == [0, 3]
     assert Detector(0.5, 4).push(best, keyword) == [0, 5]
     assert Detector(0.95, 3).push(best, keyword) == []
+
+
+def test_smoothing_over_more_than_a_word_is_refused() -> None:
+    """An hour of it would ask for the memory of all its steps, for each step."""
+    with pytest.raises(ValidationError, match="smoothing_ms"):
+        Spotting(smoothing_ms=3_600_000)
