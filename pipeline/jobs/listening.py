@@ -1,5 +1,6 @@
 """Which net listens: an exported file, or else a trained run itself; and what `--measure` finds of it."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,17 +91,20 @@ def _of_run(layout: Layout, tree: dict[str, Any], run: str, hop_ms: int) -> List
     folder = runs.paths(layout, tree, run).model(params.folds(tree)[0])
     file = restored(layout.export(run)) / f"{run}.onnx"
     if file.is_file():
-        exported = OnnxClassifier(file, threads=1)
-        if not (folder / "model.safetensors").is_file() or _is_of(exported.description, folder):
-            return _of_export(exported, hop_ms)
+        try:
+            exported = OnnxClassifier(file, threads=1)
+        except PipelineError as error:
+            told = f"{error}\nThe weights of '{run}' itself are taken. Mend the file: python -m pipeline export {run}"
+            print(told, file=sys.stderr)
+        else:
+            if not (folder / "model.safetensors").is_file() or _is_of(exported.description, folder):
+                return _of_export(exported, hop_ms)
     classifier, about = trained(folder, tree, run)
     if about["inputs"] != "samples":
         raise PipelineError(f"The run '{run}' was trained on {about['inputs']} and cannot hear audio.")
-    commands = read_json(layout.prepare / "corpus.json")["commands"] if runs.task_of(tree, run).is_submitted else []
-    told = Description.of_run(about, "", commands=commands)
-    return Listener(
-        run, lambda: SlidingSecond(classifier, hop_ms), told.keywords, "torch", about["fold"], about["corpus"]
-    )
+    commands = Corpus.open(layout.prepare).vocabulary.commands if runs.task_of(tree, run).is_submitted else ()
+    keywords = Description.of_run(about, "", commands=list(commands)).keywords
+    return Listener(run, lambda: SlidingSecond(classifier, hop_ms), keywords, "torch", about["fold"], about["corpus"])
 
 
 def measured(layout: Layout, listener: Listener, spotting: Spotting, hours: float) -> list[Measured]:
