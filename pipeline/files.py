@@ -96,6 +96,11 @@ def read_json(path: Path) -> Any:
         raise UnreadableJsonError(f"{path} is no JSON ({error}). Delete it, and run: dvc repro") from None
 
 
+def printable(path: Path) -> str:
+    """Return a file's name as it can be printed: one that is no UTF-8 with the bytes that are none escaped."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def sha256_of(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:

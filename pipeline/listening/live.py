@@ -1,6 +1,5 @@
 """What is heard, on the terminal while it is heard: a line for each word, and a meter of what is likeliest now."""
 
-import math
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -13,9 +12,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
+from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.listening.ear import Ear
 from pipeline.listening.spotting import Detection, Spotter
+from pipeline.listening.windows import BEFORE
 
 METER_CELLS = 30
 
@@ -35,13 +35,13 @@ class Session:
         return self.busy_s / self.heard_s if self.heard_s else 0.0
 
 
-def listen(blocks: Blocks, ear: Ear, spotter: Spotter, console: Console, length_s: float = math.inf) -> Session:
+def listen(blocks: Blocks, ear: Ear, spotter: Spotter, console: Console, after: int = 0) -> Session:
     """Print each detection when it is known, and return what was heard; Ctrl-C ends it as the end of the sound does.
 
-    `length_s` is that of a recording, whose blocks end with silence that is not in it.
+    `after` is how many samples of silence end the blocks, which are not in the recording.
     """
     session = Session()
-    samples = 0
+    samples = -len(BEFORE)
     meter = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else nullcontext()
     try:
         with meter:
@@ -51,12 +51,14 @@ def listen(blocks: Blocks, ear: Ear, spotter: Spotter, console: Console, length_
                 found = spotter.push(values)
                 session.busy_s += time.perf_counter() - start
                 samples += len(block)
-                session.heard_s = min(length_s, max(0, samples - CLIP_SAMPLES // 2) / SAMPLE_RATE_HZ)
+                session.heard_s = samples / SAMPLE_RATE_HZ
                 session.detections += found
                 for each in found:
-                    console.print(f"{each.time_s:9.2f} s  {each.label:<12} {each.probability:.2f}", highlight=False)
+                    line = f"{each.time_s:9.2f} s  {each.label:<12} {each.probability:.2f}"
+                    console.print(line, highlight=False, markup=False, emoji=False)
                 if isinstance(meter, Live) and len(values):
                     meter.update(_meter(ear, values[-1], session.heard_s), refresh=True)
+        session.heard_s = (samples - after) / SAMPLE_RATE_HZ
     except KeyboardInterrupt:
         pass
     return session

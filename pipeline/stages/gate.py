@@ -7,7 +7,7 @@ import soundfile
 
 from pipeline import params, runs
 from pipeline.errors import PipelineError
-from pipeline.files import replacing
+from pipeline.files import printable, replacing
 from pipeline.jobs.recipes import trained
 from pipeline.layout import Layout
 from pipeline.learners.classifier import Classifier
@@ -52,7 +52,7 @@ def main(
         seconds = frames / file.samplerate
     labels = " + ".join(classifier.labels[column] for column in columns)
     print(
-        f"{target}: open for {share_open(stretches, seconds):.1%} of {seconds:.1f} s, in {len(stretches)} "
+        f"{printable(target)}: open for {share_open(stretches, seconds):.1%} of {seconds:.1f} s, in {len(stretches)} "
         f"stretch{'es'[: 2 * (len(stretches) != 1)]}; run {run}, {labels if len(columns) < 4 else keep} "
         f">= {gate.threshold:g}, {gate.range_db:g} dB elsewhere"
     )

@@ -1,12 +1,12 @@
 """listen: what a run hears in a recording, or through a microphone, while it hears it. Outside `dvc repro`."""
 
-import math
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.clips.waveform import SAMPLE_RATE_HZ
+from pipeline.files import printable
 from pipeline.jobs.listening import Listener, exported_listeners, listener_of, measured
 from pipeline.layout import Layout
 from pipeline.listening import live, microphone, web, windows
@@ -33,8 +33,8 @@ def main(
         _listen(console, "the microphone", microphone.blocks(device), listener_of(layout, run, model, hop_ms), spotting)
         return
     with windows.open_audio(file) as audio:
-        blocks, length_s = windows.blocks(audio), audio.frames / audio.samplerate
-        _listen(console, str(file), blocks, listener_of(layout, run, model, hop_ms), spotting, length_s)
+        listener = listener_of(layout, run, model, hop_ms)
+        _listen(console, printable(file), windows.blocks(audio), listener, spotting, len(windows.AFTER))
 
 
 def measure(layout: Layout, run: str | None, model: Path | None, spotting: Spotting, hop_ms: int, hours: float) -> None:
@@ -65,14 +65,16 @@ def _listen(
     blocks: live.Blocks,
     listener: Listener,
     spotting: Spotting,
-    length_s: float = math.inf,
+    after: int = 0,
 ) -> None:
     ear = listener.new_ear()
     spotter = Spotter(ear.labels, listener.keywords, ear.hop_samples / SAMPLE_RATE_HZ, spotting)
-    heard = live.listen(blocks, ear, spotter, console, length_s)
+    heard = live.listen(blocks, ear, spotter, console, after)
     words = len(heard.detections)
     console.print(
         f"{name}: {heard.heard_s:.1f} s, {words} word{'s'[: words != 1]}; run {listener.run} ({listener.engine}), "
         f"{heard.real_time_factor:.3f} of real time",
         highlight=False,
+        markup=False,
+        emoji=False,
     )

@@ -2,8 +2,13 @@
 
 import json
 import math
+import os
+import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -25,10 +30,12 @@ from pipeline.jobs import exporting, judging_exports
 from pipeline.jobs.judging_exports import Exported, Judge
 from pipeline.jobs.listening import exported_listeners, listener_of
 from pipeline.layout import Layout
+from pipeline.listening import windows
 from pipeline.listening.spotting import Spotting
 from pipeline.scoring.probabilities import Probabilities
 from pipeline.stages import export, listen, predict
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 RECURRENT = {"channels": [4], "hidden": 32, "num_mel_bins": 16, "streaming": True, "bidirectional": False}
 STREAMING = {
     "lstm": {**RECURRENT, "layers": 1},
@@ -231,6 +238,53 @@ def _holds_weights_of_8_bits(file):
     """A recurrent net's once stayed float32, and its file was hardly smaller."""
     floats = [each for each in onnx.load(file).graph.initializer if each.data_type == onnx.TensorProto.FLOAT]
     assert {each.name.split(".")[0] for each in floats if math.prod(each.dims) >= 600} == {"front_end"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+@pytest.mark.parametrize("name", [b"[red]a.wav", b"caf\xe9 :smile:.wav"])
+def test_names_are_told_as_they_are(name, layout, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    odd = tmp_path / os.fsdecode(name)
+    (tmp_path / "a.wav").rename(odd)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "listen", odd, "--run", "ast"],
+        cwd=layout.root,
+        env={"PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "utf-8:strict", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    told = name.decode("utf-8", "surrogateescape").encode("utf-8", "backslashreplace").decode()
+    assert f"{told}: 1.0 s, 0 words; run ast" in done.stdout
+
+
+def test_the_length_of_an_mp3_that_was_cut_is_what_is_left(layout, tmp_path, capsys):
+    seconds = np.arange(12 * 16_000) / 16_000
+    soundfile.write(tmp_path / "a.mp3", 0.5 * np.sin(2 * np.pi * 440 * seconds), 16_000)
+    whole = (tmp_path / "a.mp3").read_bytes()
+    (tmp_path / "a.mp3").write_bytes(whole[: len(whole) // 2])
+    with windows.open_audio(tmp_path / "a.mp3") as audio:
+        left_s = (sum(map(len, windows.blocks(audio))) - 15_999) / 16_000
+        assert left_s < audio.frames / 16_000 - 1
+    listen.main(layout, tmp_path / "a.mp3", None, None, layout.export("ast") / "ast.onnx", Spotting())
+    assert f"a.mp3: {left_s:.1f} s, " in capsys.readouterr().out
+
+
+def test_a_damaged_export_is_told_and_the_run_itself_hears(layout, capsys):
+    file = layout.export("ast") / "ast.onnx"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:1_000])
+    assert (listener_of(layout, None, None, 100).run, listener_of(layout, "ast", None, 100).engine) == ("ast", "torch")
+    told = capsys.readouterr().err
+    assert re.search(r"ast\.onnx cannot be run by onnxruntime: .*\nThe weights of 'ast' itself are taken\.", told)
+    file.write_bytes(whole)
+
+
+def test_without_the_corpus_a_run_says_where_its_commands_are(finished, tmp_path):
+    lacking = copied(finished, tmp_path / "lacking")
+    shutil.rmtree(lacking.prepare)
+    with pytest.raises(PipelineError, match=r"no finished corpus in .*prepare .*Run: dvc repro"):
+        listener_of(lacking, "ast", None, 100)
 
 
 def test_the_length_is_the_recordings_own(layout, tmp_path, capsys):

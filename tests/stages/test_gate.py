@@ -1,6 +1,7 @@
 """A gate that has learnt tones against noise, on recordings made of both."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -204,6 +205,21 @@ def test_format_rate_and_channels_stay(layout, tmp_path, monkeypatch, suffix, su
     rounding = 1 / 128 if subtype == "PCM_U8" else 2e-5
     quiet = stretch(given, 4, 6, rate_hz) / 10
     np.testing.assert_allclose(stretch(left, 4, 6, rate_hz), quiet, rtol=0, atol=rounding)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_name_that_is_no_utf_8_is_written_and_told(layout, recording, tmp_path):
+    odd = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "gate", recording, odd, "--keep", "speech", "--run", "ear"],
+        cwd=layout.root,
+        env={"PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "utf-8:strict", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert r"caf\udce9.wav: open for " in done.stdout
+    assert odd.stat().st_size == recording.stat().st_size
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), [("ogg", "VORBIS"), ("mp3", "MPEG_LAYER_III")])
