@@ -60,18 +60,23 @@ def export(
 
 @app.command()
 def listen(
+    context: typer.Context,
     file: Annotated[
         Path | None, typer.Argument(help="A recording; without one, the microphone.", metavar="[FILE.WAV]")
     ] = None,
     device: Annotated[int | None, typer.Option(help="The microphone's number; by default the system's own.")] = None,
     run: Annotated[str | None, typer.Option(help="By default the first run that can hear.")] = None,
     model: Annotated[Path | None, typer.Option(help="An exported file in place of a run.", metavar="FILE.onnx")] = None,
-    threshold: Annotated[float, typer.Option(help="Probability that makes a word.", min=0.001, max=1)] = 0.7,
+    threshold: Annotated[
+        float, typer.Option(help="Probability that makes a word; --measure tries all.", min=0.001, max=1)
+    ] = 0.7,
     smoothing_ms: Annotated[
         float, typer.Option(help="The probability is averaged over this.", min=0, max=10_000)
     ] = 300,
     refractory_ms: Annotated[float, typer.Option(help="After a word, none for so long.", min=0)] = 1000,
-    hop_ms: Annotated[int, typer.Option(help="From one second heard to the next.", min=10, max=1000)] = 100,
+    hop_ms: Annotated[
+        int, typer.Option(help="From one second heard to the next; a streaming net has its own.", min=10, max=1000)
+    ] = 100,
     measure: Annotated[bool, typer.Option("--measure", help="Count words found and false alarms in noise.")] = False,
     hours: Annotated[float, typer.Option(help="Of noise, with --measure.", min=0.01)] = 1,
     web: Annotated[bool, typer.Option("--web", help="A page on 127.0.0.1 with all exported runs.")] = False,
@@ -80,6 +85,16 @@ def listen(
     """Say what a run hears in a recording or through the microphone."""
     from pipeline.listening.spotting import Spotting
 
+    if web:
+        _refuse(context, "--web, a page where all exported runs hear", "file device run model measure hours")
+    elif measure:
+        _refuse(context, "--measure, which hears clips in noise", "file device port")
+    else:
+        _refuse(context, "listening without --web and --measure", "port hours")
+    if file is not None:
+        _refuse(context, "FILE, which is heard in place of a microphone", "device")
+    if model is not None:
+        _refuse(context, "--model, which hears in place of a run", "run")
     spotting = _of_options(Spotting, threshold=threshold, smoothing_ms=smoothing_ms, refractory_ms=refractory_ms)
     stage = modules.stage("listen")
     if web:
@@ -88,6 +103,14 @@ def listen(
         stage.measure(Layout(), run, model, spotting, hop_ms, hours)
     else:
         stage.main(Layout(), file, device, run, model, spotting, hop_ms)
+
+
+def _refuse(context: typer.Context, way: str, names: str) -> None:
+    """Raise PipelineError if any of the options `names` was given: what was asked for, `way`, has no use for it."""
+    given = [name for name in names.split() if getattr(context.get_parameter_source(name), "name", "") != "DEFAULT"]
+    if given:
+        shown = ", ".join("FILE" if name == "file" else f"--{name}" for name in given)
+        raise PipelineError(f"{shown} cannot be given with {way}. Leave out the one or the other.")
 
 
 def _of_options(kind: type[S], **options: float) -> S:
