@@ -2,7 +2,9 @@
 
 import html
 import os
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,7 +66,7 @@ class Heard:
         for each in listeners:
             ear = each.new_ear()
             spotter = Spotter(ear.labels, each.keywords, ear.hop_samples / SAMPLE_RATE_HZ, spotting)
-            self.hearings.append(Hearing(f"{each.run} ({each.engine})", ear, spotter))
+            self.hearings.append(Hearing(_name_of(each), ear, spotter))
 
     def push(self, samples: NDArray[np.int16]) -> None:
         """Take a block, int16 [samples] at 16 kHz."""
@@ -111,6 +113,22 @@ def heard_file(listeners: Sequence[Listens], spotting: Spotting, path: Path) -> 
     return heard
 
 
+def _name_of(listener: Listens) -> str:
+    return f"{listener.run} ({listener.engine})"
+
+
+def heading(listeners: Sequence[Listens]) -> str:
+    """Return which words are listened for, and by whom where not all listen for the same."""
+    names: dict[str, list[str]] = {}
+    for each in listeners:
+        names.setdefault(", ".join(each.keywords), []).append(_name_of(each))
+    if len(names) == 1:
+        return f"Words that the runs listen for: {next(iter(names))}."
+    return "Words that are listened for:\n\n" + "\n".join(
+        f"- by {', '.join(of)}: {words}" for words, of in names.items()
+    )
+
+
 def page(listeners: Sequence[Listens], spotting: Spotting) -> Any:
     """Return the page, a `gradio.Blocks`. Raises PipelineError without gradio."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -140,7 +158,7 @@ def page(listeners: Sequence[Listens], spotting: Spotting) -> Any:
 
     # What gradio keeps of the sound is deleted while the page goes on; `serve` deletes the rest.
     with gradio.Blocks(title="What is heard", analytics_enabled=False, delete_cache=(60, 60)) as built:
-        gradio.Markdown(f"Words that the runs listen for: {', '.join(listeners[0].keywords)}.")
+        gradio.Markdown(heading(listeners))
         with gradio.Tab("Microphone"):
             heard = gradio.State(None)
             microphone = gradio.Audio(sources=["microphone"], streaming=True, label="Speak")
@@ -155,20 +173,37 @@ def page(listeners: Sequence[Listens], spotting: Spotting) -> Any:
 
 
 def serve(listeners: Sequence[Listens], spotting: Spotting, port: int) -> None:
-    """Serve the page on 127.0.0.1 until Ctrl-C; no sound of it stays on the disk.
+    """Serve the page on 127.0.0.1 until Ctrl-C, SIGTERM or SIGHUP; no sound of it stays on the disk.
 
     Raises PipelineError without gradio, or if the port is taken.
     """
-    with TemporaryDirectory(prefix="listening-page-") as folder:
+    with _ended_by_signals(), TemporaryDirectory(prefix="listening-page-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # where gradio keeps each block of the microphone, and what is dropped
         built = page(listeners, spotting)
         try:
             built.launch(
                 server_name=ADDRESS, server_port=port or None, share=False, quiet=True, prevent_thread_lock=True
             )
-        except (OSError, ValueError) as error:  # the port is taken; gradio could not reach its own page
-            raise PipelineError(
-                f"The page cannot be opened on {ADDRESS}:{port}: {error} Take another --port."
-            ) from None
+        except OSError:  # gradio tells only of its own settings
+            raise PipelineError(f"The port {port} of {ADDRESS} is taken. Take another --port.") from None
+        except ValueError as error:  # gradio could not reach its own page
+            raise PipelineError(f"The page cannot be opened on {ADDRESS}:{port}: {error}") from None
         print(f"Listening page: {built.local_url} (Ctrl-C ends it)", flush=True)
         built.block_thread()
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Make the signals that ask a process to end do what Ctrl-C does, so that what was begun is put in order."""
+
+    def end(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    asked = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # One that is ignored, as nohup has SIGHUP, stays so.
+    before = {each: signal.signal(each, end) for each in asked if signal.getsignal(each) != signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,7 +1,12 @@
 """The page of `listen --web`: what it makes of blocks, and, where gradio and Chromium are there, the page itself."""
 
+import os
 import shutil
+import signal
+import socket
+import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +65,52 @@ def test_without_gradio_it_says_what_to_install(listeners, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(PipelineError, match=r"pip install -r requirements-web\.txt"):
         web.page(listeners, SPOTTING)
+
+
+def test_the_heading_tells_who_listens_for_what(listeners):
+    assert web.heading(listeners) == "Words that the runs listen for: low, high."
+    told = web.heading([*listeners, replace(listeners[0], run="third", keywords=["on"])])
+    assert told.splitlines()[2:] == ["- by coarse (a test), fine (a test): low, high", "- by third (a test): on"]
+
+
+def test_a_taken_port_is_told(listeners, monkeypatch):
+    pytest.importorskip("gradio")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")
+    with socket.create_server((web.ADDRESS, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PipelineError) as error:
+            web.serve(listeners, SPOTTING, port)
+    assert str(error.value) == f"The port {port} of 127.0.0.1 is taken. Take another --port."
+
+
+SERVING = """
+import sys
+sys.path[:] = {path}
+from pipeline.jobs.listening import Listener
+from pipeline.listening import web
+from pipeline.listening.spotting import Spotting
+web.serve([Listener("a", lambda: None, ["yes"], "a test", 0, "")], Spotting(), 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_what_ends_the_page_leaves_no_sound_on_the_disk(name, tmp_path):
+    pytest.importorskip("gradio")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVING.format(path=sys.path)],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline().startswith("Listening page: http://127.0.0.1:")
+    (folder,) = tmp_path.glob("listening-page-*")
+    (folder / "block.wav").write_bytes(b"what was spoken")
+    process.send_signal(getattr(signal, name))
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert not folder.exists()
 
 
 @pytest.fixture
