@@ -11,7 +11,8 @@ from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ, as_int16
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import as_float
 
-LEVEL_DB = -40.0  # of the noise, RMS in dB of full scale: leaves room for speech that is louder by 20 dB
+# Of the noise, RMS in dB of full scale. Of words that are louder by 20 dB, a seventh is clipped, in a few samples each.
+LEVEL_DB = -40.0
 SEGMENT_S = (1.5, 6.0)  # from one stretch of noise to the next
 FADE_SAMPLES = SAMPLE_RATE_HZ // 10
 
