@@ -1,6 +1,5 @@
 """What a trained run hears in a recording, second by second, and the recording written again, turned down elsewhere."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,15 +8,15 @@ from typing import Any
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.clips.labels import SILENCE, composed
-from pipeline.clips.waveform import SAMPLE_RATE_HZ, Straight
+from pipeline.clips.waveform import Straight
 from pipeline.errors import PipelineError
 from pipeline.examples.task import WORD
 from pipeline.listening import windows
 from pipeline.listening.ear import Ear
 from pipeline.listening.gate import Envelope
+from pipeline.listening.progress import Seconds
 
 SPEECH = "speech"
 # Whole numbers are read and written as they are, so that an open gate changes no sample.
@@ -28,8 +27,8 @@ _WHOLE |= {"PCM_24": "int32", "PCM_32": "int32"}
 def columns_of(about: dict[str, Any], keep: str) -> list[int]:
     """Return the columns of the labels that `keep` names; `about` is what run.json tells of the run.
 
-    `keep` is a label, or several with commas between them; "speech" of a run over words is all but silence. Raises
-    PipelineError if the run does not take audio, or knows no such label.
+    `keep` is a label, or several with commas between them; "speech" of a run over words that has no such label is all
+    but silence. Raises PipelineError if the run does not take audio, or knows no such label.
     """
     if about["inputs"] != "samples":
         raise PipelineError(
@@ -37,26 +36,27 @@ def columns_of(about: dict[str, Any], keep: str) -> list[int]:
             "Name another with --run, trained on a source that has audio."
         )
     labels, keep = about["labels"], composed(keep)
-    if keep == SPEECH and keep not in labels and about["target"] == WORD and SILENCE in labels:
-        return [column for column, label in enumerate(labels) if label != SILENCE]
-    names = keep.split(",") if keep not in labels else [keep]
-    if unknown := [name for name in names if name not in labels]:
-        speech = f", {SPEECH} (all but {SILENCE})" if about["target"] == WORD and SILENCE in labels else ""
+    known = {label: [label] for label in labels}
+    if about["target"] == WORD and SILENCE in labels:
+        known.setdefault(SPEECH, [label for label in labels if label != SILENCE])
+    names = [name.strip() for name in keep.split(",")] if keep not in labels else [keep]
+    if unknown := [name or repr(name) for name in names if name not in known]:
+        speech = f", {SPEECH} (all but {SILENCE})" if SPEECH in known.keys() - set(labels) else ""
         raise PipelineError(
             f"The run '{about['run']}' knows no {', '.join(unknown)}. It knows: {', '.join(labels)}{speech}.\n"
             "Change --keep, or name another run with --run."
         )
-    return [labels.index(name) for name in dict.fromkeys(names)]
+    return [labels.index(label) for label in dict.fromkeys(label for name in names for label in known[name])]
 
 
 def heard(file: soundfile.SoundFile, ear: Ear, columns: list[int]) -> Iterator[NDArray[np.float32]]:
     """Yield the probabilities, float32 [steps], that any of the labels is there; step 0 is of the first sample."""
-    with tqdm(total=round(file.frames / file.samplerate), desc="listening", unit=" s", file=sys.stderr) as progress:
+    with Seconds(file.frames / file.samplerate, "listening") as progress:
         for block in windows.blocks(file):
             values = ear.hear(block)[:, columns]
             # Labels that a clip may have side by side do not add up: the surest counts.
             yield values.max(axis=1) if ear.multi_label else values.sum(axis=1)
-            progress.update(round(len(values) * ear.hop_samples / SAMPLE_RATE_HZ))
+            progress.hear(len(values) * ear.hop_samples)
 
 
 def write_gated(file: soundfile.SoundFile, target: Path, envelope: Envelope) -> int:

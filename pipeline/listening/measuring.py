@@ -14,6 +14,7 @@ from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.listening import scenes
 from pipeline.listening.ear import Ear
 from pipeline.listening.operating_points import Figure, Heard, Point, at_alarms, curve
+from pipeline.listening.progress import Seconds
 from pipeline.listening.spotting import Spotting
 from pipeline.listening.windows import AFTER, BEFORE
 
@@ -50,10 +51,10 @@ def measure(
     them keywords, spoken by `speakers` [clips]. Raises PipelineError if no noise lasts a second.
     """
     alarms = _Hearing(new_ear(), keywords, spotting)
-    with tqdm(total=round(hours * 3600), desc="noise", unit=" s", file=sys.stderr) as progress:
+    with Seconds(hours * 3600, "noise") as progress:
         for block in scenes.noise_alone(noises, hours, np.random.default_rng([seed, 0])):
             alarms.hear(block)
-            progress.update(round(len(block) / SAMPLE_RATE_HZ))
+            progress.hear(len(block))
     alarms.hear(AFTER)
     found = []
     for number, snr_db in enumerate(SNRS_DB, start=1):
