@@ -30,7 +30,8 @@ from pipeline.scoring.truth import speakers_of
 class Listener:
     """What listens: `new_ear` begins to hear anew; `fold` is that of its nets, `engine` what computes them.
 
-    `corpus` is the fingerprint of the corpus that they learnt from.
+    `corpus` is the fingerprint of the corpus that they learnt from. `kind` is what the name of an exported file has
+    between the run's and its suffix: what such a file hears is not what the run does.
     """
 
     run: str
@@ -39,6 +40,7 @@ class Listener:
     engine: str
     fold: int
     corpus: str
+    kind: str = ""
 
 
 def listener_of(layout: Layout, run: str | None, model: Path | None, hop_ms: int) -> Listener:
@@ -77,7 +79,9 @@ def _of_export(classifier: OnnxClassifier, hop_ms: int) -> Listener:
         return SlidingSecond(classifier, hop_ms)
 
     engine = f"onnxruntime, {told.precision}{', streaming' * bool(told.step_samples)}"
-    return Listener(told.run, new_ear, told.keywords, engine, told.provenance["fold"], told.provenance["corpus"])
+    kind = ".streaming" * bool(told.step_samples) + f".{told.precision}" * (told.precision != "float32")
+    fold, corpus = told.provenance["fold"], told.provenance["corpus"]
+    return Listener(told.run, new_ear, told.keywords, engine, fold, corpus, kind)
 
 
 def _is_of(told: Description, folder: Path) -> bool:
@@ -110,8 +114,9 @@ def _of_run(layout: Layout, tree: dict[str, Any], run: str, hop_ms: int) -> List
 def measured(layout: Layout, listener: Listener, spotting: Spotting, hours: float) -> list[Measured]:
     """Return how often a listener finds keywords, and hears some where there are none; write both down.
 
-    The words are the clips that judge the run's fold, the noise is what its nets never learnt with. Writes
-    artifacts/listen/<run>/: measure.json and curve.png. Raises PipelineError if there is no such noise or clip.
+    The words are the clips that judge the run's fold, the noise is what its nets never learnt with. Writes measure.json
+    and curve.png into artifacts/listen/<run>/, of a file that streams or is int8 into <run>.streaming/, <run>.int8/ or
+    <run>.streaming.int8/. Raises PipelineError if there is no such noise or clip.
     """
     tree, corpus = params.read(layout.params), Corpus.open(layout.prepare)
     run, fold = listener.run, listener.fold
@@ -142,7 +147,7 @@ def measured(layout: Layout, listener: Listener, spotting: Spotting, hours: floa
     )
     about = {"run": run, "engine": listener.engine, "hours": hours, "level_db": LEVEL_DB}
     about |= spotting.model_dump(exclude={"threshold"})  # each figure has its own
-    with replacing_folder(layout.listening(run)) as folder:
+    with replacing_folder(layout.listening(run + listener.kind)) as folder:
         write_json(folder / "measure.json", {**about, "measured": [asdict(each) for each in found]})
-        measuring.drawn(found, run, hours).savefig(folder / "curve.png", dpi=150)
+        measuring.drawn(found, run + listener.kind, hours).savefig(folder / "curve.png", dpi=150)
     return found

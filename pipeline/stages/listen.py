@@ -51,7 +51,8 @@ def measure(layout: Layout, run: str | None, model: Path | None, spotting: Spott
         ]
         table.add_row(f"{each.snr_db:g} dB", str(each.words), *cells)
     Console().print(table)
-    print(f"Run {listener.run} ({listener.engine}); {hours:g} h of noise. See {layout.listening(listener.run)}")
+    written = layout.listening(listener.run + listener.kind)
+    print(f"Run {listener.run} ({listener.engine}); {hours:g} h of noise. See {written}")
 
 
 def serve(layout: Layout, spotting: Spotting, hop_ms: int, port: int) -> None:

@@ -333,6 +333,16 @@ def test_words_in_noise_are_counted_at_given_numbers_of_false_alarms(layout, cap
     assert "needs --hours 0.2" in said
 
 
+def test_what_one_file_hears_does_not_replace_what_another_does(layout, capsys):
+    listen.measure(layout, "ast", None, Spotting(), hop_ms=500, hours=0.01)
+    before = (layout.listening("ast") / "measure.json").read_bytes()
+    small = layout.export("ast") / "ast.int8.onnx"
+    listen.measure(layout, None, small, Spotting(), hop_ms=500, hours=0.01)
+    assert (layout.listening("ast") / "measure.json").read_bytes() == before
+    assert read_json(layout.listening("ast.int8") / "measure.json")["engine"] == "onnxruntime, int8"
+    assert str(layout.listening("ast.int8")) in capsys.readouterr().out
+
+
 def test_what_learnt_from_another_corpus_is_not_measured_on_this_one(layout):
     about = layout.run("ast").model(0) / "run.json"
     before = read_json(about)
