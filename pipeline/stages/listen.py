@@ -28,7 +28,7 @@ def main(
     The exported file `model` hears, else the run `run`, else the first run that can. Raises PipelineError if none
     can, the file is no audio, or there is no microphone.
     """
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     if file is None:
         _listen(console, "the microphone", microphone.blocks(device), listener_of(layout, run, model, hop_ms), spotting)
         return
@@ -74,8 +74,5 @@ def _listen(
     words = len(heard.detections)
     console.print(
         f"{name}: {heard.heard_s:.1f} s, {words} word{'s'[: words != 1]}; run {listener.run} ({listener.engine}), "
-        f"{heard.real_time_factor:.3f} of real time",
-        highlight=False,
-        markup=False,
-        emoji=False,
+        f"{heard.real_time_factor:.3f} of real time"
     )
