@@ -26,8 +26,8 @@ class RecurrentParams(Settings):
 
     `channels` of the convolutions over time and frequency that come before the recurrent layers; each halves the bins,
     the first (5 x 5, the others 3 x 3) the frames too, so that a word spoken a little higher or later looks alike.
-    `pooling` over time: last state, mean and maximum, or attention. `read_norm`: what was pooled is normalised over the
-    batch.
+    `pooling` over time: last state (of each direction its own), mean and maximum, or attention. `read_norm`: what was
+    pooled is normalised over the batch.
     `streaming` makes a net that can hear on and on, each frame computed once (`pipeline export --streaming`): its
     convolutions look back only, it reads in one direction, and half of the batches it learns begin in the middle of
     sound, so that what it says of a second does not depend on what came before.
@@ -98,7 +98,7 @@ class RecurrentNet(nn.Module):
             dropout=params.dropout if params.layers > 1 else 0.0,
         )
         width = params.hidden * (2 if params.bidirectional else 1)
-        self.pool = Pool(params.pooling, width)
+        self.pool = Pool(params.pooling, width, params.bidirectional)
         width *= 2 if params.pooling == "mean_max" else 1
         self.read_norm = ReadNorm(width) if params.read_norm else nn.Identity()
         self.dropout = nn.Dropout(params.dropout)
@@ -161,12 +161,14 @@ class Pool(nn.Module):
     """States of a recurrent layer [clips, frames, width] -> [clips, width]; mean and maximum: [clips, 2 x width].
 
     Attention weighs the frames by the softmax of a learnt projection (Lin et al. 2017, equation 5 with one hop).
-    The last state is that of the last frame; of a net of both directions, each has read the whole clip by its own end.
+    The last state is that of the last frame; where the second half of a state was read backwards (`bidirectional`),
+    that half is the first frame's. So each direction has read the whole clip.
     """
 
-    def __init__(self, kind: Pooling, width: int) -> None:
+    def __init__(self, kind: Pooling, width: int, bidirectional: bool = False) -> None:
         super().__init__()
         self.kind = kind
+        self.bidirectional = bidirectional
         if kind == "attention":
             self.scores = nn.Sequential(nn.Linear(width, width // 2 or 1), nn.Tanh(), nn.Linear(width // 2 or 1, 1))
 
@@ -175,7 +177,10 @@ class Pool(nn.Module):
             return torch.cat([states.mean(dim=1), states.amax(dim=1)], dim=-1)
         if self.kind == "attention":
             return (self.scores(states).softmax(dim=1) * states).sum(dim=1)
-        return states[:, -1]
+        if not self.bidirectional:
+            return states[:, -1]
+        half = states.shape[-1] // 2
+        return torch.cat([states[:, -1, :half], states[:, 0, half:]], dim=-1)
 
 
 def build(

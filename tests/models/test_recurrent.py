@@ -15,6 +15,16 @@ def test_pooling_takes_the_last_frame_or_mean_and_maximum() -> None:
     assert Pool("mean_max", 2)(STATES).tolist() == [[2, 2, 3, 4]]
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_last_state_of_each_direction_has_read_the_whole_clip(layers) -> None:
+    params = RecurrentParams(num_mel_bins=8, channels=[], hidden=5, layers=layers, pooling="last", dropout=0)
+    net = RecurrentNet("gru", params, labels=3)
+    features = torch.randn(2, 7, 8)
+    states, last = net.recurrent(features)  # torch's own final states: [layers x directions, clips, 5]
+    assert torch.equal(net.pool(states), torch.cat([last[-2], last[-1]], dim=-1))
+    assert Pool("last", 2, bidirectional=True)(STATES).tolist() == [[2, 4]]
+
+
 def test_attention_is_a_mean_weighted_by_the_softmax_of_the_frames_scores() -> None:
     pool = Pool("attention", 2)
     with torch.no_grad():
