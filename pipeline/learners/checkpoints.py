@@ -11,6 +11,7 @@ from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
+from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, replacing_folder, restored
 from pipeline.learners.resuming import is_whole
@@ -88,6 +89,21 @@ def resolve(checkpoint: str, revision: str | None, store: Path, form: Form = TRA
         if not stored.is_dir():  # of several processes, such as torchrun's, the first has fetched it
             _fetch(checkpoint, revision, stored, form)
     return stored
+
+
+def refuse_lone_revision(checkpoint: str | None, revision: str | None) -> None:
+    """Raise ValueError for a revision of no checkpoint: it would change nothing."""
+    if revision is not None and checkpoint is None:
+        raise ValueError(f"revision {revision} is of a checkpoint, and there is none; set checkpoint, or leave it out")
+
+
+def require_rate(extractor: Any, keys: str = "`checkpoint`") -> None:
+    """Raise PipelineError if a feature extractor hears clips of another sample rate; `keys` say what would mend it."""
+    if extractor.sampling_rate != SAMPLE_RATE_HZ:
+        raise PipelineError(
+            f"The feature extractor hears {extractor.sampling_rate} Hz; clips have {SAMPLE_RATE_HZ} Hz.\n"
+            f"Change {keys} of the run in params.yaml."
+        )
 
 
 def place(checkpoint: str, revision: str | None, store: Path) -> Path:

@@ -1,10 +1,10 @@
 """Audio Spectrogram Transformer (Gong et al. 2021): a vision transformer over patches of the log-mel spectrogram."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
 from pipeline.examples.training_data import Examples
@@ -25,6 +25,11 @@ class Params(Settings):
     revision: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     spec_augment: SpecAugmentParams = SpecAugmentParams()
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        checkpoints.refuse_lone_revision(self.checkpoint, self.revision)
+        return self
 
 
 def check(params: Params, store: Path) -> None:
@@ -64,16 +69,18 @@ def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | N
     folder, values = None, {"max_length": 128, **params.config}
     if params.checkpoint is not None:
         folder, values = checkpoints.resolve(params.checkpoint, params.revision, store), params.config
+        checkpoints.require_rate(ASTFeatureExtractor.from_pretrained(folder))
     return folder, checkpoints.configure(
         ASTForAudioClassification, values, folder, labels, lambda config: (config.max_length, config.num_mel_bins)
     )
 
 
 def _front_end(extractor: ASTFeatureExtractor) -> LogMel:
+    normalises = extractor.do_normalize
     return LogMel(
         num_mel_bins=extractor.num_mel_bins,
         max_length=extractor.max_length,
-        mean=extractor.mean,
-        std=extractor.std,
+        mean=extractor.mean if normalises else 0.0,
+        std=extractor.std if normalises else 0.5,  # LogMel divides by twice of it
         sampling_rate=extractor.sampling_rate,
     )

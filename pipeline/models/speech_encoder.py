@@ -20,7 +20,7 @@ from transformers import (
     Wav2Vec2FeatureExtractor,
 )
 
-from pipeline.clips.waveform import CLIP_SAMPLES, SAMPLE_RATE_HZ
+from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import Examples
 from pipeline.features.extracted import Extracted
@@ -65,6 +65,7 @@ class Params(Settings):
                 "set either checkpoint, or architecture (such as hubert) for a net from config alone; found "
                 + ("neither" if self.checkpoint is None else "both")
             )
+        checkpoints.refuse_lone_revision(self.checkpoint, self.revision)
         if self.mel_start and self.checkpoint is not None:
             raise ValueError("mel_start is of nets from config alone; the checkpoint's convolutions have learnt theirs")
         if self.layer_weighting and any(self.config.get(key) for key in LAYER_DROP):
@@ -149,11 +150,7 @@ def _extractor(params: Params, folder: Path | None, model: Any) -> Any:
         )
     if params.extractor:
         extractor = type(extractor)(**{**values, **params.extractor})
-    if extractor.sampling_rate != SAMPLE_RATE_HZ:
-        raise PipelineError(
-            f"The feature extractor hears {extractor.sampling_rate} Hz; clips have {SAMPLE_RATE_HZ} Hz.\n"
-            "Change `checkpoint` or `extractor` of the run in params.yaml."
-        )
+    checkpoints.require_rate(extractor, "`checkpoint` or `extractor`")
     return extractor
 
 

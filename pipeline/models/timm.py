@@ -2,11 +2,11 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from huggingface_hub import snapshot_download
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pipeline.clips.waveform import CLIP_SAMPLES
@@ -56,6 +56,14 @@ class Params(Settings):
     drop_path: float = Field(0.0, ge=0, lt=1)
     options: dict[str, Any] = Field(default_factory=dict)
     spec_augment: SpecAugmentParams = SpecAugmentParams(frequency_width=8, time_width=18)
+
+    @model_validator(mode="after")
+    def _none_is_ignored(self) -> Self:
+        if not self.pretrained and (self.checkpoint is not None or self.revision is not None):
+            raise ValueError("checkpoint and revision are of published weights; with them, set pretrained: true")
+        if self.stack == "deltas" and self.channels == 1:
+            raise ValueError("stack: deltas fills three channels; with it, set channels: 3")
+        return self
 
     @property
     def size(self) -> tuple[int, int]:

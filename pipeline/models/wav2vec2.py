@@ -33,7 +33,8 @@ class Params(Settings):
     config: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _starts_what_has_not_learnt(self) -> Self:
+    def _one_origin(self) -> Self:
+        checkpoints.refuse_lone_revision(self.checkpoint, self.revision)
         if self.mel_start and self.checkpoint is not None:
             raise ValueError("mel_start is of nets from config alone; the checkpoint's convolutions have learnt theirs")
         return self
@@ -72,6 +73,7 @@ def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | N
     folder = None
     if params.checkpoint is not None:
         folder = checkpoints.resolve(params.checkpoint, params.revision, store)
+        checkpoints.require_rate(Wav2Vec2FeatureExtractor.from_pretrained(folder))
     return folder, checkpoints.configure(
         Wav2Vec2ForSequenceClassification, params.config, folder, labels, lambda _: (CLIP_SAMPLES,)
     )

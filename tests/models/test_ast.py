@@ -60,6 +60,23 @@ def test_a_published_checkpoint_gives_its_encoder_and_its_front_end(publish, exa
     assert (restored.front_end.mean, restored.front_end.std) == (-6.75, 5.5)
 
 
+def test_a_checkpoint_that_was_trained_on_values_as_they_are_is_given_them(publish, examples, tmp_path):
+    folder = publish("ast", tmp_path / "published")
+    extractor = ASTFeatureExtractor(num_mel_bins=32, max_length=98, do_normalize=False)
+    extractor.save_pretrained(folder)
+    classifier = ast.build(ast.Params(checkpoint=str(folder)), Training(), LABELS, examples, tmp_path)
+    waveforms = examples.read(examples.rows).astype(np.float32) / 32768
+    expected = extractor(list(waveforms), sampling_rate=16_000, return_tensors="np")["input_values"]
+    assert np.abs(classifier.front_end(torch.from_numpy(waveforms)).numpy() - expected).max() < 1e-2
+
+
+def test_a_checkpoint_of_another_sample_rate_is_refused(publish, tmp_path):
+    folder = publish("ast", tmp_path / "published")
+    ASTFeatureExtractor(num_mel_bins=32, max_length=98, sampling_rate=32_000).save_pretrained(folder)
+    with pytest.raises(PipelineError, match=r"hears 32000 Hz; clips have 16000 Hz\.\nChange `checkpoint` of the run"):
+        ast.check(ast.Params(checkpoint=str(folder)), tmp_path)
+
+
 def test_one_that_is_missing_is_found_out_by_check(tmp_path):
     with pytest.raises(PipelineError, match=r"'\./nowhere' is not here"):
         ast.check(ast.Params(checkpoint="./nowhere"), tmp_path)
@@ -73,7 +90,9 @@ def test_check_builds_what_build_would(tiny_params, tmp_path):
         ast.check(ast.Params(config={**config, "patch_size": 64}), tmp_path)
 
 
-@pytest.mark.parametrize("bad", [{"chekpoint": "x"}, {"spec_augment": {"time_masks": -1}}, {"config": 3}])
+@pytest.mark.parametrize(
+    "bad", [{"chekpoint": "x"}, {"revision": "main"}, {"spec_augment": {"time_masks": -1}}, {"config": 3}]
+)
 def test_bad_parameters_are_refused(bad):
     with pytest.raises(ValidationError):
         ast.Params(**bad)

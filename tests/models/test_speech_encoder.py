@@ -204,6 +204,7 @@ def test_check_finds_out_what_cannot_be_built(params, message, tmp_path):
     [
         *({}, {"checkpoint": "a", "architecture": "hubert"}, {"checkpont": "a"}),
         {"checkpoint": "a", "mel_start": True},
+        {"architecture": "hubert", "revision": "main"},
         {"architecture": "hubert", "layer_weighting": True, "config": {"layerdrop": 0.1}},
     ],
 )

@@ -197,7 +197,17 @@ def test_a_torchvision_of_another_torch_is_told(tmp_path, monkeypatch):
         timm.timm_library()
 
 
-@pytest.mark.parametrize("bad", [{"channels": 2}, {"stack": "delta"}, {"frames": 3}, {"backbon": "resnet18"}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *({"channels": 2}, {"stack": "delta"}, {"frames": 3}, {"backbon": "resnet18"}),
+        *({"checkpoint": "a/b"}, {"revision": "main"}, {"stack": "deltas"}),  # which would change nothing
+    ],
+)
 def test_bad_parameters_are_refused(bad):
     with pytest.raises(ValidationError):
         timm.Params(**bad)
+
+
+def test_a_backbone_s_own_published_weights_may_be_of_a_revision():
+    assert timm.Params(pretrained=True, revision="main").checkpoint is None

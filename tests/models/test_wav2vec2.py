@@ -78,6 +78,13 @@ def test_one_that_is_missing_is_found_out_by_check(tmp_path):
         wav2vec2.check(wav2vec2.Params(checkpoint="./nowhere"), tmp_path)
 
 
+def test_a_checkpoint_of_another_sample_rate_is_refused(publish, tmp_path):
+    folder = publish("wav2vec2", tmp_path / "published")
+    Wav2Vec2FeatureExtractor(sampling_rate=8_000).save_pretrained(folder)
+    with pytest.raises(PipelineError, match=r"hears 8000 Hz; clips have 16000 Hz\.\nChange `checkpoint` of the run"):
+        wav2vec2.check(wav2vec2.Params(checkpoint=str(folder)), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -107,6 +114,7 @@ def test_check_finds_out_what_cannot_start_as_mel(config, tmp_path):
         {"freeze_feature_encoder": "perhaps"},
         {"config": [1]},
         {"checkpoint": "facebook/wav2vec2-base", "mel_start": True},
+        {"revision": "main"},
     ],
 )
 def test_bad_parameters_are_refused(bad):
