@@ -90,7 +90,7 @@ def encode(layout: Layout, settings: Encode, seed: int) -> None:
     from pipeline.jobs import launching, sharing
     from pipeline.jobs.fitting import fold_learnt
     from pipeline.learners import checkpoints
-    from pipeline.learners.encoder import Encoder, weights_of
+    from pipeline.learners.encoder import Encoder
 
     layers = check(settings, layout.checkpoints)
     corpus = Corpus.open(layout.prepare)
@@ -119,7 +119,7 @@ def encode(layout: Layout, settings: Encode, seed: int) -> None:
         "pooling": settings.pooling,
         "encoder": settings.checkpoint or NAME,
         "revision": settings.revision,
-        "weights": weights_of(source),
+        "weights": checkpoints.weights_of(source),
     }
     if settings.checkpoint is not None and (learnt := fold_learnt(source, corpus)) is not None:
         about["fold_learnt"] = learnt

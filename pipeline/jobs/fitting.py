@@ -24,6 +24,7 @@ from pipeline.jobs import LEARNT, LOCK
 from pipeline.jobs.recipes import Reader, Recipe, Run, build, input_kind, reader_of, recipes_of
 from pipeline.layout import Layout
 from pipeline.learners import epochs
+from pipeline.learners.checkpoints import weights_of
 from pipeline.learners.classifier import Watch
 from pipeline.learners.clock import Clock
 from pipeline.learners.detector import FOLDER, groups_of
@@ -176,7 +177,7 @@ def work_of(
         _refuse_looks(run, where)
     length = getattr(recipes[0].training, "epochs", 1)
     data = training_data_of(corpus, fold, run, target, read, run.augmentation, run.rebalancing, seed, soft, length)
-    about = _about(run, name, recipes, target, corpus, fold, seed, read, soft)
+    about = _about(run, name, recipes, layout.checkpoints, target, corpus, fold, seed, read, soft)
     return Work(recipes, target, data, about, seed, layout.checkpoints, to)
 
 
@@ -209,6 +210,7 @@ def _about(
     run: Run,
     name: str,
     recipes: list[Recipe],
+    store: Path,
     target: Target,
     corpus: Corpus,
     fold: int,
@@ -216,8 +218,13 @@ def _about(
     read: Reader,
     soft: SoftLabels | None,
 ) -> dict[str, Any]:
-    """Return all that shapes the weights, as run.json tells it."""
+    """Return all that shapes the weights, as run.json tells it: the SHA-256 of a checkpoint's, too."""
     recipe, *detectors = recipes
+
+    def told(recipe: Recipe) -> dict[str, Any]:
+        start = recipe.model.checkpoint_of(recipe.parameters, store)
+        return recipe.about if start is None else {**recipe.about, "checkpoint_weights": weights_of(start)}
+
     return {
         "run": name,
         "fold": fold,
@@ -228,8 +235,8 @@ def _about(
         "presence": run.presence and run.presence.model_dump(),
         "labels": target.labels,
         "exclusive": target.exclusive,
-        **recipe.about,
-        "detector": {"model": detectors[0].name, **detectors[0].about} if detectors else None,
+        **told(recipe),
+        "detector": {"model": detectors[0].name, **told(detectors[0])} if detectors else None,
         "augmentation": run.augmentation.model_dump(),
         "rebalancing": run.rebalancing.model_dump(),
         "pseudo_labels": None if soft is None else {**soft.settings.model_dump(), "sha256": soft.digest},

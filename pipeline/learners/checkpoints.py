@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
-from pipeline.files import read_json, replacing_folder, restored
+from pipeline.files import read_json, replacing_folder, restored, sha256_of
 from pipeline.learners.resuming import is_whole
 from pipeline.locks import held
 
@@ -104,6 +105,25 @@ def require_rate(extractor: Any, keys: str = "`checkpoint`") -> None:
             f"The feature extractor hears {extractor.sampling_rate} Hz; clips have {SAMPLE_RATE_HZ} Hz.\n"
             f"Change {keys} of the run in params.yaml."
         )
+
+
+def named_in(params: Any, store: Path) -> Path | None:
+    """Return the folder of the checkpoint that `params` name by `checkpoint` and `revision`, None if they name none.
+
+    Raises PipelineError as `resolve`.
+    """
+    return None if params.checkpoint is None else resolve(params.checkpoint, params.revision, store)
+
+
+def weights_of(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of a checkpoint's files of weights, by name; each is read once, unless it changes."""
+    told = [(path, path.stat()) for path in sorted(folder.glob(WEIGHTS))]
+    return {path.name: _sha256_of(path, stat.st_size, stat.st_mtime_ns) for path, stat in told}
+
+
+@cache
+def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
+    return sha256_of(path)
 
 
 def place(checkpoint: str, revision: str | None, store: Path) -> Path:

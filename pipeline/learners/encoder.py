@@ -14,7 +14,7 @@ from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import as_float
 from pipeline.features.normalise import UnitVariance
-from pipeline.files import read_json, sha256_of
+from pipeline.files import read_json
 from pipeline.learners import checkpoints
 from pipeline.learners.memory import enough
 
@@ -103,8 +103,3 @@ def layers_of(config: dict[str, Any], layers: tuple[int, ...] | None, where: str
             f"{', '.join(map(str, beyond))}.\nChange `encode.layers` in params.yaml."
         )
     return layers
-
-
-def weights_of(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of a checkpoint's files of weights, by name."""
-    return {path.name: sha256_of(path) for path in sorted(folder.glob(checkpoints.WEIGHTS))}

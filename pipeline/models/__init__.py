@@ -17,6 +17,10 @@ def _nothing_is_needed(params: Any, store: Path) -> None:
     pass
 
 
+def _from_scratch(params: Any, store: Path) -> Path | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Model:
     """What each module in this package offers; those with a default need not be there.
@@ -25,6 +29,7 @@ class Model:
     - `build(params, training, labels, examples, store)`: an unfitted classifier.
     - `restore(folder, training)`: the classifier that `save` wrote.
     - `check(params, store)`: raises PipelineError if something that building needs is not there (a checkpoint).
+    - `checkpoint_of(params, store)`: the folder with the weights that it starts from, None for a net from scratch.
     - `SOFT_LABELS`: whether it learns from a share of each label a clip, as students do.
     - `streaming(classifier)`: a module of one step of a net that hears on and on (`models._streaming`).
     - `INPUTS`: what it takes of the clips: samples, embeddings, hidden_states (of stage encode).
@@ -35,6 +40,7 @@ class Model:
     build: Callable[[Any, Any, list[str], Examples, Path], Classifier]
     restore: Callable[[Path, Any], Classifier]
     check: Callable[[Any, Path], None] = _nothing_is_needed
+    checkpoint_of: Callable[[Any, Path], Path | None] = _from_scratch
     SOFT_LABELS: bool = True
     streaming: Callable[[Any], Any] | None = None
     INPUTS: tuple[str, ...] = ("samples",)

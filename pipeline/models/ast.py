@@ -11,11 +11,12 @@ from pipeline.examples.training_data import Examples
 from pipeline.features.log_mel import LogMel, enough_for_statistics, statistics
 from pipeline.features.spec_augment import SpecAugment, SpecAugmentParams
 from pipeline.learners import checkpoints
+from pipeline.learners.checkpoints import named_in as checkpoint_of
 from pipeline.learners.neural_classifier import TransformerClassifier
 from pipeline.learners.training import Training
 from pipeline.settings import Settings
 
-__all__ = ["Params", "Training", "build", "check", "restore"]
+__all__ = ["Params", "Training", "build", "check", "checkpoint_of", "restore"]
 
 
 class Params(Settings):
@@ -66,9 +67,10 @@ def restore(folder: Path, training: Training) -> TransformerClassifier:
 
 def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | None, ASTConfig]:
     """Return the checkpoint's folder, if one is asked for, and the configuration."""
-    folder, values = None, {"max_length": 128, **params.config}
-    if params.checkpoint is not None:
-        folder, values = checkpoints.resolve(params.checkpoint, params.revision, store), params.config
+    folder, values = checkpoint_of(params, store), params.config
+    if folder is None:
+        values = {"max_length": 128, **values}
+    else:
         checkpoints.require_rate(ASTFeatureExtractor.from_pretrained(folder))
     return folder, checkpoints.configure(
         ASTForAudioClassification, values, folder, labels, lambda config: (config.max_length, config.num_mel_bins)

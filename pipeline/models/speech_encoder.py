@@ -28,11 +28,12 @@ from pipeline.features.mel_kernels import start_as_mel
 from pipeline.features.normalise import UnitVariance
 from pipeline.files import read_json
 from pipeline.learners import checkpoints
+from pipeline.learners.checkpoints import named_in as checkpoint_of
 from pipeline.learners.neural_classifier import TransformerClassifier
 from pipeline.learners.training import Training
 from pipeline.settings import Settings
 
-__all__ = ["Params", "Training", "build", "check", "restore"]
+__all__ = ["Params", "Training", "build", "check", "checkpoint_of", "restore"]
 
 FIRST_CONVOLUTION = ".feature_extractor.conv_layers.0.conv.weight"
 LAYER_DROP = ("layerdrop", "encoder_layerdrop")  # the share of layers that training skips, by architecture
@@ -98,9 +99,8 @@ def restore(folder: Path, training: Training) -> TransformerClassifier:
 
 def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | None, Any, Any]:
     """Return the checkpoint's folder, if one is asked for, the configuration and the feature extractor."""
-    folder, architecture = None, params.architecture or ""
-    if params.checkpoint is not None:
-        folder = checkpoints.resolve(params.checkpoint, params.revision, store)
+    folder, architecture = checkpoint_of(params, store), params.architecture or ""
+    if folder is not None:
         architecture = str(read_json(folder / checkpoints.CONFIG).get("model_type"))
     kind = _model_class(architecture)
     extractor = _extractor(params, folder, kind)

@@ -23,7 +23,7 @@ from pipeline.models._log_mel_net import spec_of
 from pipeline.models._timm_library import timm_library
 from pipeline.settings import Settings
 
-__all__ = ["Params", "Training", "build", "check", "restore"]
+__all__ = ["Params", "Training", "build", "check", "checkpoint_of", "restore"]
 
 
 def _fetch(checkpoint: str, revision: str | None, folder: Path) -> None:
@@ -103,7 +103,7 @@ class Spectrograms(nn.Module):
 
 
 def check(params: Params, store: Path) -> None:
-    weights = _weights(params, store)
+    weights = checkpoint_of(params, store)
     try:
         # Without memory or arithmetic, where there is nothing to load.
         with torch.device("meta" if weights is None else "cpu"):
@@ -117,12 +117,36 @@ def check(params: Params, store: Path) -> None:
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> NetClassifier:
-    weights = _weights(params, store)
+    weights = checkpoint_of(params, store)
     if weights is not None:  # what its publisher built it with belongs to what `restore` builds it from
         told = read_json(weights / checkpoints.CONFIG).get("model_args") or {}
         told = {name: value for name, value in told.items() if name not in ("in_chans", "num_classes")}
         params = params.model_copy(update={"options": {**told, **params.options}})
     return _classifier(spec_of(params, labels, examples), training, _network(params, len(labels), weights))
+
+
+def checkpoint_of(params: Params, store: Path) -> Path | None:
+    """Return the folder of the published weights, None for a network from scratch; fetches it if it can.
+
+    Raises PipelineError if they are not here, or are another architecture's.
+    """
+    published = _published(params)
+    if not params.pretrained:
+        return None
+    named = params.checkpoint or getattr(published, "hf_hub_id", None)
+    if named is None:
+        raise PipelineError(
+            f"timm knows no weights of '{params.backbone}' on the hub.\n"
+            "Set `checkpoint`, or pretrained: false, in the run's parameters in params.yaml."
+        )
+    folder = checkpoints.resolve(named, params.revision, store, FORM)
+    found, wanted = read_json(folder / checkpoints.CONFIG).get("architecture"), params.backbone.split(".")[0]
+    if found != wanted:
+        raise PipelineError(
+            f"The checkpoint in {folder} is of the architecture '{found}', not '{wanted}'.\n"
+            "Change `checkpoint` or `backbone` of the run in params.yaml."
+        )
+    return folder
 
 
 def restore(folder: Path, training: Training) -> NetClassifier:
@@ -165,30 +189,6 @@ def _network(params: Params, labels: int, weights: Path | None = None) -> Spectr
             "Change the run's parameters in params.yaml."
         ) from None
     return Spectrograms(backbone, params)
-
-
-def _weights(params: Params, store: Path) -> Path | None:
-    """Return the folder of the published weights, None for a network from scratch; fetches it if it can.
-
-    Raises PipelineError if they are not here, or are another architecture's.
-    """
-    published = _published(params)
-    if not params.pretrained:
-        return None
-    named = params.checkpoint or getattr(published, "hf_hub_id", None)
-    if named is None:
-        raise PipelineError(
-            f"timm knows no weights of '{params.backbone}' on the hub.\n"
-            "Set `checkpoint`, or pretrained: false, in the run's parameters in params.yaml."
-        )
-    folder = checkpoints.resolve(named, params.revision, store, FORM)
-    found, wanted = read_json(folder / checkpoints.CONFIG).get("architecture"), params.backbone.split(".")[0]
-    if found != wanted:
-        raise PipelineError(
-            f"The checkpoint in {folder} is of the architecture '{found}', not '{wanted}'.\n"
-            "Change `checkpoint` or `backbone` of the run in params.yaml."
-        )
-    return folder
 
 
 def _published(params: Params) -> Any:

@@ -12,11 +12,12 @@ from pipeline.examples.training_data import Examples
 from pipeline.features.mel_kernels import mel_kernels, start_as_mel
 from pipeline.features.normalise import UnitVariance
 from pipeline.learners import checkpoints
+from pipeline.learners.checkpoints import named_in as checkpoint_of
 from pipeline.learners.neural_classifier import TransformerClassifier
 from pipeline.learners.training import Training
 from pipeline.settings import Settings
 
-__all__ = ["Params", "Training", "build", "check", "restore"]
+__all__ = ["Params", "Training", "build", "check", "checkpoint_of", "restore"]
 
 
 class Params(Settings):
@@ -70,9 +71,8 @@ def restore(folder: Path, training: Training) -> TransformerClassifier:
 
 def _configure(params: Params, labels: list[str], store: Path) -> tuple[Path | None, Wav2Vec2Config]:
     """Return the checkpoint's folder, if one is asked for, and the configuration."""
-    folder = None
-    if params.checkpoint is not None:
-        folder = checkpoints.resolve(params.checkpoint, params.revision, store)
+    folder = checkpoint_of(params, store)
+    if folder is not None:
         checkpoints.require_rate(Wav2Vec2FeatureExtractor.from_pretrained(folder))
     return folder, checkpoints.configure(
         Wav2Vec2ForSequenceClassification, params.config, folder, labels, lambda _: (CLIP_SAMPLES,)

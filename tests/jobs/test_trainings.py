@@ -5,11 +5,14 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 
 from pipeline.clips.corpus_writer import CorpusWriter
+from pipeline.files import sha256_of
 from pipeline.jobs import fitting, launching
 from pipeline.jobs.trainings import Trainings
 from pipeline.layout import Layout
+from pipeline.learners import checkpoints
 from pipeline.stages import train
 from tests.tones import sounds
 
@@ -72,3 +75,30 @@ def test_beside_the_last_one_go_those_before_it_and_no_student(layout):
     trainings = Trainings(layout)
     assert list(trainings._left("one", 0)) == [("other", 0), ("third", 0)]
     assert list(trainings._left("third", 0)) == [("one", 0), ("other", 0)]
+
+
+def test_other_weights_of_a_checkpoint_are_another_training(layout, publish, tmp_path, monkeypatch):
+    folder = publish("wav2vec2", tmp_path / "published")
+    tuned = {"model": "wav2vec2", "parameters": {"checkpoint": str(folder)}}
+    tree = yaml.safe_load(layout.params.read_text())
+    tree["runs"] |= {"tuned": tuned, "apart": {**tree["runs"]["one"], "at_once": 1, "detector": tuned}}
+    layout.params.write_text(yaml.safe_dump(tree))
+    read = Mock(side_effect=checkpoints.sha256_of)
+    monkeypatch.setattr(checkpoints, "sha256_of", read)
+
+    def works():
+        return {name: Trainings(layout).work(name, 0) for name in ("one", "tuned", "apart", "tuned")}
+
+    before, again = works(), works()
+    assert read.call_count == 1  # large files take seconds
+    assert "checkpoint_weights" not in before["one"].about  # so what was published without one stays what it was
+    weights = folder / "model.safetensors"
+    assert before["tuned"].about["checkpoint_weights"] == {weights.name: sha256_of(weights)}
+    assert before["apart"].about["detector"]["checkpoint_weights"] == {weights.name: sha256_of(weights)}
+    values = {name: value + 1 for name, value in load_file(weights).items()}
+    save_file(values, weights, metadata={"format": "pt"})
+    after = works()
+    same = {name: before[name].identity == again[name].identity for name in before}
+    assert same == dict.fromkeys(before, True)
+    same = {name: before[name].identity == after[name].identity for name in before}
+    assert same == {"one": True, "tuned": False, "apart": False}

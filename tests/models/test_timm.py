@@ -89,6 +89,8 @@ def test_backbones_of_all_kinds_learn_and_are_restored(params, examples, tmp_pat
 def test_a_local_checkpoint_gives_all_but_the_head(channels, published, examples, tmp_path):
     params = {"backbone": "test_resnet", "pretrained": True, "checkpoint": str(published), "channels": channels}
     timm.check(timm.Params(**params), tmp_path)
+    assert timm.checkpoint_of(timm.Params(**params), tmp_path) == published
+    assert timm.checkpoint_of(timm.Params(), tmp_path) is None
     built = build(examples, tmp_path, **params).model.backbone.state_dict()
     given = load_file(published / "model.safetensors")
     assert built["fc.weight"].shape[0] == 3
