@@ -16,6 +16,7 @@ RESERVED = ("ensemble", "kernel")  # folders in submissions/ that are no run's
 # The sections that list runs, round by round: each learns from what those before it say of the test clips.
 ROUNDS = ("runs", "students", "second_students")
 SAID_OF_A_RUN = ("reported", "search")  # keys of an entry that change nothing in it
+OF_NO_WEIGHT = ("eval_batch_size", "workers")  # keys of `training` that say how it is computed alone
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
@@ -98,6 +99,18 @@ def models_of(tree: dict[str, Any], name: str) -> list[str]:
     detector = values.get("detector")
     named = [values.get("model"), detector.get("model") if isinstance(detector, dict) else None]
     return [model for model in named if isinstance(model, str)]
+
+
+def shaping(told: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's entry, or what run.json tells of its training, without the keys that change no weight.
+
+    They are some of its `training` and of its detector's; a `training` without any other is left out as a whole.
+    """
+    training, detector = told.get("training"), told.get("detector")
+    if isinstance(training, dict):
+        kept = {key: value for key, value in training.items() if key not in OF_NO_WEIGHT}
+        told = {key: value for key, value in told.items() if key != "training"} | ({"training": kept} if kept else {})
+    return {**told, "detector": shaping(detector)} if isinstance(detector, dict) else told
 
 
 def task_of(tree: dict[str, Any], name: str) -> Task:

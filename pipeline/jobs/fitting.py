@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from pipeline import code, params
+from pipeline import code, params, runs
 from pipeline.clips.corpus import Corpus
 from pipeline.errors import PipelineError
 from pipeline.examples.from_corpus import SoftLabels, training_data_of
@@ -46,7 +46,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class Work:
-    """One training, checked: all that it needs to begin. `about` is all of its settings that shape the weights."""
+    """One training, checked: all that it needs to begin. `about` is what run.json will tell of it."""
 
     recipes: list[Recipe]
     target: Target
@@ -59,7 +59,7 @@ class Work:
     @cached_property
     def identity(self) -> str:
         """The digest of all that shapes the weights: settings, data, versions and code."""
-        return params.digest({**self.about, "code": self._code})
+        return params.digest({**runs.shaping(self.about), "code": self._code})
 
     @cached_property
     def folder(self) -> Path:
@@ -75,7 +75,8 @@ class Work:
     def is_published(self) -> bool:
         path, timing = self.to.model / "run.json", self.to.timing
         # By their digests, for JSON has lists where settings have tuples.
-        if not path.exists() or params.digest(read_json(path)) != params.digest(self.about):
+        told, about = (runs.shaping(each) for each in (read_json(path) if path.exists() else {}, self.about))
+        if params.digest(told) != params.digest(about):
             return False
         return not timing.exists() or read_json(timing).get("code", self._code) == self._code
 
@@ -218,7 +219,7 @@ def _about(
     read: Reader,
     soft: SoftLabels | None,
 ) -> dict[str, Any]:
-    """Return all that shapes the weights, as run.json tells it: the SHA-256 of a checkpoint's, too."""
+    """Return what run.json tells of a training: all that shapes its weights, those of a checkpoint by their SHA-256."""
     recipe, *detectors = recipes
 
     def told(recipe: Recipe) -> dict[str, Any]:

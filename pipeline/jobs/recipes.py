@@ -159,7 +159,8 @@ def build(recipes: list[Recipe], labels: list[str], examples: Examples, store: P
 def trained(folder: Path, tree: dict[str, Any], name: str) -> tuple[Classifier, dict[str, Any]]:
     """Return the classifier in `folder`, with the `training` that params.yaml gives now, and what run.json tells.
 
-    The loss is the one that it was trained with, since that says how its outputs become probabilities.
+    The loss is the one that it was trained with, since that says how its outputs become probabilities. Of a detector's
+    `training`, what changes no weight alone is of now.
 
     Raises PipelineError if the run is not listed, is not trained, or its weights have other labels.
     """
@@ -175,8 +176,11 @@ def trained(folder: Path, tree: dict[str, Any], name: str) -> tuple[Classifier, 
         training = training.model_copy(update={"loss": about["training"]["loss"]})
     classifier: Classifier = model.restore(folder, training)
     if about.get("detector") is not None:
-        apart = models.find(about["detector"]["model"])
-        of_detector = params.validate(about["detector"]["training"], apart.Training, f"{where}.detector.training")
+        told, now = about["detector"], run.detector
+        apart, values = models.find(told["model"]), runs.shaping(told)["training"]
+        if now is not None and now.model == told["model"]:
+            values |= {key: value for key, value in now.training.items() if key in runs.OF_NO_WEIGHT}
+        of_detector = params.validate(values, apart.Training, f"{where}.detector.training")
         classifier = WithDetector(classifier, apart.restore(folder / FOLDER, of_detector))
     if classifier.labels != about["labels"]:
         raise PipelineError(f"{folder}: the weights' labels are not those of run.json. Run: dvc repro -f")

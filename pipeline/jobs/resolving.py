@@ -14,8 +14,8 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
 
     A run's digest is of all that its training depends on, `like` and the section `train` filled in. As long entries in
     dvc.lock once a fold, 33 runs of five folds would keep each `dvc repro` reading for seconds. What changes nothing
-    (`reported`, `search`, comments, a value given that is the shared one) is not in it. Raises PipelineError for what
-    can be told to be wrong without loading models; stage check tells the rest.
+    (`reported`, `search`, comments, a value given that is the shared one) or no weight (`runs.shaping`) is not in it.
+    Raises PipelineError for what can be told to be wrong without loading models; stage check tells the rest.
     """
     result: dict[str, Any] = {"seed": params.seed(tree), "folds": params.folds(tree)}
     result |= {section: params.mapping(tree, section) for section in params.SECTIONS if section not in result}
@@ -60,7 +60,7 @@ def edited_since(last: dict[str, Any], tree: dict[str, Any]) -> set[str]:
 
 def _run(tree: dict[str, Any], name: str) -> str:
     """Return the digest of what a training depends on: the run's entry, the code of stage train and of its models."""
-    entry = {key: value for key, value in runs.entry(tree, name).items() if key not in LATER}
+    entry = {key: value for key, value in runs.shaping(runs.entry(tree, name)).items() if key not in LATER}
     models = [f"models.{model}" for model in runs.models_of(tree, name)]
     return params.digest({**entry, "code": _digest("train", models)})
 

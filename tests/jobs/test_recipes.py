@@ -23,6 +23,7 @@ from pipeline.jobs.recipes import (
     run_apart,
     trained,
 )
+from pipeline.learners.detector import FOLDER
 
 TREE = {
     "train": {"training": {"epochs": 9, "batch_size": 16, "jobs": 2}, "augmentation": []},
@@ -180,6 +181,28 @@ def test_what_a_trained_net_says_hangs_on_the_loss_that_it_learnt_by(tmp_path):
         found, _ = trained(tmp_path, tree, "net")
         np.testing.assert_allclose(found.predict_proba(samples), net.predict_proba(samples), atol=1e-6)
         assert found.training.eval_batch_size == 3
+
+
+def test_a_detector_hears_as_many_clips_at_a_time_as_its_training_says_now(tmp_path):
+    samples = np.random.default_rng(1).integers(-9_000, 9_000, (4, 16_000)).astype(np.int16)
+    model, examples = models.find("linear"), Examples(lambda rows: samples[rows], np.arange(4), np.array([0, 1, 0, 1]))
+    folders = {tmp_path: ["yes", "unknown", "silence"], tmp_path / FOLDER: ["word", "unknown", "silence"]}
+    training = model.Training(loss="huber", eval_batch_size=64)
+    for folder, labels in folders.items():
+        folder.mkdir(exist_ok=True)
+        model.build(model.Params(), training, labels, examples, tmp_path).save(folder)
+    part = {"model": "linear", "training": training.model_dump()}
+    write_json(tmp_path / "run.json", {**part, "labels": folders[tmp_path], "detector": part})
+
+    def now(shared, own):
+        run = {"model": "linear", "detector": {"model": "linear", "training": own}}
+        found, _ = trained(tmp_path, {"train": {"training": shared}, "runs": {"net": run}}, "net")
+        return found.detector.training
+
+    shared = now({"eval_batch_size": 3}, {"epochs": 4})
+    assert (shared.eval_batch_size, shared.loss, shared.epochs) == (3, "huber", 10)  # all else is as it learnt
+    assert now({"eval_batch_size": 3}, {"eval_batch_size": 5}).eval_batch_size == 5
+    assert now({}, {}).eval_batch_size == 128
 
 
 def test_what_is_wrong_in_a_trained_student_is_told_where_it_stands(tmp_path):

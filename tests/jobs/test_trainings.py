@@ -47,6 +47,24 @@ def test_what_is_published_is_not_learnt_again_beside_another(layout):
     assert not trainings.work("one", 0).is_published
 
 
+def test_how_many_clips_a_net_only_hears_at_a_time_does_not_train_it_again(layout):
+    before = Trainings(layout).work("one", 0)
+    before.learn()
+    tree = yaml.safe_load(layout.params.read_text())
+
+    def work(**training):
+        changed = {**tree["runs"]["one"], "training": {**tree["runs"]["one"]["training"], **training}}
+        layout.params.write_text(yaml.safe_dump({**tree, "runs": {**tree["runs"], "one": changed}}))
+        return Trainings(layout).work("one", 0)
+
+    for same in (work(eval_batch_size=2), work(workers=1)):
+        assert same.is_published
+        assert same.identity == before.identity
+    other = work(batch_size=4)
+    assert not other.is_published
+    assert other.identity != before.identity
+
+
 def test_probes_never_learn_in_several_processes(layout, monkeypatch):
     probe = {"model": "probes", "processes": 2, "training": {"batch_size": 8}}
     layout.params.write_text(yaml.safe_dump({"seed": 3, "runs": {"probe": probe}}))

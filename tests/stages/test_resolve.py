@@ -92,6 +92,9 @@ TRAINS = {"train@net", "train@same", "train@apart", "train_student@pupil", "trai
         ),
         (lambda tree: tree["runs"]["net"].update(training={"epochs": 2}), set()),  # as all have
         (lambda tree: tree["runs"].update(same={"model": "linear"}), set()),
+        (lambda tree: tree["runs"]["net"].update(training={"eval_batch_size": 2, "workers": 1}), set()),
+        (lambda tree: tree["train"]["training"].update(eval_batch_size=2), set()),
+        (lambda tree: tree["runs"]["apart"]["detector"].update(training={"eval_batch_size": 2}), set()),
         (lambda tree: tree.update(submit={}, vote={}), set()),
         (lambda tree: [tree.setdefault(each, {}).update(processes=3) for each in ("prepare", "encode")], set()),
         (
