@@ -7,7 +7,7 @@ from pipeline import params
 from pipeline.clips.labels import SILENCE, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.examples.task import Task
-from pipeline.runs import ROUNDS, entry, names, round_of, task_of, where_of
+from pipeline.runs import ROUNDS, entry, models_of, names, round_of, task_of, where_of
 from pipeline.scoring.settings import ENSEMBLE, Decide, Ensemble, Rule
 from pipeline.settings import Settings
 
@@ -16,6 +16,10 @@ VOTES = ("vote", "second_vote")  # which label the test clips for the students, 
 OF_STUDENTS = (
     "a little kind where a teacher chose its epoch (`keep` is not last): the teachers of a student's fold learnt "
     "nothing of the speakers that judge it, but chose on them"
+)
+OF_PROBES = (
+    "a little kind: {} weighed its layers on the clips that judge, and chose there the temperature of an SVM and the "
+    "epoch of a dense net"
 )
 OF_HEARD = "too high: the checkpoint of {} was trained on clips that judge here"
 _SHARED = ("seed", "folds", "download", "prepare", "encode", "train")  # sections that shape the files of all runs
@@ -138,6 +142,8 @@ def note_of(tree: dict[str, Any], run: str) -> str:
     members, votes = _behind(tree, run)
     heard = heard_judges(tree, members)
     notes = [OF_HEARD.format(", ".join(heard))] if heard else []
+    if probes := [name for name in dict.fromkeys(members) if "probes" in models_of(tree, name)]:
+        notes.append(OF_PROBES.format(", ".join(probes)))
     return "; ".join([*notes, *([OF_STUDENTS] if set(votes) & set(VOTES) else [])])
 
 

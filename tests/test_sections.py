@@ -138,6 +138,16 @@ def test_where_a_member_has_heard_the_judges_no_weight_is_fitted():
             sections.voters({**TREE, **HEARD, "vote": settings}, "vote")
 
 
+def test_an_estimate_of_probes_says_that_they_chose_on_the_clips_that_judge():
+    runs = {"net": {"model": "gru"}, "probe": {"model": "probes"}, "svm": {"like": "probe"}}
+    assert sections.note_of({"runs": runs}, "net") == ""
+    assert sections.note_of({"runs": runs}, "svm") == sections.OF_PROBES.format("svm")
+    assert sections.note_of({"runs": runs}, "ensemble") == sections.OF_PROBES.format("probe, svm")
+    heard = {"runs": {**runs, "net": {"model": "gru", "heard_judges": True}}}
+    assert sections.note_of(heard, "ensemble").startswith("too high: the checkpoint of net")
+    assert sections.note_of(heard, "ensemble").endswith(f"; {sections.OF_PROBES.format('probe, svm')}")
+
+
 def test_an_estimate_says_what_makes_it_too_high():
     heard = "too high: the checkpoint of net was trained on clips that judge here"
     tree = {**TREE, **HEARD}
