@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import WhisperFeatureExtractor
+from transformers import ASTFeatureExtractor, WhisperFeatureExtractor
 
 from pipeline.clips.waveform import CLIP_SAMPLES
+from pipeline.features.log_mel import frames_of
 
 
 class Extracted(nn.Module):
@@ -21,8 +22,12 @@ class Extracted(nn.Module):
         self.extractor = extractor
         # The dimension of time: Whisper's frames are columns, all others' are rows.
         self.time = 2 if isinstance(extractor, WhisperFeatureExtractor) else 1
-        # How many of Whisper's frames hold a clip's sound; it pads to 30 seconds. All others pad nothing.
-        self.sounding = CLIP_SAMPLES // extractor.hop_length if self.time == 2 else None
+        # How many of the frames hold a clip's sound: Whisper pads to 30 seconds, AST to 1024 frames, others not at all.
+        self.sounding: int | None = None
+        if self.time == 2:
+            self.sounding = CLIP_SAMPLES // extractor.hop_length
+        elif isinstance(extractor, ASTFeatureExtractor):
+            self.sounding = min(extractor.max_length, frames_of(CLIP_SAMPLES))
 
     def forward(self, waveforms: Tensor) -> Tensor:
         clips = list(waveforms.float().cpu().numpy())

@@ -5,10 +5,10 @@ k-means; a small network sees only how often each code occurs.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from pipeline.errors import PipelineError
@@ -43,10 +43,16 @@ class Params(Settings):
 
 
 class Training(fitting.Training):
-    """How the head is fitted."""
+    """How the head is fitted. It sees counts without time, of which CutMix could take no stretch."""
 
     loss: Loss | Literal["auto"] = "huber"
     learning_rate: float = Field(1e-3, gt=0)
+
+    @model_validator(mode="after")
+    def _without_time(self) -> Self:
+        if self.cutmix_alpha:
+            raise ValueError("cutmix_alpha takes stretches of time, and a bag of codes has none; set cutmix_alpha: 0")
+        return self
 
 
 def build(params: Params, training: Training, labels: list[str], examples: Examples, store: Path) -> CodeClassifier:

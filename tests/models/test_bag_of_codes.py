@@ -87,3 +87,9 @@ def test_more_codes_than_vectors_are_refused_before_the_work(few):
 def test_bad_parameters_are_refused(bad):
     with pytest.raises(ValidationError):
         bag_of_codes.Params(**bad)
+
+
+def test_counts_have_no_stretches_of_time_for_cutmix():
+    assert bag_of_codes.Training(mixup_alpha=0.2, mix="features").cutmix_alpha == 0
+    with pytest.raises(ValidationError, match="a bag of codes has none; set cutmix_alpha: 0"):
+        bag_of_codes.Training(cutmix_alpha=1)
