@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from safetensors.numpy import load_file, save_file
 
 from pipeline.errors import PipelineError
@@ -26,6 +26,12 @@ class Selecting(Settings):
     max_correlation: float = Field(0.99, gt=0, le=1)
     lasso_alpha: float | None = Field(0.003, gt=0, lt=1)
     features: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _weighed(self) -> Self:
+        if self.features is not None and self.lasso_alpha is None:
+            raise ValueError("features keeps those to which Lasso gives the largest weights; with it, set lasso_alpha")
+        return self
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pipeline.errors import PipelineError
 from pipeline.features.selection import Selecting, Selection
@@ -44,6 +45,11 @@ def test_so_many_features_as_asked_with_the_largest_weights():
     features = np.hstack([NOISE, TELLING])
     assert kept(features, lasso_alpha=0.0001, features=3) == [5, 6, 7]
     assert kept(features, lasso_alpha=0.0001, features=99) == list(range(8))
+
+
+def test_a_number_of_features_without_the_lasso_that_weighs_them_is_refused():
+    with pytest.raises(ValidationError, match="with it, set lasso_alpha"):
+        Selecting(features=3, lasso_alpha=None)
 
 
 def test_what_never_changes_is_left_out():
