@@ -112,14 +112,14 @@ def read_run(tree: dict[str, Any], name: str) -> Run:
             f"params.yaml, section {where}: its target, {run.target}, has no unknown.\n"
             "Delete pseudo_labels.unknown_odds."
         )
-    _refuse_share(run, where)
+    _refuse_without_effect(run, where)
     return run
 
 
 def run_apart(values: dict[str, Any] | None, where: str) -> Run:
     """Return an entry that stands for itself, without the shared section. Raises PipelineError as `read_run`."""
     run = params.validate(values, Run, where)
-    _refuse_share(run, where)
+    _refuse_without_effect(run, where)
     return run
 
 
@@ -211,8 +211,13 @@ def input_kind(corpus: Corpus, model: str) -> str:
     return held
 
 
-def _refuse_share(run: Run, where: str) -> None:
-    """Raise PipelineError for a share of the clips where an epoch holds all of them, whatever it says."""
+def _refuse_without_effect(run: Run, where: str) -> None:
+    """Raise PipelineError for a rebalancing that would change nothing: an epoch holds all clips, whatever it says."""
+    if run.rebalancing.even and run.presence is None:
+        raise PipelineError(
+            f"params.yaml, section {where}: rebalancing.even is for runs with a presence: as many clips of either "
+            "answer. Without one it would change nothing. Set rebalancing.even of the run to false."
+        )
     if run.rebalancing.share < 1 and not run.is_submitted:
         what = f"target '{run.target}'" if run.presence is None else "presence"
         raise PipelineError(

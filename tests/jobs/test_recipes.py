@@ -114,6 +114,15 @@ def test_a_share_of_the_clips_that_would_change_nothing_is_refused(task, what):
     assert read_run(tree, "other").rebalancing.share == 1
 
 
+def test_as_many_clips_of_either_answer_are_refused_where_there_is_no_question():
+    run = {"model": "gru", "rebalancing": {"even": True}}
+    tree = {"runs": {"there": {**run, "presence": {"name": "speech"}}, "word": run}}
+    assert read_run(tree, "there").rebalancing.even
+    for refused in (lambda: read_run(tree, "word"), lambda: run_apart(run, "runs.word")):
+        with pytest.raises(PipelineError, match=r"section runs\.word: rebalancing\.even is for runs with a presence"):
+            refused()
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
