@@ -80,6 +80,7 @@ def training_data_of(
     if task.is_submitted and rebalancing.unknown != "all":
         kinds = _kinds(np.array(target.labels)[target.values[spoken]], rebalancing.unknown)
     most = min(int(len(positions) / share) for positions, share in kinds)
+    asked = round(rebalancing.most_synthetic * len(of_archive(0))) if len(spoken) else 0
 
     def of_all(epoch: int) -> NDArray[np.int64]:
         """Clips of the source first, some of them twice where synthetic ones leave room, then those of the test set."""
@@ -108,6 +109,7 @@ def training_data_of(
         augment=Augmenter(augmentation, background_of(corpus, fold)) if is_audio else unaugmented,
         seed=seed,
         judged=judged_labels(corpus, target.labels) if task.is_submitted else None,
+        note=_capped(most, asked) if asked > most else "",
     )
 
 
@@ -127,6 +129,13 @@ def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Reba
             "Set prepare.synthetic in params.yaml, or delete the run's rebalancing.synthetic."
         )
     return rows
+
+
+def _capped(most: int, asked: int) -> str:
+    return (
+        f"rebalancing.synthetic asks for {asked:,} synthetic clips an epoch; it has {most:,}: prepare.synthetic made "
+        "no more that keep the balance of `unknown`."
+    )
 
 
 def _kinds(labels: NDArray[np.str_], ratio: float) -> list[tuple[NDArray[np.int64], float]]:

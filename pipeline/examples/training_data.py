@@ -64,6 +64,7 @@ class TrainingData:
     augment: Callable[[NDArray[Any], list[np.random.Generator]], NDArray[np.float32]]  # -> [clips, *shape], as_float
     seed: int
     judged: NDArray[np.int64] | None = None
+    note: str = ""  # told at the start of a training
 
     def __post_init__(self) -> None:
         if self.train.exclusive is not self.validation.exclusive:

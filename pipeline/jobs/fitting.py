@@ -129,6 +129,8 @@ class Work:
                 for other in self.to.work.iterdir():
                     if other.is_dir() and other != folder:
                         _delete(other)
+                if self.data.note and not self.is_learnt:
+                    print(self.data.note, flush=True)
             folder.mkdir(parents=True, exist_ok=True)
             torch.manual_seed(self.seed)
             clock = Clock(folder / "seconds.json")

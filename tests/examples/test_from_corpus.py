@@ -175,6 +175,16 @@ def test_an_epoch_holds_its_share_of_synthetic_clips_each_in_its_turn(corpus):
     assert data.validation.rows.tolist() == archive.validation.rows.tolist()
 
 
+def test_it_is_told_where_an_epoch_has_fewer_synthetic_clips_than_asked_for(corpus):
+    def note(**settings):
+        return data_of(corpus, rebalancing=Rebalancing(**settings)).note
+
+    assert note(unknown="all") == note(unknown="all", synthetic=0.2) == ""  # 5 of 24, as many as there are
+    assert "asks for 12 synthetic clips an epoch; it has 5:" in note(unknown="all", synthetic=0.5)
+    assert "asks for 12 synthetic clips an epoch; it has 5:" in note(unknown="all", synthetic_end=0.5)
+    assert "asks for 16 synthetic clips an epoch; it has 4:" in note(unknown=1.0, synthetic=1)
+
+
 def test_unknown_is_balanced_among_synthetic_clips_too(corpus):
     labels = np.array(target_of(corpus, Task()).labels)
     for ratio, wanted in ((1.0, {"yes": 2, "unknown": 2}), (0.5, {"yes": 3, "unknown": 1}), (0, {"yes": 3})):

@@ -1,5 +1,6 @@
 """Trainings by name, and those that go on beside one: what is learnt already is left alone."""
 
+from dataclasses import replace
 from unittest.mock import Mock
 
 import numpy as np
@@ -63,6 +64,17 @@ def test_how_many_clips_a_net_only_hears_at_a_time_does_not_train_it_again(layou
     other = work(batch_size=4)
     assert not other.is_published
     assert other.identity != before.identity
+
+
+def test_what_is_to_be_told_of_its_clips_is_told_as_it_begins(layout, capsys):
+    work = Trainings(layout).work("one", 0)
+    assert work.data.note == ""
+    work = replace(work, data=replace(work.data, note="fewer clips than asked for"))
+    work.learn_ahead()
+    work.learn()
+    told = capsys.readouterr().out
+    assert told.startswith("fewer clips than asked for\n")
+    assert told.count("fewer clips") == 1
 
 
 def test_probes_never_learn_in_several_processes(layout, monkeypatch):
