@@ -1,7 +1,7 @@
 """What the nets of one fold learn from: the corpus's clips of the other folds, and for students the test clips too."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,19 +109,24 @@ def training_data_of(
         augment=Augmenter(augmentation, background_of(corpus, fold)) if is_audio else unaugmented,
         seed=seed,
         judged=judged_labels(corpus, target.labels) if task.is_submitted else None,
-        note=_capped(most, asked) if asked > most else "",
+        note="\n".join([*_absent(target.absent), *_capped(most, asked)]),
     )
 
 
 def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Rebalancing) -> NDArray[np.int64]:
     """Return the rows of synthetic clips whose target is known, none where an epoch shall hold none.
 
-    Raises PipelineError if an epoch shall hold some and there are none.
+    Raises PipelineError if an epoch shall hold some and there are none, or none of which the target is known.
     """
     rows = target.among(corpus.synthetic_rows(fold))
     most = rebalancing.most_synthetic
     if not most:
         return rows[:0]
+    if len(rows) == 0 and len(corpus.synthetic_rows(fold)):
+        raise PipelineError(
+            "A run's rebalancing asks for synthetic clips, of which the word alone is known; it learns another thing.\n"
+            "Delete the run's rebalancing.synthetic in params.yaml."
+        )
     if len(rows) == 0:
         raise PipelineError(
             f"The corpus in {corpus.folder} has no synthetic clips, and a run's rebalancing asks for {most:g} "
@@ -131,11 +136,17 @@ def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Reba
     return rows
 
 
-def _capped(most: int, asked: int) -> str:
-    return (
-        f"rebalancing.synthetic asks for {asked:,} synthetic clips an epoch; it has {most:,}: prepare.synthetic made "
-        "no more that keep the balance of `unknown`."
-    )
+def _absent(names: tuple[str, ...]) -> Iterator[str]:
+    if names:
+        yield f"presence.of names what no training clip has, which changes nothing: {', '.join(names)}."
+
+
+def _capped(most: int, asked: int) -> Iterator[str]:
+    if asked > most:
+        yield (
+            f"rebalancing.synthetic asks for {asked:,} synthetic clips an epoch; it has {most:,}: prepare.synthetic "
+            "made no more that keep the balance of `unknown`."
+        )
 
 
 def _kinds(labels: NDArray[np.str_], ratio: float) -> list[tuple[NDArray[np.int64], float]]:

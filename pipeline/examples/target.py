@@ -20,13 +20,15 @@ class Target:
     """The labels, and for each row of the corpus which of them hold.
 
     `values` is int64 [rows], index of the label, where the labels are `exclusive`; else float32 [rows, labels], 0 or 1.
-    `known` is bool [rows]: the corpus tells it of these rows.
+    `known` is bool [rows]: the corpus tells it of these rows. `absent` are the names of `presence.of` that no training
+    clip has, for a misspelt one would otherwise go unnoticed.
     """
 
     labels: list[str]
     values: NDArray[Any]
     known: NDArray[np.bool_]
     exclusive: bool = True
+    absent: tuple[str, ...] = ()
 
     def among(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return those of `rows` whose target is known."""
@@ -36,9 +38,9 @@ class Target:
 def target_of(corpus: Corpus, task: Task) -> Target:
     """Return what the task asks of every row.
 
-    Labels other than words are those of the training clips, sorted. Raises PipelineError for a column that the corpus
-    does not have, a label that only clips to judge have, a presence of something that no training clip has, or a label
-    that no table of probabilities can have.
+    Labels other than words are those of the training clips, sorted; of synthetic clips, the word alone is known.
+    Raises PipelineError for a column that the corpus does not have, a label that only clips to judge have, a presence
+    of something that no training clip has, or a label that no table of probabilities can have.
     """
     target = _target_of(corpus, task)
     if CLIP in target.labels:
@@ -59,10 +61,11 @@ def _target_of(corpus: Corpus, task: Task) -> Target:
             f"The corpus in {corpus.folder} does not tell the '{column}' of its clips; it tells: {', '.join(there)}.\n"
             "Change `target` of the run in params.yaml, or take a source that has it."
         )
-    known = found.notna().to_numpy() & (rows["part"] == "train").to_numpy()
+    known, is_synthetic = found.notna() & (rows["part"] == "train"), rows["split"] == "synthetic"
+    known = (known if column == WORD else known & ~is_synthetic).to_numpy()
     is_train = known & (rows["split"] == "train").to_numpy()
     if presence is not None:
-        return _presence(corpus, column, presence, known, is_train)
+        return _presence(corpus, column, presence, known, is_train, known & is_synthetic.to_numpy())
     if column == TAGS:
         labels = sorted({str(tag) for tags in found[is_train] for tag in tags})
         return Target(labels, _held(found, known, labels), known, exclusive=False)
@@ -85,11 +88,21 @@ def _target_of(corpus: Corpus, task: Task) -> Target:
     return Target(labels, np.array([index.get(name or "", -1) for name in names], np.int64), known)
 
 
-def _presence(corpus: Corpus, column: str, presence: Presence, known: NDArray[Any], is_train: NDArray[Any]) -> Target:
+def _presence(
+    corpus: Corpus,
+    column: str,
+    presence: Presence,
+    known: NDArray[Any],
+    is_train: NDArray[Any],
+    is_synthetic: NDArray[Any],
+) -> Target:
     held = corpus.rows[column].to_numpy()
 
+    def names_of(value: Any) -> set[str]:
+        return set(value) if column == TAGS else {str(value)}
+
     def is_there(value: Any) -> bool:
-        names = set(value) if column == TAGS else {str(value)}
+        names = names_of(value)
         if presence.of == "all":
             return bool(names - {SILENCE, SILENCE_WORD})
         return bool(names & set(presence.of))
@@ -101,7 +114,9 @@ def _presence(corpus: Corpus, column: str, presence: Presence, known: NDArray[An
                 f"No training clip {meaning} '{presence.name}' ({column}: {presence.of}), so it cannot be learnt.\n"
                 "Change `presence` of the run in params.yaml."
             )
-    return Target([ABSENT, presence.name], values, known)
+    asked = [] if presence.of == "all" else presence.of
+    learnt = set().union(*map(names_of, held[is_train | is_synthetic]))
+    return Target([ABSENT, presence.name], values, known, absent=tuple(name for name in asked if name not in learnt))
 
 
 def _held(tags: Any, known: NDArray[Any], labels: list[str]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from pipeline import models, params, runs, sections
 from pipeline.clips.preparation import Prepare
 from pipeline.delivery.settings import Kernel, Submit
 from pipeline.errors import PipelineError
-from pipeline.examples.task import Task
+from pipeline.examples.task import WORD, Task
 from pipeline.fleet.settings import Fleet
 from pipeline.jobs import downloading, encoding, searching
 from pipeline.jobs.encoding import Encode
@@ -142,8 +142,13 @@ def _check_target(task: Task, tells: tuple[str, ...] | None, prepare: Prepare, w
 
 
 def _check_synthetic(run: Run, prepare: Prepare) -> None:
-    """Raise PipelineError if a run asks for synthetic clips that nobody makes."""
+    """Raise PipelineError if a run asks for synthetic clips that nobody makes, or that tell nothing of its target."""
     made = prepare.synthetic
+    if run.rebalancing.most_synthetic and run.target != WORD:
+        raise PipelineError(
+            "its rebalancing asks for synthetic clips, of which the word alone is known; its target is "
+            f"'{run.target}'.\nDelete the run's rebalancing.synthetic."
+        )
     if run.rebalancing.most_synthetic and not made.clips + made.other_clips:
         raise PipelineError(
             "its rebalancing asks for synthetic clips, and prepare.synthetic makes none.\n"

@@ -222,9 +222,20 @@ def test_a_student_learns_from_synthetic_clips_too(corpus):
     assert data.train.targets[24:29].max(axis=1).tolist() == [1.0] * 5
 
 
-def test_synthetic_clips_that_are_not_there_are_missed(corpus):
-    with pytest.raises(PipelineError, match=r"no synthetic clips.*\n?Set prepare\.synthetic"):
+def test_synthetic_clips_that_are_not_there_or_tell_nothing_are_missed(corpus):
+    with pytest.raises(PipelineError, match=r"of which the word alone is known.*\nDelete the run's rebalancing\.synth"):
         data_of(corpus, task=Task(target="accent"), rebalancing=Rebalancing(synthetic=0.5))
+    without = Corpus.open(corpus.folder)
+    without.rows.loc[without.rows["split"] == "synthetic", "split"] = "holdout"
+    with pytest.raises(PipelineError, match=r"no synthetic clips.*\n?Set prepare\.synthetic"):
+        data_of(without, rebalancing=Rebalancing(synthetic=0.5))
+
+
+def test_what_a_presence_asks_for_and_no_training_clip_has_is_told(corpus):
+    asked = Task(presence=Presence(name="animal", of=["cat", "dgo", "cow"]))
+    assert data_of(corpus, task=asked).note == (
+        "presence.of names what no training clip has, which changes nothing: dgo."
+    )
 
 
 def test_a_word_that_a_fold_shall_not_hear_is_neither_recorded_nor_synthetic_among_what_it_learns(corpus):

@@ -89,6 +89,24 @@ def test_a_value_of_no_training_clip_is_refused(corpus):
         target_of(corpus(clips), Task(target="speaker"))
 
 
+def test_names_of_a_presence_that_no_training_clip_has_are_named(corpus):
+    clips = [*CLIPS, ("wow", "bob", "synthetic", {}, ()), ("bed", "ann", "validation", {}, ())]
+    words = Task(presence=Presence(name="it", of=["yes", "yess", "wow", "bed"]))
+    assert target_of(corpus(clips), words).absent == ("yess", "bed")  # synthetic clips train, too
+    tags = Task(target="tags", presence=Presence(name="speech", of=["Speech", "Bell"]))
+    assert target_of(corpus(), tags).absent == ("Bell",)
+    assert target_of(corpus(), Task(presence=Presence(name="speech"))).absent == ()
+
+
+def test_of_synthetic_clips_the_word_alone_is_known(corpus):
+    clips = [*CLIPS, ("yes", "voice-1", "synthetic", {"accent": "none"}, ("Robot",))]
+    assert target_of(corpus(clips), Task()).known[6]
+    for column in ("speaker", "accent", "tags"):
+        target = target_of(corpus(clips), Task(target=column))
+        assert not target.known[6]
+        assert target.labels == target_of(corpus(), Task(target=column)).labels
+
+
 @pytest.mark.parametrize(("of", "meaning"), [(["Bell"], "has"), (["Dog", "Wind", "Speech"], "lacks")])
 def test_a_presence_that_cannot_be_learnt_is_refused(corpus, of, meaning):
     clips = [clip for clip in CLIPS if clip[4]]

@@ -228,6 +228,10 @@ MISTAKES = [
         ["Run 'ast': its rebalancing asks for synthetic clips", "Set prepare"],
     ),
     (
+        {"runs/ast/rebalancing": {"synthetic": 0.5}, "runs/ast/target": "speaker", "prepare/synthetic": {"clips": 9}},
+        ["Run 'ast': its rebalancing asks for synthetic clips, of which the word alone is known", "'speaker'"],
+    ),
+    (
         {"runs/ast/engine": "onnx", "runs/ast/detector": {"model": "linear"}},
         ["Run 'ast': engine: onnx is for one network over audio, without a detector"],
     ),
