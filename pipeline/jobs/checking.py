@@ -1,20 +1,26 @@
 """What can be told to be wrong with params.yaml before any work: every section, and whether each run can be built."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline import models, params, runs, sections
 from pipeline.clips.preparation import Prepare
+from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.delivery.settings import Kernel, Submit
 from pipeline.errors import PipelineError
 from pipeline.examples.task import WORD, Task
+from pipeline.examples.training_data import Examples
 from pipeline.fleet.settings import Fleet
 from pipeline.jobs import downloading, encoding, searching
 from pipeline.jobs.encoding import Encode
-from pipeline.jobs.recipes import Run, read_run, recipes_of
+from pipeline.jobs.recipes import Recipe, Run, read_run, recipes_of
 from pipeline.learners.losses import loss_named
+from pipeline.learners.neural_classifier import NeuralClassifier
+from pipeline.learners.parameter_groups import depths_of
 from pipeline.reporting.settings import Report
 from pipeline.scoring.settings import ENSEMBLE
 
@@ -74,6 +80,7 @@ def problems_of(tree: dict[str, Any], store: Path) -> list[str]:
                 recipe.model.check(recipe.parameters, store)
                 if (loss := getattr(recipe.training, "loss", None)) is not None:
                     loss_named(loss, multi_label=not run.exclusive)
+                _check_stack(recipe, store)
                 if "hidden_states" in recipe.model.INPUTS and (layers is not None or not encode.is_asked):
                     _check_layers(getattr(recipe.parameters, "layers", None), layers)
             searching.ranges_of(tree, name)
@@ -162,6 +169,22 @@ def _check_engine(run: Run) -> None:
         raise PipelineError(
             "engine: onnx is for one network over audio, without a detector. Delete `engine`, or set it to torch."
         )
+
+
+def _check_stack(recipe: Recipe, store: Path) -> None:
+    """Raise PipelineError for rates by layer of a net without a stack of layers.
+
+    Not of a checkpoint's, which takes long to read and is a transformer or told at the start of its training.
+    """
+    is_published = recipe.model.checkpoint_of(recipe.parameters, store) is not None
+    if getattr(recipe.training, "layer_decay", 1) == 1 or is_published:
+        return
+    noise = np.random.default_rng(1).integers(-9_000, 9_000, (2, CLIP_SAMPLES)).astype(np.int16)
+    clips, built = Examples(lambda rows: noise[rows], np.arange(2), np.arange(2)), None
+    with suppress(PipelineError):  # of so few clips, not every model can be built
+        built = recipe.model.build(recipe.parameters, recipe.training, ["no", "yes"], clips, store)
+    if isinstance(built, NeuralClassifier):
+        depths_of(built.model)
 
 
 def _check_seed(run: Run, seed: int) -> None:

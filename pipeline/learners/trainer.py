@@ -155,6 +155,11 @@ class ClassifierTrainer(Trainer):
         for loader in self.accelerator._dataloaders:
             loader.base_dataloader._iterator = None
 
+    def _get_learning_rate(self) -> float:
+        """Return the highest group's rate, for the log: the first group's is that of the lowest layer."""
+        assert self.lr_scheduler is not None  # made by the time of a step
+        return float(max(self.lr_scheduler.get_last_lr()))
+
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         return self.sampler
 

@@ -27,8 +27,8 @@ class Training(Settings):
     `loss`: cross_entropy and mse are taken of the softmax, huber and binary_cross_entropy of each label's sigmoid;
     "auto" is binary_cross_entropy where a clip may have several labels, else cross_entropy.
     `weight_decay` is adamw's, which keeps it apart from the gradient: None means 0.01 there, and none for the others,
-    whose steps it would blow up. `momentum` is sgd's. `layer_decay` below 1 gives each layer of a transformer a smaller
-    rate than the one above it (pipeline.learners.parameter_groups).
+    whose steps it would blow up. `momentum` is sgd's. `layer_decay` below 1 gives each layer of a stack a smaller rate
+    than the one above it (pipeline.learners.parameter_groups), and the curve of the rate is then the highest one's.
     `mix`: whether mixup adds the clips' samples, or what the front end makes of them (`features`; cutmix always does).
     `average_decay` above 0 keeps the exponential moving average of the weights, `soup` in its place the plain mean of
     those after each of so many last epochs (pipeline.learners.averaging).

@@ -232,6 +232,10 @@ MISTAKES = [
         ["Run 'ast': its rebalancing asks for synthetic clips, of which the word alone is known", "'speaker'"],
     ),
     (
+        {"runs/ast": {"model": "gru", "training": {"layer_decay": 0.9}}},
+        ["Run 'ast': RecurrentNet is no stack of layers", "Take `training.layer_decay` out"],
+    ),
+    (
         {"runs/ast/engine": "onnx", "runs/ast/detector": {"model": "linear"}},
         ["Run 'ast': engine: onnx is for one network over audio, without a detector"],
     ),
@@ -259,6 +263,7 @@ def test_good_parameters_are_told_nothing_of(told, capsys):
     assert (
         told({"prepare/folds": 3, "folds": [0, 2], "students/s": {"like": "ast"}, "vote": {"weights": "equal"}}) == []
     )
+    assert told({"runs/wav2vec2/training": {"layer_decay": 0.9}}) == []
     words = {"like": "ast", "vocabulary": "words"}
     assert told({"runs/words": words, "students/s": words, "second_students/t": words, "second_vote/runs": ["s"]}) == []
 

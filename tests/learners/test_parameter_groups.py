@@ -45,6 +45,25 @@ def test_the_layers_of_a_transformer_are_found(tiny_params):
             assert depth == 0, name
 
 
-def test_a_net_without_layers_says_so():
-    with pytest.raises(PipelineError, match=r"Linear is no stack of layers.*\n.*training\.layer_decay"):
-        depths_of(nn.Linear(2, 2))
+def test_heavy_convolutions_before_a_small_transformer_are_not_its_layers():
+    values = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
+    with torch.device("meta"):  # seven convolutions of 512 channels
+        depths = depths_of(Wav2Vec2ForSequenceClassification(Wav2Vec2Config(**values)))
+    assert depths["wav2vec2.feature_extractor.conv_layers.6.conv.weight"] == 0
+    assert [depths[f"wav2vec2.encoder.layers.{layer}.attention.k_proj.weight"] for layer in range(3)] == [1, 2, 3]
+    assert depths["classifier.weight"] == 4
+
+
+def test_layers_may_be_a_sequence_whose_parts_without_weights_are_not_counted():
+    net = nn.ModuleDict({"blocks": nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)), "head": nn.Linear(2, 2)})
+    assert {name: depth for name, depth in depths_of(net).items() if name.endswith("weight")} == {
+        **{"blocks.0.weight": 1, "blocks.2.weight": 2, "head.weight": 3}
+    }
+
+
+@pytest.mark.parametrize(
+    "net", [nn.Linear(2, 2), nn.ModuleDict({"branches": nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])})]
+)
+def test_a_net_without_layers_says_so(net):
+    with pytest.raises(PipelineError, match=r" is no stack of layers.*\n.*training\.layer_decay"):
+        depths_of(net)

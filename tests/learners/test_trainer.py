@@ -180,6 +180,16 @@ def test_gradients_are_clipped_as_the_run_says(tmp_path):
     assert arguments_of(Training(max_grad_norm=0.25), tmp_path, seed=0).max_grad_norm == 0.25
 
 
+def test_the_curve_of_the_learning_rate_is_that_of_the_uppermost_layer(tmp_path):
+    net = nn.Sequential(nn.Identity(), nn.Module())
+    net[1].forward = lambda values: net[1].layers(values)
+    net[1].layers = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 3))
+    options = {"layer_decay": 0.5, "schedule": "constant_with_warmup", "warmup_ratio": 0.0, "learning_rate": 0.01}
+    vectors.classifier(net, **options).fit(vectors.data(), tmp_path / "work", tmp_path / "live")
+    curve = (tmp_path / "live" / "plots" / "metrics" / "train" / "learning_rate.tsv").read_text().splitlines()[1:]
+    assert {float(line.split("\t")[1]) for line in curve} == {0.01}  # the lower one has half of it
+
+
 def test_nothing_is_dropped_out_when_predicting():
     net = nn.Sequential(nn.Linear(3, 64), nn.Dropout(0.5), nn.Linear(64, 3)).train()
     classifier = vectors.classifier(net)
