@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import models, params, runs, sections
+from pipeline.clips.labels import ABSENT
 from pipeline.clips.preparation import Prepare
 from pipeline.clips.waveform import CLIP_SAMPLES
 from pipeline.delivery.settings import Kernel, Submit
@@ -18,6 +19,7 @@ from pipeline.fleet.settings import Fleet
 from pipeline.jobs import downloading, encoding, searching
 from pipeline.jobs.encoding import Encode
 from pipeline.jobs.recipes import Recipe, Run, read_run, recipes_of
+from pipeline.learners.detector import groups_of
 from pipeline.learners.losses import loss_named
 from pipeline.learners.neural_classifier import NeuralClassifier
 from pipeline.learners.parameter_groups import depths_of
@@ -73,6 +75,7 @@ def problems_of(tree: dict[str, Any], store: Path) -> list[str]:
         with _noted(problems, f"Run '{name}': "):
             run, where = read_run(tree, name), runs.where_of(tree, name)
             _check_target(run, tells, prepare, where)
+            _check_labels(run)
             _check_engine(run)
             _check_seed(run, seed)
             _check_synthetic(run, prepare)
@@ -145,6 +148,18 @@ def _check_target(task: Task, tells: tuple[str, ...] | None, prepare: Prepare, w
         raise PipelineError(
             f"params.yaml, section {where}:\n  target: it learns the word, but prepare.commands is empty, so there is "
             "nothing to submit. List commands there, or set another target."
+        )
+
+
+def _check_labels(run: Run) -> None:
+    """Raise PipelineError for labels of which a net of the run can make nothing, whatever the clips."""
+    if run.detector is not None and run.presence is not None:
+        groups_of([ABSENT, run.presence.name])
+    if not run.exclusive and run.detector is not None:
+        raise PipelineError("a detector tells silence from words, but a clip may have several tags. Delete `detector`.")
+    if not run.exclusive and run.model == "probes":
+        raise PipelineError(
+            "probes tell one label a clip, and a clip may have several tags. Give it another target, or a presence."
         )
 
 

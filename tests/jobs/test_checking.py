@@ -236,6 +236,10 @@ MISTAKES = [
         ["Run 'ast': RecurrentNet is no stack of layers", "Take `training.layer_decay` out"],
     ),
     (
+        {"runs/ast/presence": {"name": "speech"}, "runs/ast/detector": {"model": "linear"}},
+        ["Run 'ast': A detector tells words from unknown and silence; this run's labels are other, speech"],
+    ),
+    (
         {"runs/ast/engine": "onnx", "runs/ast/detector": {"model": "linear"}},
         ["Run 'ast': engine: onnx is for one network over audio, without a detector"],
     ),
@@ -278,6 +282,25 @@ def test_a_loss_that_tags_cannot_have_is_told():
     }
     (problem,) = problems_of(tree, Path())
     assert "Run 'net': The loss cross_entropy needs exactly one label a clip" in problem
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        ({"model": "gru", "detector": {"model": "gru"}}, "Run 'net': a detector tells silence from words"),
+        ({"model": "probes"}, "Run 'net': probes tell one label a clip"),
+    ],
+)
+def test_who_tells_one_label_a_clip_learns_no_tags(run, told):
+    tree = {
+        "seed": 1,
+        "folds": [0],
+        "download": {"source": "fsd50k", "folder": "x"},
+        "prepare": {"commands": []},
+        "runs": {"net": {**run, "target": "tags"}},
+    }
+    (problem,) = problems_of(tree, Path())
+    assert problem.startswith(told)
 
 
 def test_sections_that_are_absent_or_empty_mappings_are_read_by_dvc(told):
