@@ -1,5 +1,6 @@
 """One training of a network by the Trainer, from start or from its last finished epoch to its best weights."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ def fitted(
     if arguments.process_index == 0:
         drop_broken_checkpoints(work)
     trainer.accelerator.wait_for_everyone()
+    if arguments.process_index == 0 and (warning := _too_short(settings, len(sampler))):
+        print(warning, flush=True)
     last = next(reversed(checkpoints_in(work)), None)
     if last is not None and (ended := early_end(last)) is not None:
         arguments.num_train_epochs = ended
@@ -72,3 +75,15 @@ def fitted(
     # The caller deletes `work`, from which a slower process may still be loading the best weights.
     trainer.accelerator.wait_for_everyone()
     return trained
+
+
+def _too_short(settings: Training, clips: int) -> str:
+    """Return a warning of a training that ends before it has its learning rate, "" of others; `clips` has an epoch."""
+    steps = settings.epochs * math.ceil(clips / settings.batch_size)
+    if math.ceil(steps * settings.warmup_ratio) < steps:
+        return ""
+    return (
+        f"The training has {steps} step{'s' if steps > 1 else ''} in all, and warms up in as many: it never has its "
+        "learning rate, and learns next to nothing. In the run's `training`, lower `batch_size` or `warmup_ratio`, or "
+        "raise `epochs`."
+    )

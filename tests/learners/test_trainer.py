@@ -176,8 +176,20 @@ def test_features_are_mixed_while_training_only(options, tmp_path, seen):
     assert mixed[True] > 0 == mixed[False]
 
 
-def test_gradients_are_clipped_as_the_run_says(tmp_path):
-    assert arguments_of(Training(max_grad_norm=0.25), tmp_path, seed=0).max_grad_norm == 0.25
+def test_a_step_is_as_the_run_says(tmp_path):
+    told = arguments_of(Training(max_grad_norm=0.25, schedule="cosine", weight_decay=0.05), tmp_path, seed=0)
+    assert (told.max_grad_norm, told.lr_scheduler_type, told.weight_decay) == (0.25, "cosine", 0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [({"epochs": 1, "batch_size": 64}, "1 step "), ({"epochs": 1, "warmup_ratio": 0.7}, "3 steps "), ({}, None)],
+)
+def test_a_training_that_is_over_before_it_has_warmed_up_says_so(options, steps, tmp_path, capsys):
+    fitted(tmp_path, **options)
+    told = capsys.readouterr().out
+    assert (steps is None) is ("learns next to nothing" not in told)
+    assert steps is None or f"The training has {steps}in all" in told
 
 
 def test_the_curve_of_the_learning_rate_is_that_of_the_uppermost_layer(tmp_path):
