@@ -191,8 +191,8 @@ def _check_stack(recipe: Recipe, store: Path) -> None:
 
     Not of a checkpoint's, which takes long to read and is a transformer or told at the start of its training.
     """
-    is_published = recipe.model.checkpoint_of(recipe.parameters, store) is not None
-    if getattr(recipe.training, "layer_decay", 1) == 1 or is_published:
+    is_even = getattr(recipe.training, "layer_decay", 1) == 1
+    if is_even or recipe.model.checkpoint_of(recipe.parameters, store) is not None:
         return
     noise = np.random.default_rng(1).integers(-9_000, 9_000, (2, CLIP_SAMPLES)).astype(np.int16)
     clips, built = Examples(lambda rows: noise[rows], np.arange(2), np.arange(2)), None
