@@ -28,10 +28,11 @@ def tree(request):
 def without_hub(monkeypatch):
     """A published checkpoint is looked for by stage check; there is no hub here, and perhaps no timm."""
     real = checking.recipes_of
+    there = {"check": lambda params, store: None, "checkpoint_of": lambda params, store: store}
 
     def recipes_of(run, where):
         return [
-            dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, check=lambda params, store: None))
+            dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, **there))
             if getattr(recipe.parameters, "checkpoint", None)
             or getattr(recipe.parameters, "pretrained", False)
             or (recipe.name == "timm" and importlib.util.find_spec("timm") is None)
