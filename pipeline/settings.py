@@ -1,9 +1,9 @@
 """The base of every parameter class: frozen, typed, unknown keys refused."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -39,6 +39,19 @@ class Settings(BaseModel):
     @classmethod
     def _at_home(cls, value: Any) -> Any:
         return value.expanduser() if isinstance(value, Path) else value
+
+
+class FromCheckpoint(Settings):
+    """Parameters of what may start from a published checkpoint: a folder, or a name on the hub and its revision."""
+
+    checkpoint: str | None = None
+    revision: str | None = None
+
+    @model_validator(mode="after")
+    def _revision_of_a_checkpoint(self) -> Self:
+        if self.revision is not None and self.checkpoint is None:
+            raise ValueError(f"revision {self.revision} is of a checkpoint: set it, or leave both out")
+        return self
 
 
 def _takes_truth_values(annotation: Any) -> bool:

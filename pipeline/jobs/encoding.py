@@ -11,12 +11,12 @@ from pipeline.errors import PipelineError
 from pipeline.features import hidden_states
 from pipeline.files import read_json, replacing_folder, write_json
 from pipeline.layout import Layout
-from pipeline.settings import Processes, Settings
+from pipeline.settings import FromCheckpoint, Processes
 
 NAME = "encode.fit"
 
 
-class Encode(Settings):
+class Encode(FromCheckpoint):
     """The section `encode` of params.yaml; empty, nothing is encoded.
 
     The encoder is a published `checkpoint` (or a folder in the hub's format, such as artifacts/train/<run>/0/model, for
@@ -25,8 +25,6 @@ class Encode(Settings):
     `processes` share the clips: "auto" is one for each GPU; their number changes nothing that is written.
     """
 
-    checkpoint: str | None = None
-    revision: str | None = None
     fit: dict[str, Any] | None = None
     layers: tuple[int, ...] | None = Field(None, min_length=1)
     pooling: Literal["mean", "mean_std"] = "mean"

@@ -92,18 +92,12 @@ def resolve(checkpoint: str, revision: str | None, store: Path, form: Form = TRA
     return stored
 
 
-def refuse_lone_revision(checkpoint: str | None, revision: str | None) -> None:
-    """Raise ValueError for a revision of no checkpoint: it would change nothing."""
-    if revision is not None and checkpoint is None:
-        raise ValueError(f"revision {revision} is of a checkpoint, and there is none; set checkpoint, or leave it out")
-
-
-def require_rate(extractor: Any, keys: str = "`checkpoint`") -> None:
+def require_rate(extractor: Any, keys: str = "the run's `checkpoint`") -> None:
     """Raise PipelineError if a feature extractor hears clips of another sample rate; `keys` say what would mend it."""
     if extractor.sampling_rate != SAMPLE_RATE_HZ:
         raise PipelineError(
             f"The feature extractor hears {extractor.sampling_rate} Hz; clips have {SAMPLE_RATE_HZ} Hz.\n"
-            f"Change {keys} of the run in params.yaml."
+            f"Change {keys} in params.yaml."
         )
 
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from transformers import AutoFeatureExtractor, AutoModel
 from transformers.utils import logging as transformers_logging
 
-from pipeline.clips.waveform import SAMPLE_RATE_HZ
 from pipeline.errors import PipelineError
 from pipeline.examples.training_data import as_float
 from pipeline.features.normalise import UnitVariance
@@ -58,11 +57,7 @@ class Encoder:
                 f"{lacking[0]}.\nChange `encode.checkpoint` in params.yaml."
             )
         extractor = AutoFeatureExtractor.from_pretrained(folder)
-        if extractor.sampling_rate != SAMPLE_RATE_HZ:
-            raise PipelineError(
-                f"The checkpoint in {folder} hears {extractor.sampling_rate} Hz; clips have {SAMPLE_RATE_HZ} Hz.\n"
-                "Change `encode.checkpoint` in params.yaml."
-            )
+        checkpoints.require_rate(extractor, "`encode.checkpoint`")
         front_end = UnitVariance() if extractor.do_normalize else nn.Identity()
         return cls(model, front_end, layers, pooling, batch_size)
 

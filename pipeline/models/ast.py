@@ -1,10 +1,10 @@
 """Audio Spectrogram Transformer (Gong et al. 2021): a vision transformer over patches of the log-mel spectrogram."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
 from pipeline.examples.training_data import Examples
@@ -14,23 +14,16 @@ from pipeline.learners import checkpoints
 from pipeline.learners.checkpoints import named_in as checkpoint_of
 from pipeline.learners.neural_classifier import TransformerClassifier
 from pipeline.learners.training import Training
-from pipeline.settings import Settings
+from pipeline.settings import FromCheckpoint
 
 __all__ = ["Params", "Training", "build", "check", "checkpoint_of", "restore"]
 
 
-class Params(Settings):
+class Params(FromCheckpoint):
     """A published checkpoint, or none for a model from `config` alone; `config` holds keys of ASTConfig."""
 
-    checkpoint: str | None = None
-    revision: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     spec_augment: SpecAugmentParams = SpecAugmentParams()
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        checkpoints.refuse_lone_revision(self.checkpoint, self.revision)
-        return self
 
 
 def check(params: Params, store: Path) -> None:

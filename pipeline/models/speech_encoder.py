@@ -31,7 +31,7 @@ from pipeline.learners import checkpoints
 from pipeline.learners.checkpoints import named_in as checkpoint_of
 from pipeline.learners.neural_classifier import TransformerClassifier
 from pipeline.learners.training import Training
-from pipeline.settings import Settings
+from pipeline.settings import FromCheckpoint
 
 __all__ = ["Params", "Training", "build", "check", "checkpoint_of", "restore"]
 
@@ -39,7 +39,7 @@ FIRST_CONVOLUTION = ".feature_extractor.conv_layers.0.conv.weight"
 LAYER_DROP = ("layerdrop", "encoder_layerdrop")  # the share of layers that training skips, by architecture
 
 
-class Params(Settings):
+class Params(FromCheckpoint):
     """A published checkpoint, or the name of an architecture for a net from `config` alone.
 
     `config` and `extractor` hold keys of the architecture's configuration and of its feature extractor, which override
@@ -50,8 +50,6 @@ class Params(Settings):
     `config: {max_source_positions: 50}`.
     """
 
-    checkpoint: str | None = None
-    revision: str | None = None
     architecture: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     extractor: dict[str, Any] = Field(default_factory=dict)
@@ -66,7 +64,6 @@ class Params(Settings):
                 "set either checkpoint, or architecture (such as hubert) for a net from config alone; found "
                 + ("neither" if self.checkpoint is None else "both")
             )
-        checkpoints.refuse_lone_revision(self.checkpoint, self.revision)
         if self.mel_start and self.checkpoint is not None:
             raise ValueError("mel_start is of nets from config alone; the checkpoint's convolutions have learnt theirs")
         if self.layer_weighting and any(self.config.get(key) for key in LAYER_DROP):
@@ -150,7 +147,7 @@ def _extractor(params: Params, folder: Path | None, model: Any) -> Any:
         )
     if params.extractor:
         extractor = type(extractor)(**{**values, **params.extractor})
-    checkpoints.require_rate(extractor, "`checkpoint` or `extractor`")
+    checkpoints.require_rate(extractor, "the run's `checkpoint` or `extractor`")
     return extractor
 
 

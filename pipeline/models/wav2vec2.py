@@ -15,27 +15,24 @@ from pipeline.learners import checkpoints
 from pipeline.learners.checkpoints import named_in as checkpoint_of
 from pipeline.learners.neural_classifier import TransformerClassifier
 from pipeline.learners.training import Training
-from pipeline.settings import Settings
+from pipeline.settings import FromCheckpoint
 
 __all__ = ["Params", "Training", "build", "check", "checkpoint_of", "restore"]
 
 
-class Params(Settings):
+class Params(FromCheckpoint):
     """A published checkpoint, or none for a model from `config` alone; `config` holds keys of Wav2Vec2Config.
 
     `mel_start` lets the first convolution of a model without a checkpoint start as a mel filter bank: a few thousand
     clips do not teach it one.
     """
 
-    checkpoint: str | None = None
-    revision: str | None = None
     freeze_feature_encoder: bool = False
     mel_start: bool = False
     config: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        checkpoints.refuse_lone_revision(self.checkpoint, self.revision)
         if self.mel_start and self.checkpoint is not None:
             raise ValueError("mel_start is of nets from config alone; the checkpoint's convolutions have learnt theirs")
         return self

@@ -95,6 +95,7 @@ MISTAKES = [
     # encode
     ({"encode/checkpoint": "./nowhere"}, ["Section encode: The checkpoint './nowhere' is not here"]),
     ({"encode/layers": [1]}, ["section encode", "layers need an encoder: set checkpoint or fit"]),
+    ({"encode/revision": "main"}, ["section encode", "revision main is of a checkpoint: set it, or leave both out"]),
     ({"encode/polling": "mean"}, ["section encode", "polling: unknown key. Do you mean pooling?"]),
     (
         {"encode/fit": {"model": "wav2vec2"}, "encode/checkpoint": "x"},

@@ -73,7 +73,7 @@ def test_a_checkpoint_that_was_trained_on_values_as_they_are_is_given_them(publi
 def test_a_checkpoint_of_another_sample_rate_is_refused(publish, tmp_path):
     folder = publish("ast", tmp_path / "published")
     ASTFeatureExtractor(num_mel_bins=32, max_length=98, sampling_rate=32_000).save_pretrained(folder)
-    with pytest.raises(PipelineError, match=r"hears 32000 Hz; clips have 16000 Hz\.\nChange `checkpoint` of the run"):
+    with pytest.raises(PipelineError, match=r"hears 32000 Hz; clips have 16000 Hz\.\nChange the run's `checkpoint`"):
         ast.check(ast.Params(checkpoint=str(folder)), tmp_path)
 
 

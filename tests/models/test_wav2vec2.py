@@ -81,7 +81,7 @@ def test_one_that_is_missing_is_found_out_by_check(tmp_path):
 def test_a_checkpoint_of_another_sample_rate_is_refused(publish, tmp_path):
     folder = publish("wav2vec2", tmp_path / "published")
     Wav2Vec2FeatureExtractor(sampling_rate=8_000).save_pretrained(folder)
-    with pytest.raises(PipelineError, match=r"hears 8000 Hz; clips have 16000 Hz\.\nChange `checkpoint` of the run"):
+    with pytest.raises(PipelineError, match=r"hears 8000 Hz; clips have 16000 Hz\.\nChange the run's `checkpoint`"):
         wav2vec2.check(wav2vec2.Params(checkpoint=str(folder)), tmp_path)
 
 
