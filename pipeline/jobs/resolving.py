@@ -30,13 +30,7 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
     for key in ("looks", "engine"):
         result[key] = {name: runs.entry(tree, name).get(key) for name in models}
     result["heard_judges"] = sections.heard_judges(tree, models)
-    teachers, *later = runs.rounds(tree)
-    result["runs"] = {name: _run(tree, name) for name in teachers}
-    for section, names in zip(runs.ROUNDS[1:], later, strict=True):
-        result[section] = {
-            name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}
-            for name in names
-        }
+    result |= _asked_of_runs(tree)
     every_model = [f"models.{model}" for named in models.values() for model in named]
     its_sources = [f"sources.{name}" for name in _sources(result["download"])]
     also = {
@@ -54,8 +48,20 @@ def resolved(tree: dict[str, Any]) -> dict[str, Any]:
 
 def edited_since(last: dict[str, Any], tree: dict[str, Any]) -> set[str]:
     """Return the runs of `tree` of which another training is asked now than `last`, an earlier `resolved`, asked."""
-    now = resolved(tree)
-    return {name for part in runs.ROUNDS for name, says in now[part].items() if last.get(part, {}).get(name) != says}
+    now = _asked_of_runs(tree)
+    return {name for part, asked in now.items() for name, says in asked.items() if last.get(part, {}).get(name) != says}
+
+
+def _asked_of_runs(tree: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return by section and run the digest of what its training depends on; of a student, its pseudo-labels too."""
+    teachers, *later = runs.rounds(tree)
+    asked: dict[str, dict[str, Any]] = {"runs": {name: _run(tree, name) for name in teachers}}
+    for section, names in zip(runs.ROUNDS[1:], later, strict=True):
+        asked[section] = {
+            name: {"pseudo_labels": runs.entry(tree, name).get("pseudo_labels") or {}, "training": _run(tree, name)}
+            for name in names
+        }
+    return asked
 
 
 def _run(tree: dict[str, Any], name: str) -> str:

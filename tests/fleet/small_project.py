@@ -72,7 +72,7 @@ def make(folder: Path) -> Path:
     root = folder / "project"
     (root / "pipeline").mkdir(parents=True)
     shutil.copytree(SOURCE / "fleet", root / "pipeline" / "fleet", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("__init__.py", "errors.py", "files.py", "processes.py", "settings.py"):
+    for name in ("__init__.py", "errors.py", "files.py", "locks.py", "processes.py", "settings.py"):
         shutil.copy(SOURCE / name, root / "pipeline")
     (root / "pipeline" / "__main__.py").write_text(dedent(VERBS))
     (root / "dvc.yaml").write_text(GRAPH)

@@ -84,8 +84,10 @@ def test_a_taken_port_is_told(listeners, monkeypatch):
 
 
 SERVING = """
-import sys
+import signal, sys
 sys.path[:] = {path}
+for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job has some ignored
+    signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL)
 from pipeline.jobs.listening import Listener
 from pipeline.listening import web
 from pipeline.listening.spotting import Spotting
@@ -108,7 +110,10 @@ def test_what_ends_the_page_leaves_no_sound_on_the_disk(name, tmp_path):
     (folder,) = tmp_path.glob("listening-page-*")
     (folder / "block.wav").write_bytes(b"what was spoken")
     process.send_signal(getattr(signal, name))
-    process.communicate(timeout=60)
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 0
     assert not folder.exists()
 
