@@ -68,7 +68,7 @@ class Vocabulary:
 
     def label_of(self, word: str, kind: Kind) -> str:
         """Return the label of a clip by its word. Raises ValueError for kind "words" and a word of no training clip."""
-        if word in (SILENCE, SILENCE_WORD):
+        if word in SILENCE_WORDS:
             return SILENCE
         if kind == "commands":
             return word if word in self.commands else UNKNOWN

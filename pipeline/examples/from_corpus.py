@@ -118,11 +118,11 @@ def _synthetic_rows(corpus: Corpus, fold: int, target: Target, rebalancing: Reba
 
     Raises PipelineError if an epoch shall hold some and there are none, or none of which the target is known.
     """
-    rows = target.among(corpus.synthetic_rows(fold))
-    most = rebalancing.most_synthetic
+    there, most = corpus.synthetic_rows(fold), rebalancing.most_synthetic
+    rows = target.among(there)
     if not most:
         return rows[:0]
-    if len(rows) == 0 and len(corpus.synthetic_rows(fold)):
+    if len(rows) == 0 and len(there):
         raise PipelineError(
             "A run's rebalancing asks for synthetic clips, of which the word alone is known; it learns another thing.\n"
             "Delete the run's rebalancing.synthetic in params.yaml."

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.clips.corpus import Corpus
-from pipeline.clips.labels import ABSENT, CLIP, SILENCE, SILENCE_WORD
+from pipeline.clips.labels import ABSENT, CLIP, SILENCE_WORDS
 from pipeline.errors import PipelineError
 from pipeline.examples.task import TAGS, WORD, Presence, Task
 
@@ -104,7 +104,7 @@ def _presence(
     def is_there(value: Any) -> bool:
         names = names_of(value)
         if presence.of == "all":
-            return bool(names - {SILENCE, SILENCE_WORD})
+            return bool(names - SILENCE_WORDS)
         return bool(names & set(presence.of))
 
     values = np.array([int(there and is_there(value)) for value, there in zip(held, known, strict=True)], np.int64)
@@ -114,9 +114,11 @@ def _presence(
                 f"No training clip {meaning} '{presence.name}' ({column}: {presence.of}), so it cannot be learnt.\n"
                 "Change `presence` of the run in params.yaml."
             )
-    asked = [] if presence.of == "all" else presence.of
-    learnt = set().union(*map(names_of, held[is_train | is_synthetic]))
-    return Target([ABSENT, presence.name], values, known, absent=tuple(name for name in asked if name not in learnt))
+    absent: tuple[str, ...] = ()
+    if presence.of != "all":
+        learnt = {name for value in held[is_train | is_synthetic] for name in names_of(value)}
+        absent = tuple(name for name in presence.of if name not in learnt)
+    return Target([ABSENT, presence.name], values, known, absent=absent)
 
 
 def _held(tags: Any, known: NDArray[Any], labels: list[str]) -> NDArray[np.float32]:

@@ -69,7 +69,7 @@ def leftovers(layout: Layout, tree: dict[str, Any]) -> list[Path]:
     one that no run has made.
     """
     known = _known(tree)
-    found = _given_up(layout, tree)
+    found = _given_up(layout, tree, known)
     found += [path for path in _folders(layout.artifacts / "timing") if path.name not in known]
     found += _folders(layout.unlisted)
     rows = ledger.read(layout.ledger)
@@ -89,14 +89,14 @@ def remove(paths: Sequence[Path]) -> None:
             path.unlink()
 
 
-def _given_up(layout: Layout, tree: dict[str, Any]) -> list[Path]:
+def _given_up(layout: Layout, tree: dict[str, Any], known: set[str]) -> list[Path]:
     """Return the folders of checkpoints of runs and folds that are listed no more, but of trainings that go on."""
     names, folds = runs.names(tree), {str(fold) for fold in params.folds(tree)}
     found: list[Path] = []
     for run in _folders(layout.artifacts / "work"):
         if run.name in names:
             found += [fold for fold in _folders(run) if fold.name not in folds]
-        elif run.name not in _known(tree) and not run.name.startswith("."):
+        elif run.name not in known and not run.name.startswith("."):
             found.append(run)
     going_on = [path for path in found if any(is_held(lock) for lock in path.rglob(LOCK))]
     for path in going_on:

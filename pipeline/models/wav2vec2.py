@@ -32,7 +32,7 @@ class Params(FromCheckpoint):
     config: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _one_origin(self) -> Self:
+    def _starts_what_has_not_learnt(self) -> Self:
         if self.mel_start and self.checkpoint is not None:
             raise ValueError("mel_start is of nets from config alone; the checkpoint's convolutions have learnt theirs")
         return self

@@ -48,7 +48,9 @@ class Trial:
 
     def report(self, epoch: int, figure: float) -> None:
         """Note the figure of an epoch (from 1). Raises Pruned if the trial is not worth going on with."""
-        if epoch not in self._frozen.intermediate_values:  # an epoch that was killed before its checkpoint comes again
+        if (
+            epoch not in _frozen(self._trial.study, self.number).intermediate_values
+        ):  # an epoch that was killed before its checkpoint comes again
             self._trial.report(figure, epoch)
         if self._trial.should_prune():
             raise Pruned
@@ -60,10 +62,6 @@ class Trial:
             self._trial.set_user_attr(NOTE, note)
         state = TrialState.PRUNED if figure is None else TrialState.COMPLETE
         self._trial.study.tell(self._trial.number, figure, state=state)
-
-    @property
-    def _frozen(self) -> FrozenTrial:
-        return next(each for each in self._trial.study.get_trials(deepcopy=False) if each.number == self.number)
 
 
 class Study:
@@ -126,7 +124,7 @@ class Study:
             self._draw_as(trial.number)
             left = optuna.Trial(self._study, trial._trial_id)
             self._draw(left)  # nothing new, unless the kill came while the values were drawn
-            return Trial(left, self._values(self._frozen(left.number)), is_resumed=True), lock
+            return Trial(left, self._values(_frozen(self._study, left.number)), is_resumed=True), lock
         return None
 
     def _new(self, trials: int) -> tuple[Trial | None, FileLock | None]:
@@ -138,7 +136,7 @@ class Study:
         self._draw(trial)
         lock = self._lock(trial.number)
         lock.acquire(timeout=0)
-        return Trial(trial, self._values(self._frozen(trial.number)), is_resumed=False), lock
+        return Trial(trial, self._values(_frozen(self._study, trial.number)), is_resumed=False), lock
 
     def _draw_as(self, number: int) -> None:
         """Seed the sampler by the trial, so that a search that was killed draws what the whole one would have."""
@@ -170,9 +168,6 @@ class Study:
             self._values(trial),
         )
 
-    def _frozen(self, number: int) -> FrozenTrial:
-        return next(each for each in self._study.get_trials(deepcopy=False) if each.number == number)
-
     def _lock(self, number: int) -> FileLock:
         self.place(number).mkdir(exist_ok=True)
         return FileLock(self.place(number) / "lock")
@@ -182,3 +177,7 @@ class Study:
         with held(self.folder / "lock", "Another draw of a trial"), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield
+
+
+def _frozen(study: optuna.Study, number: int) -> FrozenTrial:
+    return next(each for each in study.get_trials(deepcopy=False) if each.number == number)

@@ -27,8 +27,8 @@ def described() -> str:
 
 def load() -> dict[str, Any]:
     """Return shares of 0 to 1 in use: `cpu` since the last call, `memory`, and `gpus`, one each."""
-    lines = _gpus("utilization.gpu")  # "37 %", or "[N/A]" of a GPU that does not tell
-    busy = [float(line.removesuffix("%")) / 100 for line in lines if line.removesuffix("%").strip().isdecimal()]
+    told = [line.removesuffix("%").strip() for line in _gpus("utilization.gpu")]  # "37 %", or "[N/A]" of some GPUs
+    busy = [float(share) / 100 for share in told if share.isdecimal()]
     return {"cpu": psutil.cpu_percent() / 100, "memory": psutil.virtual_memory().percent / 100, "gpus": busy}
 
 
