@@ -48,9 +48,8 @@ class Trial:
 
     def report(self, epoch: int, figure: float) -> None:
         """Note the figure of an epoch (from 1). Raises Pruned if the trial is not worth going on with."""
-        if (
-            epoch not in _frozen(self._trial.study, self.number).intermediate_values
-        ):  # an epoch that was killed before its checkpoint comes again
+        # An epoch that was killed before its checkpoint comes again.
+        if epoch not in _frozen(self._trial.study, self.number).intermediate_values:
             self._trial.report(figure, epoch)
         if self._trial.should_prune():
             raise Pruned
