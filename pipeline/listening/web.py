@@ -4,7 +4,7 @@ import html
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -188,8 +188,10 @@ def serve(listeners: Sequence[Listens], spotting: Spotting, port: int) -> None:
             raise PipelineError(f"The port {port} of {ADDRESS} is taken. Take another --port.") from None
         except ValueError as error:  # gradio could not reach its own page
             raise PipelineError(f"The page cannot be opened on {ADDRESS}:{port}: {error}") from None
-        print(f"Listening page: {built.local_url} (Ctrl-C ends it)", flush=True)
-        built.block_thread()
+        with suppress(KeyboardInterrupt):  # from the first word on, not only once gradio waits for it
+            print(f"Listening page: {built.local_url} (Ctrl-C ends it)", flush=True)
+            built.block_thread()
+        built.close(verbose=False)
 
 
 @contextmanager

@@ -86,36 +86,53 @@ def test_a_taken_port_is_told(listeners, monkeypatch):
 SERVING = """
 import signal, sys
 sys.path[:] = {path}
+at_once = {at_once}
 for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job has some ignored
     signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL)
 from pipeline.jobs.listening import Listener
 from pipeline.listening import web
 from pipeline.listening.spotting import Spotting
+def told(*words, **options):
+    print(*words, **options)
+    if at_once:
+        signal.raise_signal(at_once)
+web.print = told
 web.serve([Listener("a", lambda: None, ["yes"], "a test", 0, "")], Spotting(), 0)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_what_ends_the_page_leaves_no_sound_on_the_disk(name, tmp_path):
+@pytest.fixture
+def serving(tmp_path):
+    """Start a process that serves the page; the signal `at_once`, if any, meets it once it has told its address."""
     pytest.importorskip("gradio")
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVING.format(path=sys.path)],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    assert process.stdout.readline().startswith("Listening page: http://127.0.0.1:")
-    (folder,) = tmp_path.glob("listening-page-*")
-    (folder / "block.wav").write_bytes(b"what was spoken")
-    process.send_signal(getattr(signal, name))
-    try:
-        process.communicate(timeout=60)
-    finally:
-        process.kill()
+
+    def start(at_once: int) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", SERVING.format(path=sys.path, at_once=at_once)],
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
+@pytest.mark.parametrize(("name", "at_once"), [("SIGINT", True), ("SIGTERM", False), ("SIGHUP", False)])
+def test_what_ends_the_page_leaves_no_sound_on_the_disk(name, at_once, serving, tmp_path):
+    number = getattr(signal, name)
+    with serving(number if at_once else 0) as process:
+        try:
+            assert process.stdout.readline().startswith("Listening page: http://127.0.0.1:")
+            if not at_once:
+                (folder,) = tmp_path.glob("listening-page-*")
+                (folder / "block.wav").write_bytes(b"what was spoken")
+                process.send_signal(number)
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 0
-    assert not folder.exists()
+    assert not list(tmp_path.glob("listening-page-*"))
 
 
 @pytest.fixture
