@@ -142,13 +142,17 @@ class Project:
             start_new_session=True,
         )
 
+    def start_warm(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command in a Python that is warm. Killed, it ends a moment later, with all that it has started."""
+        warm = _warm_python()
+        if not warm:
+            return self.start(*command)
+        command = tuple(str(warm) if word == sys.executable else word for word in command)
+        return self.start(*command, PATH=f"{warm.parent}{os.pathsep}{_environment()['PATH']}")  # for its own commands
+
     def outcome(self, *command: str, **environment: str) -> tuple[str, int]:
         """Run a command, in a Python that is warm unless `environment` is given; return its output and exit status."""
-        warm = None if environment else _warm_python()
-        if warm:
-            command = tuple(str(warm) if word == sys.executable else word for word in command)
-            environment = {"PATH": f"{warm.parent}{os.pathsep}{_environment()['PATH']}"}  # for what it starts in turn
-        process = self.start(*command, **environment)
+        process = self.start(*command, **environment) if environment else self.start_warm(*command)
         output, _ = process.communicate()
         return output, process.returncode
 

@@ -111,7 +111,7 @@ def test_each_change_runs_what_it_concerns_and_nothing_else(finished, tmp_path):
 
     # What is edited while it runs is for the next: DVC records each stage with the values that resolve has read.
     project.configure(lambda params: params.update(decide={"rule": "none"}))
-    process = project.start(*REPRO)
+    process = project.start_warm(*REPRO)
     project.wait(process, lambda: json.loads(project.layout.resolved.read_text())["decide"] == {"rule": "none"})
     project.configure(lambda params: params.update(decide={"rule": "published"}))
     assert stages_run(process.communicate()[0]) == ["resolve", *judged]
@@ -174,7 +174,7 @@ def test_an_added_run_is_trained_alone_and_continues_when_dvc_is_killed(finished
         del params["runs"]["wav2vec2"]
 
     project.configure(change)
-    output = project.kill_when(project.start(*REPRO), lambda: finished_checkpoint(paths.work(0)))
+    output = project.kill_when(project.start_warm(*REPRO), lambda: finished_checkpoint(paths.work(0)))
     assert stages_run(output) == ["resolve", "check", "encoder_digest", "train@again-0"]
     assert not paths.trained.exists() or not paths.model(0).exists()
 

@@ -39,7 +39,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 RECURRENT = {"channels": [4], "hidden": 32, "num_mel_bins": 16, "streaming": True, "bidirectional": False}
 STREAMING = {
     "lstm": {**RECURRENT, "layers": 1},
-    "gru": {**RECURRENT, "layers": 2},
+    "gru": {**RECURRENT, "layers": 2, "channels": [4, 4, 4]},  # few frames: it is unrolled as it is exported
     "resnet": {"stem_channels": 4, "channels": [4, 6, 8], "strides": [1, 2, 2], "num_mel_bins": 16, "streaming": True},
 }
 

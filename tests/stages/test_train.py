@@ -104,10 +104,10 @@ def test_killed_before_and_after_a_checkpoint_it_ends_with_the_same_weights(fini
         states = paths.work(0).glob("*/checkpoint-*/trainer_state.json")
         return [state for state in states if state.read_text().rstrip().endswith("}")]
 
-    project.kill_when(project.start(*VERB, "train", run), work)
+    project.kill_when(project.start_warm(*VERB, "train", run), work)
     assert checkpoints() == []
     assert not stale.exists()
-    project.kill_when(project.start(*VERB, "train", run), checkpoints)
+    project.kill_when(project.start_warm(*VERB, "train", run), checkpoints)
     assert checkpoints() != []
     assert not paths.model(0).exists()
 
