@@ -27,8 +27,16 @@ LOADED = (
     *("audiomentations", "pydantic.main", "typer.rich_utils", "rich.markdown", "py7zr", "safetensors.torch", "soxr"),
     *("dvclive", "dvc.cli.parser", "dvc.repo.open_repo", "dvc.repo.reproduce", "dvc.stage.run", "dvc.repo.index"),
     *("dvc.data_cloud", "dvc.cachemgr", "dvc.rwlock", "dulwich.client", "scmrepo.git.backend.gitpython"),
+    *("dvc.repo.graph", "dvc.repo.trie", "dvc.repo.metrics.show", "dvc.repo.params.show", "dvc.repo.plots"),
+    *("dvc.repo.artifacts", "dvc.repo.datasets", "dvc.repo.experiments.cache", "dvc.repo.experiments.stash"),
+    *("dvc.utils.strictyaml", "dvc_data.hashfile.db.local", "dulwich.porcelain", "configobj", "networkx", "pyparsing"),
+    *("pydantic.fields", "pydantic.types", "pydantic.root_model", "pydantic.type_adapter", "tenacity"),
+    *("PIL.ImageDraw", "PIL.PngImagePlugin"),
 )
-FROM_TRANSFORMERS = ("Trainer", "ASTForAudioClassification", "Wav2Vec2ForSequenceClassification")
+FROM_TRANSFORMERS = (
+    *("Trainer", "ASTForAudioClassification", "Wav2Vec2ForSequenceClassification"),
+    *("ASTFeatureExtractor", "Wav2Vec2FeatureExtractor"),
+)
 
 # Run instead of Python. It hands its arguments and its three streams to the server, and ends with the command's status.
 # What is not `python -m MODULE` is for the real one.

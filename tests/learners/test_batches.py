@@ -64,7 +64,7 @@ SCRIPT = """
         multiprocessing.set_start_method("spawn")
         weights = []
         for workers in (0, 2):
-            classifier = vectors.classifier(epochs=2, workers=workers)
+            classifier = vectors.classifier(epochs=1, workers=workers)
             classifier.fit(vectors.data(), Path(sys.argv[1]) / str(workers), Path(sys.argv[1]) / "live")
             weights.append(classifier.model.weight)
         assert torch.equal(*weights)

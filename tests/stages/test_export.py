@@ -241,8 +241,8 @@ def _holds_weights_of_8_bits(file):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
-@pytest.mark.parametrize("name", [b"[red]a.wav", b"caf\xe9 :smile:.wav"])
-def test_names_are_told_as_they_are(name, layout, tmp_path):
+def test_names_are_told_as_they_are(layout, tmp_path):
+    name = b"[red]caf\xe9 :smile:.wav"
     soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
     odd = tmp_path / os.fsdecode(name)
     (tmp_path / "a.wav").rename(odd)
